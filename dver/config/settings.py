@@ -1,0 +1,154 @@
+"""The settings that hold: overrides, local file, committed file and defaults, merged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from dver.config.files import COMMITTED_FILE, LOCAL_FILE, read_values
+from dver.config.keys import (
+    REMOTES,
+    SETTINGS,
+    STORE_OPTIONS,
+    KeyPath,
+    Kind,
+    Value,
+    find_setting,
+    key_name,
+    key_path,
+    parse_value,
+    suggest,
+)
+from dver.errors import ConfigError, redact_url
+
+MASK = "********"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSettings:
+    """A remote. URL and options may hold secrets, so they stay out of its printed form."""
+
+    name: str
+    url: str = field(repr=False)
+    options: Mapping[str, Value] = field(repr=False, default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings. Locations are as the user wrote them; `resolve_url` makes them absolute."""
+
+    cache_dir: str | None = field(repr=False)
+    cache_options: Mapping[str, Value] = field(repr=False)
+    index_dir: str | None
+    default_remote: str | None
+    remotes: Mapping[str, RemoteSettings]
+    chunk_size: int
+    jobs: int | None
+    transfer_jobs: int | None
+    add_stage: bool
+
+    def remote(self, name: str | None = None) -> RemoteSettings:
+        """Return a remote by name, or the default one.
+
+        Raises:
+            ConfigError: there is no such remote, or no default.
+        """
+        wanted = name or self.default_remote
+        if wanted is None:
+            raise ConfigError("no default remote is set", hint=self._default_hint())
+        if wanted not in self.remotes:
+            hint = suggest(wanted, self.remotes) if self.remotes else "dver remote add NAME URL"
+            raise ConfigError(f"there is no remote named {wanted!r}", hint=hint)
+        return self.remotes[wanted]
+
+    def _default_hint(self) -> str:
+        return f"dver remote default {next(iter(self.remotes))}" if self.remotes else "dver remote add NAME URL"
+
+
+class ListedValue(NamedTuple):
+    """A setting as shown to people: secrets masked; `origin` is a file's name or "default"."""
+
+    key: str
+    value: Value
+    origin: str
+
+
+def load_settings(dver_dir: Path, overrides: Mapping[str, object] = {}) -> Settings:
+    """Return the settings of a repository.
+
+    `overrides` maps keys to values, as text or in their own type; None stands for "not given".
+
+    Raises:
+        ConfigError: a file or an override is wrong; the message names file and key.
+    """
+    values: dict[KeyPath, Value] = {
+        **{key_path(setting.name): setting.default for setting in SETTINGS.values() if setting.default is not None},
+        **read_values(dver_dir, local=False),
+        **read_values(dver_dir, local=True),
+        **{key_path(key): _override(key, value) for key, value in overrides.items() if value is not None},
+    }
+    return Settings(
+        cache_dir=_text(values, "cache.dir"),
+        cache_options={name: values["cache", name] for name in STORE_OPTIONS if ("cache", name) in values},
+        index_dir=_text(values, "index.dir"),
+        default_remote=_text(values, "core.remote"),
+        remotes=_remotes(values),
+        chunk_size=int(values["chunks", "size"]),
+        jobs=_count(values, "core.jobs"),
+        transfer_jobs=_count(values, "core.transfer_jobs"),
+        add_stage=bool(values["add", "stage"]),
+    )
+
+
+def get_value(dver_dir: Path, key: str) -> Value | None:
+    """Return the value of a setting, be it a secret; None where it is not set and has no default."""
+    setting, path = find_setting(key), key_path(key)
+    values = {**read_values(dver_dir, local=False), **read_values(dver_dir, local=True)}
+    return values.get(path, setting.default)
+
+
+def list_values(dver_dir: Path) -> list[ListedValue]:
+    """Return the settings that have a value, by name, with secrets masked."""
+    found = {
+        setting.name: ListedValue(setting.name, setting.default, "default")
+        for setting in SETTINGS.values()
+        if setting.default is not None
+    }
+    for origin, local in ((COMMITTED_FILE, False), (LOCAL_FILE, True)):
+        for path, value in read_values(dver_dir, local=local).items():
+            name = key_name(path)
+            found[name] = ListedValue(name, _shown(name, value), origin)
+    return [found[name] for name in sorted(found)]
+
+
+def _shown(key: str, value: Value) -> Value:
+    setting = find_setting(key)
+    if setting.secret:
+        return MASK
+    return redact_url(str(value)) if setting.kind in (Kind.LOCATION, Kind.ENDPOINT) else value
+
+
+def _override(key: str, value: object) -> Value:
+    try:
+        return parse_value(find_setting(key), value)
+    except ConfigError as exc:
+        raise ConfigError(f"environment or command line: {exc.message}", hint=exc.hint) from exc
+
+
+def _text(values: Mapping[KeyPath, Value], key: str) -> str | None:
+    value = values.get(key_path(key))
+    return None if value is None else str(value)
+
+
+def _count(values: Mapping[KeyPath, Value], key: str) -> int | None:
+    value = values.get(key_path(key))
+    return None if value is None else int(value)
+
+
+def _remotes(values: Mapping[KeyPath, Value]) -> dict[str, RemoteSettings]:
+    """Return the remotes that have a URL; a local file may keep options for one that this commit does not have."""
+    options: dict[str, dict[str, Value]] = {}
+    for path, value in values.items():
+        if path[0] == REMOTES:
+            options.setdefault(path[1], {})[path[2]] = value
+    return {name: RemoteSettings(name, str(own.pop("url")), own) for name, own in options.items() if "url" in own}

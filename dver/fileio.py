@@ -1,0 +1,65 @@
+"""Files that appear whole or not at all.
+
+A file is written under a temporary name in the same directory, flushed to the disk, then renamed over the target, so
+that a reader, a crash or a full disk never meets half of it. This module knows nothing of dver's formats.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+TEMPORARY_PREFIX = ".tmp-"
+_WRITEV_MAX = 512
+
+
+def temporary_name() -> str:
+    """Return a file name that no other writer uses, and that listings of stores skip."""
+    return f"{TEMPORARY_PREFIX}{os.getpid()}-{os.urandom(6).hex()}"
+
+
+def write_all(fd: int, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
+    """Write the concatenation of `pieces` to `fd`, however often the kernel writes short."""
+    pending = [memoryview(piece).cast("B") for piece in pieces if len(piece)]
+    start = 0
+    while start < len(pending):
+        written = os.writev(fd, pending[start : start + _WRITEV_MAX])
+        while written:
+            head = pending[start]
+            if written < len(head):
+                pending[start] = head[written:]
+                break
+            written -= len(head)
+            start += 1
+
+
+def sync_directory(directory: Path) -> None:
+    """Flush a directory, so that names created in it survive a power cut."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    except OSError as exc:
+        # Some network file systems have no such thing, and keep their own promises about names.
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Replace `path` by a file holding `data`, durably. `mode` is subject to the umask; OSError passes through."""
+    temporary = path.parent / temporary_name()
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            write_all(fd, [data])
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_directory(path.parent)

@@ -1,0 +1,267 @@
+"""Opening a git repository as git would, and asking it questions."""
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import FileStatus, ReferenceType, RepositoryOpenFlag
+
+from dver.errors import GitError, NotARepositoryError
+from dver.git.history import HistoryItem, walk_history
+from dver.git.objects import CommitId, ObjectReader
+from dver.git.staging import StagingArea
+from dver.git.translation import MISSING_HINT, translated
+
+# Extensions that change nothing for a reader of objects; without this, libgit2 refuses to open a partial clone.
+_KNOWN_EXTENSIONS = ["partialclone", "relativeworktrees"]
+_REFERENCE_FOLDERS = ("refs/heads/", "refs/remotes/", "refs/tags/")
+_IGNORE_SAMPLE = 100
+
+
+class GitRepo:
+    """A git repository with a work tree; for one thread."""
+
+    __slots__ = ("_objects", "_repository", "_staging", "git_dir", "root")
+
+    def __init__(self, repository: pygit2.Repository, root: Path, index_path: Path | None = None) -> None:
+        """Wrap an open repository; `find` is the usual way in."""
+        self.root = root
+        self.git_dir = Path(repository.path).resolve()
+        self._repository = repository
+        self._objects = ObjectReader(repository)
+        self._staging = StagingArea(repository, root, index_path or self.git_dir / "index")
+
+    @classmethod
+    def find(cls, start: Path, *, env: Mapping[str, str] = {}) -> "GitRepo":
+        """Return the repository that `start` lies in.
+
+        `env` holds the variables that git itself would heed: GIT_DIR, GIT_WORK_TREE, GIT_INDEX_FILE and
+        GIT_CEILING_DIRECTORIES. As in git, GIT_DIR alone makes `start` the top of the work tree.
+
+        Raises:
+            NotARepositoryError: neither `start` nor a folder above it is a git repository.
+            GitError: the repository is bare, belongs to someone else, or cannot be read.
+        """
+        start = Path(os.path.abspath(start))
+        location = _locate(start, env)
+        repository = _open(location)
+        with translated(f"cannot use the work tree of {location}"):
+            top = _work_tree(repository, start, env)
+            if top is not None:
+                repository.workdir = str(top)
+        if repository.workdir is None:
+            raise GitError(
+                f"{location} is a bare repository, which has no working files",
+                hint="git worktree add PATH makes a work tree, and git clone a full copy",
+            )
+        root = Path(repository.workdir).resolve()
+        index = env.get("GIT_INDEX_FILE")
+        return cls(repository, root, root / index if index else None)
+
+    @property
+    def main_root(self) -> Path:
+        """The top of the main work tree, where this one is linked to another; else the same as `root`."""
+        try:
+            common = self.git_dir / os.fsdecode((self.git_dir / "commondir").read_bytes().strip())
+        except FileNotFoundError:
+            return self.root
+        main = _open(str(common)).workdir
+        return Path(main).resolve() if main else self.root
+
+    @property
+    def head_name(self) -> str | None:
+        """The branch that is checked out, also before its first commit; None for a detached HEAD."""
+        with translated("cannot read HEAD"):
+            head = self._repository.lookup_reference("HEAD")
+            target = head.raw_target
+            return os.fsdecode(target).removeprefix("refs/heads/") if isinstance(target, bytes) else None
+
+    @property
+    def is_unborn(self) -> bool:
+        """Whether the branch that is checked out has no commit yet."""
+        with translated("cannot read HEAD"):
+            return self._repository.head_is_unborn
+
+    def head_commit(self) -> CommitId | None:
+        """Return the commit that is checked out, or None before the first one."""
+        return None if self.is_unborn else self.resolve("HEAD")
+
+    def resolve(self, rev: str) -> CommitId:
+        """Return the commit that a branch, tag, id prefix or other revision expression names.
+
+        Raises:
+            GitError: it names nothing, several things, or something that is not a commit.
+        """
+        try:
+            if "\0" in rev:
+                raise self._unknown(rev)
+            return CommitId(str(self._repository.revparse_single(rev).peel(pygit2.Commit).id))
+        except pygit2.AmbiguousError as exc:
+            # libgit2 also says "ambiguous" of an unknown name that looks like two or three digits of an id.
+            if "too short" in str(exc):
+                raise self._unknown(rev) from exc
+            raise GitError(f"more than one commit matches {rev!r}", hint="give more digits of the commit id") from exc
+        except pygit2.InvalidSpecError as exc:
+            if "peeled" in str(exc):
+                raise GitError(f"{rev!r} does not name a commit", hint="git log --oneline shows commits") from exc
+            raise self._unknown(rev) from exc
+        except (KeyError, ValueError) as exc:
+            raise self._unknown(rev) from exc
+        except (pygit2.GitError, OSError) as exc:
+            raise GitError(f"cannot look up {rev!r}: {exc}", hint=MISSING_HINT) from exc
+
+    def is_revision(self, text: str) -> bool:
+        """Return whether `text` names a commit."""
+        try:
+            self.resolve(text)
+        except GitError:
+            return False
+        return True
+
+    def refs(self) -> dict[str, CommitId]:
+        """Return the commits of all branches, remote-tracking branches and tags, by full name (`refs/heads/main`)."""
+        found: dict[str, CommitId] = {}
+        with translated("cannot read the references"):
+            for reference in self._repository.references.iterator():
+                name = os.fsdecode(reference.raw_name)
+                # A symbolic one, such as refs/remotes/origin/HEAD, only repeats another.
+                if not name.startswith(_REFERENCE_FOLDERS) or reference.type == ReferenceType.SYMBOLIC:
+                    continue
+                # A tag may name a tree or a blob, which hold no dataset versions.
+                with suppress(pygit2.InvalidSpecError):
+                    found[name] = CommitId(str(reference.peel(pygit2.Commit).id))
+        return found
+
+    def ancestry(self, starts: Iterable[CommitId]) -> Iterator[CommitId]:
+        """Yield these commits and all that lead to them, each once; it ends where a shallow clone does."""
+        with translated("cannot read the history"):
+            pending = [self._objects.commit(start) for start in dict.fromkeys(starts)]
+            seen = {commit.id for commit in pending}
+            while pending:
+                commit = pending.pop()
+                yield CommitId(str(commit.id))
+                for parent in self._objects.parents(commit):
+                    if parent.id not in seen:
+                        seen.add(parent.id)
+                        pending.append(parent)
+
+    def read(self, rev: CommitId, path: str | bytes) -> bytes | None:
+        """Return the content of a file at a commit, or None where there is no such file."""
+        name = os.fsdecode(path)
+        with translated(f"cannot read {name} at {rev[:12]}"):
+            blob = self._objects.find_blob(self._objects.commit(rev).tree, name)
+            return None if blob is None else self._objects.content(blob)
+
+    def read_blob(self, blob_id: str) -> bytes:
+        """Return the content of a blob, such as one that `index_files` named."""
+        with translated(f"cannot read blob {blob_id[:12]}"):
+            return self._objects.content(pygit2.Oid(hex=blob_id))
+
+    def list_files(self, rev: CommitId, *, suffix: str) -> dict[str, bytes]:
+        """Return the content of all files of a commit whose name ends with `suffix`; `.dver` folders are left out."""
+        with translated(f"cannot read the files at {rev[:12]}"):
+            files = self._objects.files_below(self._objects.commit(rev).tree, os.fsencode(suffix))
+            return {os.fsdecode(name): self._objects.content(blob) for name, blob in files}
+
+    def history(self, path: str, *, start: CommitId) -> Iterator[HistoryItem]:
+        """Yield the commits that changed the file at `path`, newest first, from `start` backwards, following renames.
+
+        A merge that took the file over from one parent is left out, and only that parent is followed, so a content
+        appears with the commit that made it. The history ends where a shallow clone does.
+        """
+        with translated(f"cannot read the history of {path}"):
+            yield from walk_history(self._objects, path, start)
+
+    def is_tracked(self, path: str) -> bool:
+        """Return whether the index has `path`, as a file or as a conflict."""
+        return self._staging.is_tracked(path)
+
+    def tracked_under(self, path: str) -> list[str]:
+        """Return what the index has at `path` or, where that is a folder, below it; for "" everything."""
+        return self._staging.tracked_under(path)
+
+    def index_files(self, suffix: str) -> dict[str, str]:
+        """Return path and blob id of the staged files whose name ends with `suffix`; `.dver` folders are left out."""
+        return self._staging.files(suffix)
+
+    def stage(self, paths: Sequence[str]) -> None:
+        """Stage files as they are in the work tree, ignored or not; for files that are gone, stage the removal.
+
+        Raises:
+            LockedError: another process holds the index.
+        """
+        self._staging.stage(paths)
+
+    def untrack(self, paths: Sequence[str]) -> None:
+        """Remove files from the index and leave them in the work tree, as `git rm --cached` does."""
+        self._staging.untrack(paths)
+
+    def is_ignored(self, path: str) -> bool:
+        """Return whether an ignore rule covers `path`, be it tracked or not."""
+        with translated(f"cannot read the ignore rules for {path}"):
+            try:
+                path.encode()
+            except UnicodeEncodeError:
+                return self._is_ignored_on_disk(path)
+            return self._repository.path_is_ignored(path)
+
+    def _is_ignored_on_disk(self, path: str) -> bool:
+        """Answer for a name that is not UTF-8, for which pygit2 has only the status of an existing file."""
+        top = self.root / path
+        if top.is_dir() and not top.is_symlink():
+            files = [Path(folder, name) for folder, _, names in os.walk(top) for name in islice(names, _IGNORE_SAMPLE)]
+            names = [str(file.relative_to(self.root)) for file in files[:_IGNORE_SAMPLE]]
+            return bool(names) and all(self._is_ignored_on_disk(name) for name in names)
+        return os.path.lexists(top) and self._repository.status_file(path) == FileStatus.IGNORED
+
+    def _unknown(self, rev: str) -> GitError:
+        if self.is_unborn and (rev.startswith(("HEAD", "@")) or not self.refs()):
+            return GitError("the repository has no commit yet", hint="git commit makes the first one")
+        return GitError(
+            f"no commit, branch or tag named {rev!r}",
+            hint="git log --oneline shows commits, git branch -a branches",
+        )
+
+
+def _locate(start: Path, env: Mapping[str, str]) -> str:
+    """Return the path of the git directory that `start` belongs to."""
+    given = env.get("GIT_DIR")
+    if given:
+        if not (start / given).exists():
+            raise NotARepositoryError(f"GIT_DIR names {given}, which is not there", hint="unset GIT_DIR")
+        return str(start / given)
+    try:
+        found = pygit2.discover_repository(str(start), False, env.get("GIT_CEILING_DIRECTORIES", ""))
+    except (pygit2.GitError, KeyError, ValueError, OSError) as exc:
+        raise NotARepositoryError(f"{start} cannot be looked at: {exc}") from exc
+    if found is None:
+        raise NotARepositoryError(f"{start} is not in a git repository", hint="git init")
+    return found
+
+
+def _open(location: str) -> pygit2.Repository:
+    try:
+        pygit2.settings.set_extensions(_KNOWN_EXTENSIONS)
+        return pygit2.Repository(location, RepositoryOpenFlag.NO_SEARCH)
+    except (pygit2.GitError, KeyError, ValueError, OSError) as exc:
+        if "not owned by" in str(exc):
+            top = location.rstrip("/").removesuffix("/.git")
+            raise GitError(
+                f"git does not trust {top}, because it belongs to another user",
+                hint=f"git config --global --add safe.directory {shlex.quote(top)}",
+            ) from exc
+        raise GitError(f"cannot open the git repository {location}: {exc}", hint="git status may say more") from exc
+
+
+def _work_tree(repository: pygit2.Repository, start: Path, env: Mapping[str, str]) -> Path | None:
+    """Return the top of the work tree where the environment, and not the repository, decides it."""
+    given = env.get("GIT_WORK_TREE")
+    if given:
+        return start / given
+    if not env.get("GIT_DIR") or repository.is_bare or "core.worktree" in repository.config:
+        return None
+    return start

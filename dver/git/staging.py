@@ -1,0 +1,194 @@
+"""The index: what the next commit will hold.
+
+It is changed by git's own protocol (create `index.lock`, write, rename), so that neither git nor a second dver loses
+what the other staged.
+"""
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import FileMode
+
+from dver.errors import GitError, LockedError
+from dver.git.objects import is_wanted
+from dver.git.translation import translated
+
+_LOCK_PATIENCE = 3.0
+_LOCK_PAUSE = 0.05
+
+
+class _Index(pygit2.Index):
+    """An index that can fail to open without a second complaint from its destructor on standard error."""
+
+    def __del__(self) -> None:
+        if hasattr(self, "_index"):
+            super().__del__()
+
+
+class StagingArea:
+    """The index file of one work tree."""
+
+    __slots__ = ("_index", "_path", "_repository", "_root")
+
+    def __init__(self, repository: pygit2.Repository, root: Path, path: Path) -> None:
+        self._repository = repository
+        self._root = root
+        self._path = path
+        self._index: _Index | None = None
+
+    def is_tracked(self, path: str) -> bool:
+        """Return whether the index has `path`, as a file or as a conflict."""
+        return path in self._read()
+
+    def tracked_under(self, path: str) -> list[str]:
+        """Return what the index has at `path` or, where that is a folder, below it; for "" everything."""
+        index = self._read()
+        path = path.rstrip("/")
+        if not path:
+            return list(dict.fromkeys(_index_path_at(index, at) for at in range(len(index))))
+        below = os.fsencode(path) + b"/"
+        found = [path] if path in index else []
+        # The index is sorted by the bytes of the path, so what lies below a folder is one run in it.
+        for at in range(_first_at_or_after(index, below), len(index)):
+            name = _index_path_at(index, at)
+            if not os.fsencode(name).startswith(below):
+                break
+            if not found or found[-1] != name:
+                found.append(name)
+        return found
+
+    def files(self, suffix: str) -> dict[str, str]:
+        """Return path and blob id of the staged files whose name ends with `suffix`; `.dver` folders are left out."""
+        return {
+            os.fsdecode(entry.path): str(entry.id)
+            for entry in self._read()
+            if is_wanted(os.fsencode(entry.path), os.fsencode(suffix))
+            and entry.mode in (FileMode.BLOB, FileMode.BLOB_EXECUTABLE)
+        }
+
+    def stage(self, paths: Sequence[str]) -> None:
+        """Stage files as they are in the work tree, ignored or not; for files that are gone, stage the removal.
+
+        Raises:
+            LockedError: another process holds the index.
+        """
+        with translated("cannot stage"):
+            self._change({path: self._entry(path) for path in paths})
+
+    def untrack(self, paths: Sequence[str]) -> None:
+        """Remove files from the index and leave them in the work tree, as `git rm --cached` does."""
+        with translated("cannot remove from the index"):
+            self._change(dict.fromkeys(paths))
+
+    def _read(self) -> pygit2.Index:
+        with translated("cannot read the git index"):
+            if self._index is None:
+                self._index = _Index(str(self._path))
+            else:
+                self._index.read(force=False)
+            return self._index
+
+    def _entry(self, path: str) -> pygit2.IndexEntry | None:
+        """Return the index entry of a file as it is on disk, its content stored as a blob; None if it is gone."""
+        try:
+            mode = (self._root / path).lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+            raise GitError(f"cannot stage {path}: not a file")
+        kind = FileMode.LINK if stat.S_ISLNK(mode) else FileMode.BLOB
+        if stat.S_ISREG(mode) and mode & stat.S_IXUSR and self._trusts_mode():
+            kind = FileMode.BLOB_EXECUTABLE
+        return pygit2.IndexEntry(path, self._repository.create_blob_fromworkdir(path), kind)
+
+    def _trusts_mode(self) -> bool:
+        config = self._repository.config
+        return "core.filemode" not in config or config.get_bool("core.filemode")
+
+    def _change(self, changes: Mapping[str, pygit2.IndexEntry | None]) -> None:
+        index = self._read()
+        if not any(_differs(index, path, entry) for path, entry in changes.items()):
+            return
+        with _locked_index(Path(os.path.realpath(self._path))) as draft:
+            for path, entry in changes.items():
+                if _differs(draft, path, entry):
+                    _drop(draft, path)
+                    if entry is not None:
+                        draft.add(entry)
+
+
+def _index_path_at(index: pygit2.Index, at: int) -> str:
+    return os.fsdecode(index[at].path)
+
+
+def _first_at_or_after(index: pygit2.Index, wanted: bytes) -> int:
+    low, high = 0, len(index)
+    while low < high:
+        middle = (low + high) // 2
+        if os.fsencode(index[middle].path) < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _differs(index: pygit2.Index, path: str, entry: pygit2.IndexEntry | None) -> bool:
+    if entry is None:
+        return path in index
+    try:
+        return index[path] != entry
+    except KeyError:
+        return True
+
+
+def _drop(index: pygit2.Index, path: str) -> None:
+    """Remove a path in all stages: 0, or the sides of a conflict."""
+    for level in range(4):
+        with suppress(OSError):
+            index.remove(path, level)
+
+
+@contextmanager
+def _locked_index(path: Path) -> Iterator[pygit2.Index]:
+    """Yield a copy of the index to change; on leaving it replaces the index, unless an error came."""
+    lock, draft = Path(f"{path}.lock"), Path(f"{path}.lock.draft")
+    _take(lock)
+    try:
+        draft.unlink(missing_ok=True)
+        existed = path.exists()
+        if existed:
+            shutil.copyfile(path, draft)
+        index = _Index(str(draft))
+        yield index
+        index.write()
+        if existed:
+            # git re-reads files that are not older than the index. Keeping its time keeps that true of all entries.
+            shutil.copystat(path, draft)
+        draft.replace(lock)
+        lock.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        lock.unlink(missing_ok=True)
+        raise
+
+
+def _take(lock: Path) -> None:
+    deadline = time.monotonic() + _LOCK_PATIENCE
+    while True:
+        try:
+            os.close(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        except FileExistsError as exc:
+            if time.monotonic() >= deadline:
+                raise LockedError(
+                    f"another git process is changing the index ({lock} exists)",
+                    hint="wait until it ends; if no git command is running, delete that file",
+                ) from exc
+            time.sleep(_LOCK_PAUSE)
+        else:
+            return
