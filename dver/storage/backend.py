@@ -1,0 +1,54 @@
+"""What a store needs from the place that holds its bytes, and nothing more.
+
+A backend maps keys such as `packs/4f/4f0c….pack` to immutable blobs. Keys are relative, `/`-separated ASCII. A blob
+appears whole or not at all; writing a key again with the same meaning is harmless. Backends know nothing of packs.
+All methods may be called from several threads at once.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dver.objects.ids import Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BlobInfo:
+    """A listed blob: its key and its size in bytes."""
+
+    key: str
+    size: int
+
+
+class Backend(Protocol):
+    """A place for named immutable blobs.
+
+    Every method raises `BackendError` on failure, and `BackendError` with `BackendProblem.NOT_FOUND` where a blob that
+    was asked for is not there.
+    """
+
+    @property
+    def location(self) -> str:
+        """The URL or path that users know this place by, without credentials."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether reads cost microseconds rather than a network round trip."""
+
+    def write(self, key: str, pieces: Sequence[Bytes]) -> None:
+        """Store the concatenation of `pieces` under `key`, durably, whole or not at all."""
+
+    def read(self, key: str) -> bytes:
+        """Return a whole blob."""
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes from `offset`; fewer there is a failure."""
+
+    def size(self, key: str) -> int | None:
+        """Return the size of a blob in bytes, or None if there is none."""
+
+    def list(self, prefix: str) -> Iterator[BlobInfo]:
+        """Yield all blobs whose key begins with `prefix`, which ends in `/`; nothing for a missing folder."""
+
+    def delete(self, key: str) -> None:
+        """Delete a blob; a missing one is no error."""

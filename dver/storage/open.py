@@ -1,0 +1,53 @@
+"""From a URL to a backend: the one place that decides which kind serves it.
+
+Absolute paths and `file://` URLs are local folders. Everything else goes through fsspec, with a retry around it.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from dver.errors import ConfigError
+from dver.progress import NO_PROGRESS
+from dver.storage.backend import Backend
+from dver.storage.local import LocalBackend
+from dver.storage.remote import RemoteBackend
+from dver.storage.retry import RetryBackend
+from dver.storage.schemes import OptionValue
+
+
+def open_backend(
+    url: str, options: Mapping[str, OptionValue], *, note: Callable[[str], None] = NO_PROGRESS.note
+) -> Backend:
+    """Return the backend at `url`.
+
+    Args:
+        url: an absolute path, a `file://` URL (taken literally, with no percent-decoding), or a URL that fsspec knows.
+        options: the remote's options.
+        note: told one line when a call failed and is tried again.
+
+    Raises:
+        ConfigError: no such kind of storage, an unknown option, or a relative path.
+        MissingExtraError: an optional package is missing.
+        BackendError: the server refuses, where opening connects to it.
+    """
+    path = local_path(url)
+    if path is None:
+        return RetryBackend(RemoteBackend(url, options), note)
+    if options:
+        raise ConfigError(f"{url}: a local folder takes no options, but has {', '.join(sorted(options))}")
+    return LocalBackend(path)
+
+
+def local_path(url: str) -> Path | None:
+    """Return the folder that `url` means, or None where it is a URL of another kind.
+
+    Raises:
+        ConfigError: a relative path, or a `file://` URL with a host.
+    """
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme not in {"file", "local"}:
+        return None
+    path = Path(rest.removeprefix("localhost") if separator else url)
+    if not path.is_absolute():
+        raise ConfigError(f"{url!r} is not an absolute path", hint="write the whole path, beginning with /")
+    return path

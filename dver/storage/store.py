@@ -1,0 +1,191 @@
+"""The store: packs, index and version markers in one place. One class serves the cache and every remote.
+
+A store is only immutable files behind a `Backend`. Reading checks each record's XXH3; manifest nodes are checked
+against their ids as well, chunks where the caller asks for it (`Record.verified`). Writing goes through
+`StoreWriter`.
+
+Invariant: a version marker is written after everything that the version needs is durable and indexed.
+"""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dver.errors import ConfigError, FormatError, ObjectNotFoundError, UnsupportedFormatError
+from dver.objects.chunker import ChunkerParams
+from dver.objects.ids import Bytes, NodeId, ObjectId, PackId, VersionId, parse_id
+from dver.objects.manifest import Manifest
+from dver.objects.pack import Record, decode_record
+from dver.storage.backend import Backend
+from dver.storage.index import ChunkIndex, Location, pack_key
+
+FORMAT = 1
+DESCRIPTION_KEY = "dver-store.json"
+NODE_CACHE_BYTES = 32 * 1024 * 1024
+
+_LOCAL_GAP, _LOCAL_SPAN = 4 * 1024, 4 * 1024 * 1024
+_REMOTE_GAP, _REMOTE_SPAN = 256 * 1024, 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A run of bytes of one pack, read in one go for the records at `locations`."""
+
+    pack: PackId
+    start: int
+    end: int
+    locations: tuple[Location, ...]
+
+
+def version_key(version: VersionId) -> str:
+    """Return the key of a version's marker in a store."""
+    return f"versions/{version.hex()}"
+
+
+class Store:
+    """One place of packs, index and versions.
+
+    Attributes:
+        name: what messages call it, such as "the cache" or "remote origin (s3://bucket/data)".
+        journal: a local file that exists while a writer of this machine has packs that no index file lists.
+    """
+
+    def __init__(self, backend: Backend, index: ChunkIndex, *, name: str, journal: Path | None = None) -> None:
+        self.backend = backend
+        self.index = index
+        self.name = name
+        self.journal = journal
+        self._nodes: OrderedDict[NodeId, bytes] = OrderedDict()
+        self._node_bytes = 0
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the local index copy."""
+        self.index.close()
+
+    def prepare(self, params: ChunkerParams) -> None:
+        """Describe a new store, or check that an existing one has these chunk sizes.
+
+        Raises:
+            ConfigError: the store was made with other chunk sizes; mixing them would store everything twice.
+            UnsupportedFormatError: a newer dver made the store.
+        """
+        found = self.read_params()
+        if found is None:
+            description = {"format": FORMAT, "chunker": params.to_mapping()}
+            data = json.dumps(description, indent=2, sort_keys=True).encode() + b"\n"
+            self.backend.write(DESCRIPTION_KEY, [data])
+        elif found != params:
+            raise ConfigError(
+                f"{self.name} holds chunks of {found.average_size} bytes on average,"
+                f" and this repository is set to {params.average_size}",
+                hint=f"dver config set chunks.size {found.average_size}",
+            )
+
+    def read_params(self) -> ChunkerParams | None:
+        """Return the chunk sizes that the store was made with, or None if there is no store yet."""
+        if self.backend.size(DESCRIPTION_KEY) is None:
+            return None
+        where = f"{self.backend.location}/{DESCRIPTION_KEY}"
+        try:
+            fields = json.loads(self.backend.read(DESCRIPTION_KEY))
+        except ValueError as exc:
+            raise FormatError(where, "not a store's description") from exc
+        match fields:
+            case {"format": int(version)} if version > FORMAT:
+                raise UnsupportedFormatError(where, version, FORMAT)
+            case {"format": 1, "chunker": dict(chunker)}:
+                return ChunkerParams.from_mapping(chunker, where)
+        raise FormatError(where, "not a store's description")
+
+    def has_version(self, version: VersionId) -> bool:
+        """Whether everything that a version needs is said to be here."""
+        return self.backend.size(version_key(version)) is not None
+
+    def versions(self) -> set[VersionId]:
+        """Return all versions that are wholly here."""
+        names = (info.key.removeprefix("versions/") for info in self.backend.list("versions/"))
+        return {VersionId(raw) for name in names if (raw := parse_id(name)) is not None}
+
+    def mark_version(self, version: VersionId, *, files: int, size: int) -> None:
+        """Say that everything a version needs is here; the caller has seen to it that it is durable and indexed."""
+        text = json.dumps({"files": files, "format": FORMAT, "size": size}, sort_keys=True)
+        self.backend.write(version_key(version), [text.encode() + b"\n"])
+
+    def manifest(self, version: VersionId) -> Manifest:
+        """Return the manifest of a version; its nodes are read as they are needed."""
+        return Manifest(version, self.load_nodes, where=f"manifest in {self.name}")
+
+    def present(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Return those of `ids` that are here."""
+        return self.index.present(ids)
+
+    def load_nodes(self, ids: Sequence[NodeId]) -> list[Bytes]:
+        """Return manifest nodes, checked against their ids; ObjectNotFoundError names the first that is missing."""
+        found: dict[NodeId, Bytes] = {}
+        with self._lock:
+            for identity in ids:
+                cached = self._nodes.get(identity)
+                if cached is not None:
+                    self._nodes.move_to_end(identity)
+                    found[identity] = cached
+        absent = [identity for identity in ids if identity not in found]
+        for span in self.plan(absent) if absent else ():
+            for record in self.read_span(span):
+                plain = bytes(record.verified(self.name))
+                found[NodeId(record.id)] = plain
+                self._remember(NodeId(record.id), plain)
+        return [found[identity] for identity in ids]
+
+    def plan(self, ids: Sequence[ObjectId]) -> list[Span]:
+        """Return the reads that bring these objects, records that lie close together in one read.
+
+        Raises:
+            ObjectNotFoundError: one of them is not here.
+        """
+        found = self.index.find(ids)
+        for identity in ids:
+            if identity not in found:
+                raise ObjectNotFoundError(identity, self.name)
+        gap, longest = (_LOCAL_GAP, _LOCAL_SPAN) if self.backend.is_local else (_REMOTE_GAP, _REMOTE_SPAN)
+        return _join(sorted(found.values(), key=lambda at: (at.pack, at.offset)), gap, longest)
+
+    def read_span(self, span: Span) -> Iterator[Record]:
+        """Read a span and yield the records wanted of it, each checked against its XXH3."""
+        key = pack_key(span.pack)
+        where = f"{self.backend.location}/{key}"
+        data = memoryview(self.backend.read_range(key, span.start, span.end - span.start))
+        for location in span.locations:
+            record = decode_record(data, location.offset - span.start, where)
+            if record.id != location.id or record.plain_length != location.plain_length:
+                raise FormatError(where, "the index and the pack disagree on what lies where")
+            yield record
+
+    def _remember(self, identity: NodeId, plain: bytes) -> None:
+        with self._lock:
+            if identity not in self._nodes:
+                self._nodes[identity] = plain
+                self._node_bytes += len(plain)
+            while self._node_bytes > NODE_CACHE_BYTES and len(self._nodes) > 1:
+                _, dropped = self._nodes.popitem(last=False)
+                self._node_bytes -= len(dropped)
+
+
+def _join(ordered: Sequence[Location], gap: int, longest: int) -> list[Span]:
+    spans: list[Span] = []
+    run: list[Location] = []
+    for location in ordered:
+        if run and (
+            location.pack != run[0].pack
+            or location.offset > run[-1].end + gap
+            or location.end - run[0].offset > longest
+        ):
+            spans.append(Span(run[0].pack, run[0].offset, run[-1].end, tuple(run)))
+            run = []
+        run.append(location)
+    if run:
+        spans.append(Span(run[0].pack, run[0].offset, run[-1].end, tuple(run)))
+    return spans
