@@ -1,0 +1,1 @@
+"""One use case a module: functions that take a `Repo`, return a plan or a result, and print nothing."""

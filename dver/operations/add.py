@@ -1,0 +1,257 @@
+"""Add: store the data at a path as a dataset version, and write the pointer that names it.
+
+Order: packs, index, version marker, pointer, stat cache, `.gitignore` and git's index. Whatever instant the process
+ends at, the store is sound, and the same command run again completes.
+"""
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from dver.errors import FormatError, PathError, UsageError
+from dver.objects.entry import DirectoryEntry
+from dver.objects.manifest import ManifestBuilder, Summary
+from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, pointer_path
+from dver.operations.datasets import enclosing_dataset, working_datasets
+from dver.operations.working import working_entries
+from dver.progress import NO_PROGRESS, Progress, Task
+from dver.repo import Repo
+from dver.storage.writer import StoreWriter
+from dver.workspace.gitignore import gitignore_path, ignore_dataset
+from dver.workspace.pointers import DVER_DIRECTORY, read_pointer, write_pointer
+from dver.workspace.statcache import Base, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A dataset that was added: its pointer now, and the one before, None for a new dataset."""
+
+    dataset: str
+    pointer: Pointer
+    previous: Pointer | None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the version is another than before."""
+        return self.previous is None or self.previous.version != self.pointer.version
+
+
+@dataclass(frozen=True, slots=True)
+class AddResult:
+    """What an add did: its datasets, and the bytes that the store grew by."""
+
+    added: tuple[Added, ...]
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    summary: Summary
+    rows: dict[bytes, Row]
+    base: Base | None
+
+
+def add(
+    repo: Repo, paths: Sequence[str], *, stage: bool = True, force: bool = False, progress: Progress = NO_PROGRESS
+) -> AddResult:
+    """Store the data at `paths` (relative to the repository) and write or update their pointers.
+
+    With `stage`, pointers and `.gitignore` are staged in git. `force` allows replacing a pointer that was changed since
+    the data was checked out.
+
+    Raises:
+        PathError: a path cannot be added; the reason names what helps. Nothing was written.
+        UnstableFileError: a file kept changing while it was read.
+    """
+    with repo.lock():
+        datasets = list(dict.fromkeys(path.rstrip("/") for path in paths))
+        for dataset in datasets:
+            _check_addable(repo, dataset)
+        _check_nesting(datasets)
+        store = repo.cache
+        store.prepare(repo.chunker.params)
+        added = []
+        stored_bytes = 0
+        for dataset in datasets:
+            with StoreWriter(store) as writer, progress.task(f"adding {dataset}", bytes=0, files=0) as task:
+                result = _add_one(repo, dataset, writer, task, force=force)
+                stored_bytes += writer.stored_bytes
+            _publish(repo, result, stage=stage)
+            added.append(result)
+        return AddResult(tuple(added), stored_bytes)
+
+
+def _add_one(repo: Repo, dataset: str, writer: StoreWriter, task: Task, *, force: bool) -> Added:
+    previous = _previous_pointer(repo, dataset)
+    stored = _store(repo, dataset, writer, task)
+    summary = stored.summary
+    is_directory = (repo.root / dataset).is_dir()
+    kind = DatasetKind.DIRECTORY if is_directory else DatasetKind.FILE
+    pointer = Pointer(kind, summary.version, summary.size, summary.files)
+    if not force:
+        _check_base(dataset, pointer, previous, stored.base)
+    writer.flush()
+    repo.cache.mark_version(summary.version, files=summary.files, size=summary.size)
+    if previous != pointer:
+        write_pointer(repo.root, dataset, pointer)
+    parts = stored.base.parts if stored.base else None
+    rows = repo.stat_cache.rows(dataset) if stored.base else {}
+    gone = [path for path in rows if path not in stored.rows] if stored.base else []
+    fresh = {path: row for path, row in stored.rows.items() if rows.get(path) != row}
+    repo.stat_cache.rebase(
+        dataset, Base(summary.version, parts), fresh, removed=gone, keep_rows=stored.base is not None
+    )
+    return Added(dataset, pointer, previous)
+
+
+def _store(repo: Repo, dataset: str, writer: StoreWriter, task: Task) -> _Stored:
+    """Store what is new in a dataset and build its manifest; nothing is flushed yet."""
+    base = repo.stat_cache.base(dataset)
+    old_rows = repo.stat_cache.rows(dataset) if base else {}
+    rows: dict[bytes, Row] = {}
+    builder = ManifestBuilder(writer.put_node)
+    for ingested in working_entries(repo, dataset, base, writer, task):
+        entry = ingested.entry
+        if entry.path == b"" and isinstance(entry, DirectoryEntry):
+            raise PathError(dataset, "became a directory while it was read", hint="run the command again")
+        builder.add(entry)
+        row = ingested.row or old_rows.get(entry.path)
+        if row is not None:
+            rows[entry.path] = row
+    return _Stored(builder.finish(), rows, base)
+
+
+def _check_base(dataset: str, pointer: Pointer, previous: Pointer | None, base: Base | None) -> None:
+    """Refuse to put old data over a pointer that git has moved on, as after a pull without a checkout."""
+    if previous is None or base is None or previous.version in (base.version, pointer.version):
+        return
+    raise PathError(
+        dataset,
+        "its pointer was changed since the data was checked out, so adding would undo that change",
+        hint=f"dver checkout {dataset} brings the data up to date; dver add --force {dataset} keeps the data as it is",
+    )
+
+
+def _previous_pointer(repo: Repo, dataset: str) -> Pointer | None:
+    try:
+        return read_pointer(repo.root, dataset)
+    except FormatError:
+        # A pointer with the marks of a merge conflict is settled by adding the data.
+        return None
+
+
+def _publish(repo: Repo, added: Added, *, stage: bool) -> None:
+    """Keep the data out of git, and stage what git is to know."""
+    dataset = added.dataset
+    touched = [pointer_path(dataset)]
+    if keep_out_of_git(repo, dataset, added.pointer.kind):
+        touched.append(gitignore_path(dataset))
+    if stage:
+        repo.git.stage(touched)
+
+
+def keep_out_of_git(repo: Repo, dataset: str, kind: DatasetKind) -> bool:
+    """Make git ignore a dataset's data; return whether its `.gitignore` has something to stage."""
+    changed = False
+    if not repo.git.is_ignored(dataset + "/" if kind is DatasetKind.DIRECTORY else dataset):
+        changed = ignore_dataset(repo.root, dataset)
+    gitignore = gitignore_path(dataset)
+    # An earlier run may have been stopped between writing and staging it.
+    return changed or ((repo.root / gitignore).is_file() and not repo.git.is_tracked(gitignore))
+
+
+def _check_nesting(datasets: Sequence[str]) -> None:
+    ordered = sorted(datasets)
+    for outer, inner in pairwise(ordered):
+        if inner.startswith(outer + "/"):
+            raise UsageError(f"{inner} lies within {outer}", hint=f"dver add {outer} adds it too")
+
+
+def _check_addable(repo: Repo, dataset: str) -> None:
+    """Raise PathError with the command that helps if `dataset` cannot become or be a dataset."""
+    if not dataset:
+        raise PathError(".", "the whole repository cannot be a dataset", hint="dver add FOLDER for each folder of data")
+    check_new_dataset(repo, dataset)
+    outer = enclosing_dataset(repo, dataset)
+    if outer is not None:
+        raise PathError(dataset, f"lies within the dataset {outer}", hint=f"dver add {outer}")
+    path = repo.root / dataset
+    _check_parents(repo.root, dataset)
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        raise _missing(repo, dataset) from None
+    except OSError as exc:
+        raise PathError(dataset, f"cannot be read: {exc.strerror}") from exc
+    _check_type(dataset, path, mode)
+    _check_git(repo, dataset)
+    inner = working_datasets(repo, dataset) if stat.S_ISDIR(mode) else []
+    if inner:
+        raise PathError(
+            dataset,
+            f"holds the dataset {inner[0]}" + (f" and {len(inner) - 1} more" if len(inner) > 1 else ""),
+            hint=f"dver rm --keep {inner[0]}, then add the whole; or add its other parts one by one",
+        )
+
+
+def check_new_dataset(repo: Repo, dataset: str) -> None:
+    """Raise PathError if no dataset may have this path, be it there already or not."""
+    parts = [part.lower() for part in dataset.split("/")]
+    if ".git" in parts or parts[0] == DVER_DIRECTORY:
+        raise PathError(dataset, "belongs to git or dver itself and cannot be a dataset")
+    if dataset.endswith(SUFFIX) and (repo.root / dataset).is_file():
+        data = dataset.removesuffix(SUFFIX)
+        raise PathError(dataset, "is a pointer file, which git holds", hint=f"dver add {data}")
+    if repo.git.is_ignored(pointer_path(dataset)):
+        raise PathError(
+            dataset,
+            f"its pointer {pointer_path(dataset)} would be ignored by git",
+            hint=f"git check-ignore -v {pointer_path(dataset)} shows the rule to change",
+        )
+    if "\n" in dataset or "\r" in dataset:
+        raise PathError(repr(dataset), "a dataset's own name cannot hold a line break", hint="rename it first")
+
+
+def _check_parents(root: Path, dataset: str) -> None:
+    parent = root
+    for part in dataset.split("/")[:-1]:
+        parent /= part
+        if parent.is_symlink():
+            raise PathError(
+                dataset, f"lies behind the symbolic link {parent.relative_to(root)}", hint="add the real path"
+            )
+
+
+def _missing(repo: Repo, dataset: str) -> PathError:
+    if (repo.root / pointer_path(dataset)).is_file():
+        return PathError(
+            dataset,
+            "is a dataset whose data is not here",
+            hint=f"dver checkout {dataset} brings it; dver rm {dataset} ends tracking it",
+        )
+    return PathError(dataset, "there is no such file or directory")
+
+
+def _check_type(dataset: str, path: Path, mode: int) -> None:
+    if stat.S_ISLNK(mode):
+        raise PathError(
+            dataset, "is a symbolic link", hint=f"add what it points to ({os.readlink(path)}), or the folder it lies in"
+        )
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise PathError(dataset, "is a socket, device or named pipe, which cannot be stored")
+    if not os.access(path, os.R_OK):
+        raise PathError(dataset, "cannot be read: Permission denied", hint=f"chmod u+r {dataset}")
+
+
+def _check_git(repo: Repo, dataset: str) -> None:
+    tracked = repo.git.tracked_under(dataset)
+    if tracked:
+        what = "is" if tracked == [dataset] else f"holds {len(tracked)} files, such as {tracked[0]}, that are"
+        raise PathError(
+            dataset,
+            f"{what} already tracked by git",
+            hint=f"git rm -r --cached {dataset} takes it out of git and keeps the data; then run dver add again",
+        )

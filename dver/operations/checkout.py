@@ -1,0 +1,270 @@
+"""Checkout: make the working files what pointers say.
+
+Everything is planned first, for all datasets, and what is not in the cache is fetched; only then are files touched.
+Each dataset's files come first, then its stat cache rows, then its pointer, so the same command run again after a
+crash completes.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from dver.errors import DataLossError, ObjectNotFoundError, PathError, VersionNotFoundError
+from dver.objects.entry import DirectoryEntry, FileEntry, LinkEntry, unpack_chunks
+from dver.objects.ids import ChunkId
+from dver.objects.pointer import DatasetKind, Pointer, pointer_path
+from dver.operations.add import keep_out_of_git
+from dver.operations.checkout_plan import DatasetPlan, Planner
+from dver.operations.datasets import Target, pointers_at, read_pointer_or_problem, select, working_datasets
+from dver.operations.transfer import Transfer, missing_chunks
+from dver.progress import NO_PROGRESS, Progress, Task
+from dver.repo import Repo
+from dver.storage.writer import StoreWriter
+from dver.workspace.assemble import Assembler, translated
+from dver.workspace.gitignore import gitignore_path
+from dver.workspace.pointers import read_pointer, write_pointer
+from dver.workspace.statcache import TICK_NS, Base, Row
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutPlan:
+    """What a checkout will do, or has done.
+
+    Attributes:
+        pointers: pointers to be written, by dataset, where a revision was asked for.
+    """
+
+    datasets: tuple[DatasetPlan, ...]
+    pointers: dict[str, Pointer] = field(default_factory=dict)
+
+    @property
+    def conflicts(self) -> list[str]:
+        """The files that stand in the way, relative to the repository."""
+        return [_join(plan.dataset, path) for plan in self.datasets for path in plan.conflicts]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutOptions:
+    """How to check out.
+
+    Attributes:
+        force: overwrite and delete files whose content is stored nowhere.
+        dry_run: only plan.
+        verify: check each chunk against its id while writing.
+    """
+
+    force: bool = False
+    dry_run: bool = False
+    verify: bool = False
+
+
+def checkout(
+    repo: Repo,
+    rev: str | None = None,
+    paths: Sequence[str] = (),
+    *,
+    options: CheckoutOptions = CheckoutOptions(),
+    progress: Progress = NO_PROGRESS,
+) -> CheckoutPlan:
+    """Make working files match their pointers, those of `rev` if it is given.
+
+    Args:
+        rev: a commit, branch or tag; its pointers are brought too, and staged.
+        paths: datasets, folders of them, or paths in them, relative to the repository; none means all.
+
+    Raises:
+        DataLossError: files would be lost; all are listed, and nothing was touched.
+        VersionNotFoundError: data is neither in the cache nor on the default remote; nothing was touched.
+    """
+    with repo.lock(), repo.scratch() as scratch:
+        plan = _plan(repo, rev, paths, force=options.force, progress=progress)
+        if plan.conflicts and not options.dry_run:
+            raise DataLossError(
+                f"checkout would overwrite or delete {len(plan.conflicts)} files whose content is stored nowhere;"
+                " nothing was changed",
+                plan.conflicts,
+                hint="dver add keeps their content; dver checkout --force gives it up",
+            )
+        if options.dry_run:
+            return plan
+        _fetch_missing(repo, plan, progress)
+        total = sum(dataset.write_bytes for dataset in plan.datasets)
+        files = sum(len(dataset.writes) for dataset in plan.datasets)
+        with progress.task("checking out", bytes=total, files=files) as task:
+            for dataset in plan.datasets:
+                assembler = Assembler(
+                    os.fsencode(repo.root / dataset.dataset),
+                    repo.cache,
+                    scratch,
+                    repo.workers_for(repo.cache),
+                    verify=options.verify or not repo.cache.backend.is_local,
+                    task=task,
+                )
+                _execute(repo, dataset, assembler, task)
+                _bring_pointer(repo, dataset.dataset, plan.pointers.get(dataset.dataset))
+        return plan
+
+
+def _plan(repo: Repo, rev: str | None, paths: Sequence[str], *, force: bool, progress: Progress) -> CheckoutPlan:
+    if rev is None:
+        # A broken pointer stands in the way only of its own dataset, so not all are read.
+        targets = select(working_datasets(repo), paths)
+        pointers = {target.dataset: _read(repo, target.dataset) for target in targets}
+    else:
+        pointers = pointers_at(repo, repo.git.resolve(rev))
+        targets = select(pointers, paths, hint=f"dver ls {rev}: lists the datasets of that revision")
+    plans = []
+    with progress.task("comparing", bytes=0, files=0) as task:
+        planner = Planner(repo, task, force=force)
+        for dataset, parts in _group(targets).items():
+            _check_parts(repo, dataset, parts, pointers[dataset])
+            plans.append(planner.plan(dataset, pointers[dataset].version, parts, whole=bool(paths)))
+    moved = {target.dataset: pointers[target.dataset] for target in targets} if rev is not None else {}
+    return CheckoutPlan(tuple(plans), moved)
+
+
+def _read(repo: Repo, dataset: str) -> Pointer:
+    pointer = read_pointer(repo.root, dataset)
+    if pointer is None:
+        raise PathError(pointer_path(dataset), "the pointer is missing")
+    return pointer
+
+
+def _group(targets: Sequence[Target]) -> dict[str, tuple[bytes, ...]]:
+    """Return the parts asked for by dataset; none means the whole."""
+    grouped: dict[str, tuple[bytes, ...]] = {}
+    for target in targets:
+        grouped[target.dataset] = (*grouped.get(target.dataset, ()), *([target.part] if target.part else []))
+    return grouped
+
+
+def _check_parts(repo: Repo, dataset: str, parts: tuple[bytes, ...], pointer: Pointer) -> None:
+    """Refuse part of another version than the rest of the dataset is at: no pointer could name the mixture."""
+    if not parts:
+        return
+    if pointer.kind is DatasetKind.FILE:
+        raise PathError(dataset, "is a single file and has no parts")
+    base = repo.stat_cache.base(dataset)
+    if base is not None and base.version != pointer.version:
+        raise PathError(
+            f"{dataset}/{os.fsdecode(parts[0])}",
+            "is part of a dataset whose data is at another version",
+            hint=f"dver checkout {dataset} for the whole, or dver cat REV:PATH for one file",
+        )
+
+
+def _fetch_missing(repo: Repo, plan: CheckoutPlan, progress: Progress) -> None:
+    """Bring chunks that the cache lacks from the default remote."""
+    for dataset in plan.datasets:
+        missing = list(missing_chunks(repo.cache, _chunks(dataset)))
+        if not missing:
+            continue
+        if not repo.has_remote:
+            raise _not_here(repo, dataset)
+        remote = repo.remote()
+        repo.cache.prepare(remote.read_params() or repo.chunker.params)
+        label = f"fetching {dataset.dataset}"
+        with StoreWriter(repo.cache) as writer, progress.task(label, bytes=0) as task:
+            transfer = Transfer(remote, writer, repo.transfer_workers, into_cache=True, task=task)
+            try:
+                transfer.copy_chunks(missing)
+            except ObjectNotFoundError as exc:
+                raise _not_here(repo, dataset) from exc
+            transfer.flush()
+
+
+def _not_here(repo: Repo, dataset: DatasetPlan) -> VersionNotFoundError:
+    where = f"the cache and {repo.remote().name}" if repo.has_remote else "the cache, and no remote is set up"
+    hint = (
+        f"dver fetch -r REMOTE {dataset.dataset}, if another remote has it; or dver push where it was added"
+        if repo.has_remote
+        else f"dver remote add origin URL, then dver pull {dataset.dataset}"
+    )
+    return VersionNotFoundError(dataset.version, dataset.dataset, where, hint=hint)
+
+
+def _chunks(plan: DatasetPlan) -> Iterator[ChunkId]:
+    for entry in plan.writes:
+        if isinstance(entry, FileEntry):
+            packed = plan.manifest.chunk_list(entry)
+            yield from (chunk for chunk, _ in unpack_chunks(packed, plan.manifest.where))
+
+
+def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, task: Task) -> None:
+    root = os.fsencode(repo.root / plan.dataset)
+    delete_files(root, plan.deletes)
+    rows: dict[bytes, Row] = dict(plan.settled)
+    written: dict[bytes, Row] = {}
+    if not plan.writes and plan.manifest.get(b"") is None:
+        _make_root(root)
+    written.update(assembler.write((e for e in plan.writes if isinstance(e, FileEntry)), plan.manifest))
+    for entry in plan.writes:
+        if isinstance(entry, LinkEntry):
+            path, row = assembler.write_link(entry.path, entry.target)
+        elif isinstance(entry, DirectoryEntry):
+            path, row = assembler.make_directory(entry.path)
+        else:
+            continue
+        written[path] = row
+        task.advance(files=1)
+    if written:
+        # Only what is older than a clock tick can be told from a later change by its stat.
+        time.sleep(TICK_NS / 1e9 + 0.001)
+    now = time.time_ns()
+    rows.update((path, row._replace(checked=now)) for path, row in written.items())
+    repo.stat_cache.rebase(
+        plan.dataset, Base(plan.version, plan.parts), rows, removed=plan.gone, keep_rows=plan.keeps_rows
+    )
+
+
+def _make_root(root: bytes) -> None:
+    with translated(root):
+        os.makedirs(root, exist_ok=True)
+
+
+def delete_files(root: bytes, paths: Sequence[bytes]) -> None:
+    """Delete files and empty directories, the last path first, then the directories that this leaves empty."""
+    emptied = set()
+    for path in reversed(paths):
+        absolute = root + b"/" + path if path else root
+        with translated(absolute):
+            try:
+                os.unlink(absolute)
+            except FileNotFoundError:
+                continue
+            except (IsADirectoryError, PermissionError):
+                if not os.path.isdir(absolute) or os.path.islink(absolute):
+                    raise
+                _remove_if_empty(absolute)
+        emptied.add(path.rpartition(b"/")[0])
+    while emptied:
+        above = set()
+        for directory in emptied - {b""}:
+            if _remove_if_empty(root + b"/" + directory):
+                above.add(directory.rpartition(b"/")[0])
+        emptied = above
+
+
+def _remove_if_empty(directory: bytes) -> bool:
+    try:
+        os.rmdir(directory)
+    except OSError:
+        return False
+    return True
+
+
+def _bring_pointer(repo: Repo, dataset: str, pointer: Pointer | None) -> None:
+    """Write and stage a pointer that a revision brought."""
+    if pointer is None:
+        return
+    if read_pointer_or_problem(repo, dataset) != pointer:
+        write_pointer(repo.root, dataset, pointer)
+    touched = [pointer_path(dataset)]
+    if keep_out_of_git(repo, dataset, pointer.kind):
+        touched.append(gitignore_path(dataset))
+    repo.git.stage(touched)
+
+
+def _join(dataset: str, path: str) -> str:
+    return f"{dataset}/{path}" if path else dataset

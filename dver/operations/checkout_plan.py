@@ -1,0 +1,216 @@
+"""Planning a checkout: what must be written and deleted so that a dataset's files are a wanted version.
+
+The plan is made before anything is touched. It keeps the promise that a user's bytes are never lost: a file that
+would be overwritten or deleted must be known to be in the store, byte for byte; all others are listed in
+`conflicts`.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from dver.errors import ObjectNotFoundError
+from dver.objects.diff import diff_manifests
+from dver.objects.entry import Entry, FileEntry, unpack_chunks
+from dver.objects.ids import VersionId
+from dver.objects.manifest import Manifest
+from dver.operations.datasets import decode_path
+from dver.operations.reading import open_manifest
+from dver.operations.status import scan_dataset
+from dver.operations.transfer import missing_chunks
+from dver.operations.working import NodesOnly, in_memory_manifest
+from dver.progress import NO_TASK, Task
+from dver.repo import Repo
+from dver.workspace.compare import compare_item
+from dver.workspace.ingest import Ingester
+from dver.workspace.scan import Scan, find_entries
+from dver.workspace.statcache import Row
+from dver.workspace.walk import FileType, WalkItem
+
+
+@dataclass(slots=True)
+class DatasetPlan:
+    """What a checkout does to one dataset. Paths are relative to it.
+
+    Attributes:
+        writes: entries to write, in path order.
+        deletes: paths to delete, in path order.
+        gone: paths that the stat cache is to forget.
+        conflicts: files whose content is stored nowhere and would be lost.
+        settled: files that already are as wanted though the stat cache did not know, with their rows.
+        parts: what of the dataset is checked out afterwards; None for all of it.
+        keeps_rows: whether the stat cache's rows hold for the paths that are not touched.
+    """
+
+    dataset: str
+    version: VersionId
+    manifest: Manifest
+    parts: tuple[bytes, ...] | None
+    keeps_rows: bool
+    writes: list[Entry] = field(default_factory=list)
+    deletes: list[bytes] = field(default_factory=list)
+    gone: list[bytes] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
+    settled: dict[bytes, Row] = field(default_factory=dict)
+    unchanged: int = 0
+
+    @property
+    def write_bytes(self) -> int:
+        """The bytes of all files to be written."""
+        return sum(entry.size for entry in self.writes if isinstance(entry, FileEntry))
+
+
+class Planner:
+    """Makes plans for the datasets of one repository."""
+
+    def __init__(self, repo: Repo, task: Task, *, force: bool) -> None:
+        """With `force`, files whose content is stored nowhere are overwritten and deleted as well."""
+        self._repo = repo
+        self._task = task
+        self._force = force
+
+    def plan(self, dataset: str, version: VersionId, asked: tuple[bytes, ...], *, whole: bool) -> DatasetPlan:
+        """Return the plan that makes a dataset's files the wanted version.
+
+        Args:
+            asked: paths within the dataset to restrict the checkout to; none means no restriction.
+            whole: make a partly present dataset whole, rather than keep to the parts that are here.
+        """
+        manifest = open_manifest(self._repo, version, dataset)
+        scan = scan_dataset(self._repo, dataset, version, self._task)
+        if scan is None:
+            plan = DatasetPlan(dataset, version, manifest, asked or None, keeps_rows=False)
+            plan.writes = [entry for part in asked or (b"",) for entry in manifest.entries(part)]
+            return plan
+        parts = _parts_afterwards(scan.base.parts, asked, whole=whole)
+        plan = DatasetPlan(dataset, version, manifest, parts, keeps_rows=True, unchanged=scan.unchanged)
+        _Differences(self._repo, plan, scan, asked).fill(force=self._force)
+        return plan
+
+
+class _Differences:
+    """Turns a scan of the working files and a wanted manifest into a plan."""
+
+    def __init__(self, repo: Repo, plan: DatasetPlan, scan: Scan, asked: tuple[bytes, ...]) -> None:
+        self._repo = repo
+        self._root = os.fsencode(repo.root / plan.dataset)
+        self._plan = plan
+        self._manifest = plan.manifest
+        self._scan = scan
+        self._asked = asked
+        self._fills_up = scan.base.parts is not None and plan.parts != scan.base.parts
+        self._local = {item.path: item for item in [*scan.modified, *scan.added]}
+
+    def fill(self, *, force: bool) -> None:
+        plan, scan = self._plan, self._scan
+        base = None if scan.base.version == plan.version else self._base_manifest()
+        changes: dict[bytes, Entry | None] = {}
+        if base is not None:
+            changes = {
+                change.path: change.new for change in diff_manifests(base, self._manifest) if self._wants(change.path)
+            }
+        for path in [*(item.path for item in scan.modified), *scan.deleted]:
+            if path not in changes and self._wants(path):
+                changes[path] = self._manifest.get(path)
+        if self._fills_up:
+            rows = self._repo.stat_cache.rows(plan.dataset)
+            for entry in self._manifest.entries():
+                if entry.path not in rows and entry.path not in changes and self._wants(entry.path):
+                    changes[entry.path] = entry
+        endangered = self._sort_changes(changes, base)
+        self._find_obstacles(endangered)
+        if not force:
+            plan.conflicts = sorted(decode_path(path) for path in self._not_stored(endangered))
+        plan.writes.sort(key=lambda entry: entry.path)
+        plan.deletes.sort()
+
+    def _base_manifest(self) -> Manifest:
+        return open_manifest(self._repo, self._scan.base.version, self._plan.dataset)
+
+    def _wants(self, path: bytes) -> bool:
+        return all(any(_within(path, part) for part in limits) for limits in (self._asked, self._plan.parts) if limits)
+
+    def _sort_changes(self, changes: dict[bytes, Entry | None], base: Manifest | None) -> dict[bytes, Entry | None]:
+        """Fill the plan; return the files that would be lost, with the entry they are known to equal, if any."""
+        deleted = set(self._scan.deleted)
+        known = find_entries(base, [*changes]) if base is not None and self._cache_lacks_base() else {}
+        endangered: dict[bytes, Entry | None] = {}
+        for path, entry in changes.items():
+            item = self._local.get(path)
+            if item is not None and entry is not None and self._already_is(item, entry):
+                continue
+            if entry is not None:
+                self._plan.writes.append(entry)
+            else:
+                self._plan.gone.append(path)
+                if path not in deleted:
+                    self._plan.deletes.append(path)
+            if item is not None:
+                endangered[path] = None
+            elif path in known and path not in deleted:
+                endangered[path] = known[path]
+        return endangered
+
+    def _cache_lacks_base(self) -> bool:
+        """Whether unchanged working files may be the only copy of their version, as after the cache was deleted."""
+        return not self._repo.cache.has_version(self._scan.base.version)
+
+    def _already_is(self, item: WalkItem, entry: Entry) -> bool:
+        absolute = self._root + b"/" + item.path if item.path else self._root
+        same, row = compare_item(absolute, item, entry, self._manifest)
+        if same:
+            self._plan.settled[item.path] = row
+        return same
+
+    def _find_obstacles(self, endangered: dict[bytes, Entry | None]) -> None:
+        """Find files that nobody tracks where a directory must be, or within what must become a file."""
+        writes = {entry.path for entry in self._plan.writes}
+        above_writes = {parent for path in writes for parent in _parents(path)}
+        for path, item in self._local.items():
+            if path in endangered or path in self._plan.settled:
+                continue
+            if path in above_writes or any(parent in writes for parent in _parents(path)):
+                endangered[item.path] = None
+                self._plan.deletes.append(item.path)
+
+    def _not_stored(self, endangered: dict[bytes, Entry | None]) -> Iterator[bytes]:
+        """Yield those files whose bytes are not all in the cache."""
+        unknown = [self._local[path] for path, entry in endangered.items() if entry is None]
+        yield from (item.path for item in unknown if item.type is FileType.OTHER)
+        sink = NodesOnly()
+        files = sorted(item for item in unknown if item.type is not FileType.OTHER)
+        ingester = Ingester(self._root, sink, self._repo.chunker, self._repo.workers, NO_TASK)
+        entries = [ingested.entry for ingested in ingester.run(files)]
+        scratch = in_memory_manifest(self._repo, self._plan.version, sink.nodes, self._plan.dataset)
+        for entry in [*entries, *(entry for entry in endangered.values() if entry is not None)]:
+            if not self._is_stored(entry, scratch):
+                yield entry.path
+
+    def _is_stored(self, entry: Entry, manifest: Manifest) -> bool:
+        if not isinstance(entry, FileEntry):
+            # A link's target or an empty directory is in no chunk; only a manifest could hold it.
+            return False
+        try:
+            chunks = [chunk for chunk, _ in unpack_chunks(manifest.chunk_list(entry), manifest.where)]
+        except ObjectNotFoundError:
+            return False
+        return not any(missing_chunks(self._repo.cache, chunks))
+
+
+def _within(path: bytes, part: bytes) -> bool:
+    return not part or path == part or path.startswith(part + b"/")
+
+
+def _parts_afterwards(
+    old: tuple[bytes, ...] | None, asked: tuple[bytes, ...], *, whole: bool
+) -> tuple[bytes, ...] | None:
+    """Return what of a dataset is here after a checkout of what was asked for, given what was here before."""
+    if old is None or (whole and not asked):
+        return None
+    return tuple(sorted({*old, *asked}))
+
+
+def _parents(path: bytes) -> Iterable[bytes]:
+    while b"/" in path:
+        path = path.rpartition(b"/")[0]
+        yield path

@@ -1,0 +1,57 @@
+"""Init: set dver up in a git repository."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dver.config import add_remote, set_value
+from dver.errors import BackendError, BackendProblem
+from dver.fileio import write_atomically
+from dver.git import GitRepo
+from dver.objects.chunker import DEFAULT_AVERAGE, ChunkerParams
+from dver.repo import CONFIG_FILE
+from dver.workspace.pointers import DVER_DIRECTORY
+
+REMOTE_NAME = "origin"
+
+_GITIGNORE = b"/config.local.toml\n/cache/\n/state.db*\n/tmp/\n"
+_ATTRIBUTES = b"lineage.jsonl merge=union\n"
+_CONFIG = b"# dver settings of this repository; `dver config list` shows all\n"
+
+
+@dataclass(frozen=True, slots=True)
+class InitResult:
+    """Where dver was set up, and whether it had been before."""
+
+    root: Path
+    existed: bool
+
+
+def init(
+    start: Path, *, remote: str | None = None, chunk_size: int | None = None, env: Mapping[str, str] | None = None
+) -> InitResult:
+    """Make `.dver` at the top of the git repository around `start`, and stage its files.
+
+    Run again, it changes nothing but what is missing, and adds `remote` if it is given.
+
+    Raises:
+        NotARepositoryError: `start` is in no git repository.
+        ConfigError: the chunk size is no power of two from 1 KiB to 4 MiB, or differs from that of an existing setup.
+    """
+    git = GitRepo.find(start, env=env or {})
+    folder = git.root / DVER_DIRECTORY
+    existed = (folder / CONFIG_FILE).is_file()
+    ChunkerParams.from_average(chunk_size or DEFAULT_AVERAGE)
+    try:
+        folder.mkdir(exist_ok=True)
+        for name, content in ((".gitignore", _GITIGNORE), (".gitattributes", _ATTRIBUTES), (CONFIG_FILE, _CONFIG)):
+            if not (folder / name).exists():
+                write_atomically(folder / name, content)
+    except OSError as exc:
+        raise BackendError(str(folder), BackendProblem.OTHER, f"cannot be written: {exc.strerror}") from exc
+    if chunk_size is not None and not existed:
+        set_value(folder, "chunks.size", chunk_size, local=False)
+    if remote is not None:
+        add_remote(folder, REMOTE_NAME, remote, local=False)
+    git.stage([f"{DVER_DIRECTORY}/{name}" for name in (".gitignore", ".gitattributes", CONFIG_FILE)])
+    return InitResult(git.root, existed)

@@ -1,0 +1,97 @@
+"""Log: the versions of a dataset through git's history, newest first."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from dver.errors import FormatError, NotFoundError, PathError
+from dver.git import CommitId, HistoryItem
+from dver.objects.pointer import Pointer, dataset_path, decode_pointer, pointer_path
+from dver.operations.datasets import head_pointers, select, working_datasets
+from dver.operations.diff import ChangeKind, changes_between
+from dver.operations.reading import open_manifest
+from dver.repo import Repo
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeCounts:
+    """How many files changed from the version before."""
+
+    added: int
+    modified: int
+    deleted: int
+    renamed: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One commit in which a dataset's version or path changed.
+
+    Attributes:
+        dataset: the dataset's path in that commit.
+        pointer: None where the commit deleted the dataset, or its pointer there cannot be read.
+        changes: None where the data of a version is out of reach.
+    """
+
+    commit: CommitId
+    author: str
+    when: datetime
+    subject: str
+    dataset: str
+    pointer: Pointer | None
+    changes: ChangeCounts | None
+
+
+def log(repo: Repo, path: str) -> Iterator[LogEntry]:
+    """Yield the history of the dataset at `path`, relative to the repository, following renames.
+
+    Raises:
+        PathError: no dataset is there, nor was one in any commit.
+    """
+    head = repo.git.head_commit()
+    known = {*working_datasets(repo), *head_pointers(repo)}
+    try:
+        dataset = select(known, [path])[0].dataset if path else ""
+    except PathError:
+        # It may have been deleted since.
+        dataset = dataset_path(path)
+    if not dataset:
+        raise PathError(".", "name one dataset", hint="dver ls lists the datasets")
+    items = list(repo.git.history(pointer_path(dataset), start=head)) if head is not None else []
+    if not items:
+        committed = "is not committed yet" if dataset in known else "is no dataset and never was one"
+        raise PathError(
+            dataset, committed, hint="git commit records the first version" if dataset in known else "dver ls"
+        )
+    return _entries(repo, items)
+
+
+def _entries(repo: Repo, items: list[HistoryItem]) -> Iterator[LogEntry]:
+    pointers = [_pointer(item) for item in items]
+    for item, pointer, before in zip(items, pointers, [*pointers[1:], None], strict=True):
+        dataset = dataset_path(item.path)
+        changes = _count(repo, dataset, before, pointer)
+        yield LogEntry(item.commit, item.author, item.when, item.subject, dataset, pointer, changes)
+
+
+def _pointer(item: HistoryItem) -> Pointer | None:
+    if item.blob is None:
+        return None
+    try:
+        return decode_pointer(item.blob, f"{item.path} in commit {item.commit[:8]}")
+    except FormatError:
+        return None
+
+
+def _count(repo: Repo, dataset: str, old: Pointer | None, new: Pointer | None) -> ChangeCounts | None:
+    try:
+        before = open_manifest(repo, old.version, dataset) if old else None
+        changes = changes_between(before, open_manifest(repo, new.version, dataset) if new else None)
+    except NotFoundError:
+        return None
+    counts = dict.fromkeys(ChangeKind, 0)
+    for change in changes:
+        counts[change.kind] += 1
+    return ChangeCounts(
+        counts[ChangeKind.ADDED], counts[ChangeKind.MODIFIED], counts[ChangeKind.DELETED], counts[ChangeKind.RENAMED]
+    )

@@ -1,0 +1,136 @@
+"""Move: rename a dataset with its pointer, or a path within a dataset. No data is read or stored anew."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import merge
+
+from dver.errors import PathError
+from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, check_path
+from dver.objects.manifest import Manifest
+from dver.objects.pointer import pointer_path
+from dver.operations.add import check_new_dataset, keep_out_of_git
+from dver.operations.datasets import Target, decode_path, enclosing_dataset, encode_path, select, working_datasets
+from dver.operations.rewrite import check_rewritable, pointer_of, rewrite
+from dver.repo import Repo
+from dver.workspace.assemble import translated
+from dver.workspace.gitignore import gitignore_path, unignore_dataset
+from dver.workspace.pointers import write_pointer
+from dver.workspace.statcache import UNCHECKED, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A path before and after, relative to the repository."""
+
+    source: str
+    destination: str
+
+
+def mv(repo: Repo, source: str, destination: str) -> Moved:
+    """Move or rename a dataset, or a path within one; a destination that is an existing folder is moved into.
+
+    Raises:
+        PathError: there is nothing to move, or something is at the destination already.
+    """
+    if not source:
+        raise PathError(".", "name a dataset", hint="dver ls lists them")
+    with repo.lock():
+        targets = select(working_datasets(repo), [source])
+        if len(targets) != 1 or targets[0].dataset.startswith(source + "/"):
+            raise PathError(source, "is a folder that holds datasets", hint="dver mv moves one dataset at a time")
+        target = targets[0]
+        if target.part:
+            return _move_within(repo, target, destination)
+        return _move_dataset(repo, target.dataset, destination)
+
+
+def _move_dataset(repo: Repo, dataset: str, destination: str) -> Moved:
+    pointer = pointer_of(repo, dataset)
+    name = dataset.rpartition("/")[2]
+    if not destination or (repo.root / destination).is_dir():
+        destination = f"{destination}/{name}" if destination else name
+    outer = enclosing_dataset(repo, destination)
+    if destination == dataset or destination.startswith(dataset + "/") or outer is not None:
+        raise PathError(destination, f"lies within the dataset {outer or dataset}", hint="choose a path outside of it")
+    for path in (destination, pointer_path(destination)):
+        if os.path.lexists(repo.root / path):
+            raise PathError(path, "is there already", hint=f"dver rm {path}, or choose another path")
+    check_new_dataset(repo, destination)
+    old, new = repo.root / dataset, repo.root / destination
+    with translated(os.fsencode(new)):
+        new.parent.mkdir(parents=True, exist_ok=True)
+        # A crash in between leaves the data at one of the two places, and pointers that `dver checkout` can follow.
+        write_pointer(repo.root, destination, pointer)
+        if os.path.lexists(old):
+            old.rename(new)
+        repo.stat_cache.rename(dataset, destination)
+        (repo.root / pointer_path(dataset)).unlink()
+    touched = [pointer_path(dataset), pointer_path(destination)]
+    if unignore_dataset(repo.root, dataset):
+        touched.append(gitignore_path(dataset))
+    if keep_out_of_git(repo, destination, pointer.kind):
+        touched.append(gitignore_path(destination))
+    repo.git.stage(touched)
+    return Moved(dataset, destination)
+
+
+def _move_within(repo: Repo, target: Target, destination: str) -> Moved:
+    dataset, part = target.dataset, target.part
+    manifest = check_rewritable(repo, target)
+    wanted = _part_of(dataset, destination)
+    if _is_directory(manifest, wanted):
+        wanted = (wanted + b"/" if wanted else b"") + part.rpartition(b"/")[2]
+    new_path = f"{dataset}/{decode_path(wanted)}"
+    check_path(wanted, new_path)
+    if wanted == part or wanted.startswith(part + b"/"):
+        raise PathError(new_path, "lies within what is to be moved")
+    old, new = (os.fsencode(repo.root / dataset) + b"/" + path for path in (part, wanted))
+    if manifest.get(wanted) is not None or os.path.lexists(new):
+        raise PathError(new_path, "is there already", hint=f"dver rm {new_path}, or choose another path")
+    if os.path.lexists(old):
+        with translated(new):
+            os.makedirs(os.path.dirname(new), exist_ok=True)
+            os.rename(old, new)
+    renames = {entry.path: wanted + entry.path[len(part) :] for entry in manifest.entries(part)}
+
+    def moved_rows(rows: dict[bytes, Row]) -> dict[bytes, Row]:
+        # A rename changes a file's change time, so its content is compared once more.
+        return {new: rows[old]._replace(checked=UNCHECKED) for old, new in renames.items() if old in rows}
+
+    rewrite(repo, dataset, _renamed(manifest, renames), rows=moved_rows, removed=renames)
+    return Moved(f"{dataset}/{decode_path(part)}", new_path)
+
+
+def _part_of(dataset: str, destination: str) -> bytes:
+    if destination == dataset:
+        return b""
+    if not destination.startswith(dataset + "/"):
+        raise PathError(
+            destination,
+            f"lies outside the dataset {dataset}",
+            hint="copy the files and run dver add; dver mv moves whole datasets, or paths within one",
+        )
+    return encode_path(destination[len(dataset) + 1 :])
+
+
+def _is_directory(manifest: Manifest, path: bytes) -> bool:
+    if not path:
+        return True
+    first = next(manifest.entries(path), None)
+    return first is not None and (first.path != path or isinstance(first, DirectoryEntry))
+
+
+def _renamed(manifest: Manifest, renames: dict[bytes, bytes]) -> Iterator[Entry]:
+    moved = sorted(
+        (_at(entry, renames[entry.path]) for entry in manifest.entries() if entry.path in renames),
+        key=lambda entry: entry.path,
+    )
+    rest = (entry for entry in manifest.entries() if entry.path not in renames)
+    return merge(rest, moved, key=lambda entry: entry.path)
+
+
+def _at(entry: Entry, path: bytes) -> Entry:
+    if isinstance(entry, FileEntry):
+        return FileEntry(path, entry.size, entry.executable, entry.chunks, entry.chunk_tree)
+    return LinkEntry(path, entry.target) if isinstance(entry, LinkEntry) else DirectoryEntry(path)

@@ -1,0 +1,164 @@
+"""Push and fetch: which versions are meant, and bringing them to or from a remote."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dver.errors import DverError, ObjectNotFoundError, VersionNotFoundError
+from dver.objects.ids import VersionId
+from dver.objects.pointer import Pointer
+from dver.operations.datasets import head_pointers, pointers_at, readable_pointers_at, select, working_pointers
+from dver.operations.status import present_versions
+from dver.operations.transfer import Transfer, Transferred, Wanted
+from dver.progress import NO_PROGRESS, Progress
+from dver.repo import Repo
+from dver.storage.store import Store
+from dver.storage.writer import StoreWriter
+
+
+@dataclass(frozen=True, slots=True)
+class TransferResult:
+    """What a push or fetch did.
+
+    Attributes:
+        remote: the remote's name.
+        versions: how many versions were asked for.
+        missing: versions that could not be brought because the side they should come from lacks them.
+    """
+
+    remote: str
+    versions: int
+    sent: Transferred
+    missing: tuple[Wanted, ...] = ()
+
+
+def wanted_versions(
+    repo: Repo, paths: Sequence[str] = (), *, revs: Sequence[str] = (), all_refs: bool = False
+) -> list[Wanted]:
+    """Return the versions that a transfer is about.
+
+    By default those that HEAD's and the working tree's pointers name; with `revs` those of these commits; with
+    `all_refs` those of every commit that a branch, a tag or HEAD leads to, and of the working tree. `paths` narrows
+    them to datasets or parts of them.
+    """
+    found: dict[tuple[str, VersionId], None] = {}
+    for pointers in _named_pointers(repo, revs, all_refs=all_refs):
+        found.update(dict.fromkeys((dataset, pointer.version) for dataset, pointer in pointers.items()))
+    parts: dict[str, list[bytes]] = {}
+    for target in select({dataset for dataset, _ in found}, paths):
+        parts.setdefault(target.dataset, []).append(target.part)
+    wanted = {
+        (version, part): Wanted(version, dataset, part)
+        for dataset, version in reversed(found)
+        for part in parts.get(dataset, [])
+    }
+    return list(wanted.values())
+
+
+def _named_pointers(repo: Repo, revs: Sequence[str], *, all_refs: bool) -> Iterator[dict[str, Pointer]]:
+    if revs:
+        yield from (pointers_at(repo, repo.git.resolve(rev)) for rev in revs)
+        if not all_refs:
+            return
+    yield working_pointers(repo)
+    if all_refs:
+        head = repo.git.head_commit()
+        starts = [*repo.git.refs().values(), *([head] if head else [])]
+        yield from (readable_pointers_at(repo, commit) for commit in repo.git.ancestry(starts))
+    else:
+        yield head_pointers(repo)
+
+
+def push(
+    repo: Repo,
+    wanted: Sequence[Wanted],
+    *,
+    remote: str | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> TransferResult:
+    """Send to a remote what it lacks of `wanted`. A part stands for the whole of its version.
+
+    Versions that are not in the cache are reported as missing unless the remote has them.
+    """
+    target = repo.remote(remote)
+    name = repo.remote_settings(remote).name
+    whole = list({want.version: Wanted(want.version, want.dataset) for want in wanted}.values())
+    absent = _absent(target, whole)
+    cached = present_versions(repo.cache, [want.version for want in absent])
+    sendable = [want for want in absent if want.version in cached or _manifest_is_here(repo.cache, want)]
+    missing = tuple(want for want in absent if want not in sendable)
+    if not sendable:
+        return TransferResult(name, len(whole), Transferred(), missing)
+    target.prepare(repo.chunker.params)
+    try:
+        sent = _run(repo, repo.cache, target, sendable, label=f"pushing to {name}", progress=progress)
+    except ObjectNotFoundError as exc:
+        raise VersionNotFoundError(
+            sendable[0].version, sendable[0].dataset, "the cache (not all of it)", hint="dver fetch brings the rest"
+        ) from exc
+    return TransferResult(name, len(whole), sent, missing)
+
+
+def fetch(
+    repo: Repo,
+    wanted: Sequence[Wanted],
+    *,
+    remote: str | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> TransferResult:
+    """Bring into the cache what it lacks of `wanted`; versions that the remote lacks are reported as missing."""
+    name = repo.remote_settings(remote).name
+    absent = _absent(repo.cache, wanted)
+    if not absent:
+        return TransferResult(name, len(wanted), Transferred())
+    source = repo.remote(remote)
+    held = present_versions(source, [want.version for want in absent])
+    missing = tuple(want for want in absent if want.version not in held)
+    fetchable = [want for want in absent if want.version in held]
+    if not fetchable:
+        return TransferResult(name, len(wanted), Transferred(), missing)
+    repo.cache.prepare(source.read_params() or repo.chunker.params)
+    sent = _run(repo, source, repo.cache, fetchable, label=f"fetching from {name}", progress=progress)
+    return TransferResult(name, len(wanted), sent, missing)
+
+
+def missing_error(result: TransferResult, repo: Repo, *, pushing: bool) -> DverError | None:
+    """Return the error for the versions that a transfer could not find, or None if there are none."""
+    if not result.missing:
+        return None
+    want = result.missing[0]
+    more = f" (and {len(result.missing) - 1} more)" if len(result.missing) > 1 else ""
+    if pushing:
+        return VersionNotFoundError(
+            want.version,
+            want.dataset,
+            f"the cache nor on {result.remote}{more}",
+            hint="dver fetch -r REMOTE from where it is",
+        )
+    return VersionNotFoundError(
+        want.version,
+        want.dataset,
+        f"remote {result.remote}{more}",
+        hint="dver push --all, run where the version was added",
+    )
+
+
+def _absent(store: Store, wanted: Sequence[Wanted]) -> list[Wanted]:
+    present = present_versions(store, [want.version for want in wanted])
+    return [want for want in wanted if want.version not in present]
+
+
+def _manifest_is_here(store: Store, want: Wanted) -> bool:
+    try:
+        store.manifest(want.version).totals()
+    except ObjectNotFoundError:
+        return False
+    return True
+
+
+def _run(
+    repo: Repo, source: Store, target: Store, wanted: Sequence[Wanted], *, label: str, progress: Progress
+) -> Transferred:
+    workers = repo.workers_for(source)
+    with StoreWriter(target) as writer, progress.task(label, bytes=0) as task:
+        transfer = Transfer(source, writer, workers, into_cache=target is repo.cache, task=task)
+        return transfer.copy(wanted)

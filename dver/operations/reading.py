@@ -1,0 +1,47 @@
+"""Reading dataset versions from wherever they are: the cache first, then the default remote, without a checkout."""
+
+from collections.abc import Sequence
+
+from dver.errors import ObjectNotFoundError, VersionNotFoundError
+from dver.objects.ids import Bytes, NodeId, VersionId
+from dver.objects.manifest import Manifest
+from dver.repo import Repo
+from dver.storage.store import Store
+
+
+def stores_to_read(repo: Repo) -> list[Store]:
+    """Return the cache, and the default remote if there is one."""
+    return [repo.cache, repo.remote()] if repo.has_remote else [repo.cache]
+
+
+def open_manifest(repo: Repo, version: VersionId, dataset: str) -> Manifest:
+    """Return the manifest of a version, whose nodes come from the cache or the default remote.
+
+    Raises:
+        VersionNotFoundError: its root is in neither.
+    """
+
+    def load(ids: Sequence[NodeId]) -> Sequence[Bytes]:
+        try:
+            return repo.cache.load_nodes(ids)
+        except ObjectNotFoundError:
+            if not repo.has_remote:
+                raise
+            return repo.remote().load_nodes(ids)
+
+    try:
+        load([NodeId(version)])
+    except ObjectNotFoundError as exc:
+        raise missing_version(repo, version, dataset) from exc
+    return Manifest(version, load, where=f"manifest of {dataset}")
+
+
+def missing_version(repo: Repo, version: VersionId, dataset: str) -> VersionNotFoundError:
+    """Return the error for a version that is nowhere within reach, with the command that could bring it."""
+    if repo.has_remote:
+        where = f"the cache and {repo.remote().name}"
+        hint = "dver push --all, run where it was added; or dver fetch -r REMOTE, if another remote has it"
+    else:
+        where = "the cache, and there is no remote to fetch it from"
+        hint = "dver remote add origin URL, then dver fetch"
+    return VersionNotFoundError(version, dataset, where, hint=hint)

@@ -1,0 +1,142 @@
+"""Remove: end tracking a dataset, or take a path out of one. Old versions stay in the store.
+
+Working files are deleted only if their content is known to be in the store, or the user insists.
+"""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from dver.errors import DataLossError, PathError
+from dver.objects.pointer import pointer_path
+from dver.operations.checkout import delete_files
+from dver.operations.datasets import Target, decode_path, select, working_datasets
+from dver.operations.rewrite import check_rewritable, pointer_of, rewrite
+from dver.operations.status import scan_dataset
+from dver.progress import NO_TASK
+from dver.repo import Repo
+from dver.workspace.assemble import translated
+from dver.workspace.gitignore import gitignore_path, unignore_dataset
+from dver.workspace.scan import Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A dataset, or a `part` of one, that is tracked no more. `kept` says that its working files are still there."""
+
+    dataset: str
+    part: str
+    kept: bool
+
+
+def rm(repo: Repo, paths: Iterable[str], *, keep: bool = False, force: bool = False) -> list[Removed]:
+    """End tracking datasets, or take paths out of one; working files go too unless `keep`.
+
+    Raises:
+        DataLossError: files hold data that is stored nowhere; nothing was removed. `force` removes them all the same.
+        PathError: a path is no dataset, nor in one.
+    """
+    with repo.lock():
+        targets = select(working_datasets(repo), [_not_root(path) for path in paths])
+        for target in targets:
+            if target.part:
+                check_rewritable(repo, target)
+            if not (keep or force):
+                _check_stored(repo, target)
+        return [_remove(repo, target, keep=keep) for target in targets]
+
+
+def _not_root(path: str) -> str:
+    if not path:
+        raise PathError(".", "name a dataset", hint="dver ls lists them")
+    return path
+
+
+def _remove(repo: Repo, target: Target, *, keep: bool) -> Removed:
+    if target.part:
+        return _remove_part(repo, target, keep=keep)
+    dataset = target.dataset
+    if not keep:
+        _delete_data(repo, dataset)
+    kept = keep and (repo.root / dataset).exists()
+    touched = [pointer_path(dataset)]
+    (repo.root / pointer_path(dataset)).unlink(missing_ok=True)
+    if not kept and unignore_dataset(repo.root, dataset):
+        touched.append(gitignore_path(dataset))
+    repo.stat_cache.forget(dataset)
+    repo.git.stage(touched)
+    _remove_empty_parents(repo, dataset)
+    return Removed(dataset, "", kept=kept)
+
+
+def _remove_empty_parents(repo: Repo, dataset: str) -> None:
+    """Remove folders that held nothing but the dataset, as git does."""
+    with suppress(OSError):
+        for parent in (repo.root / dataset).parents:
+            if parent == repo.root:
+                return
+            parent.rmdir()
+
+
+def _remove_part(repo: Repo, target: Target, *, keep: bool) -> Removed:
+    dataset, part = target.dataset, target.part
+    manifest = check_rewritable(repo, target)
+    entries = (e for e in manifest.entries() if e.path != part and not e.path.startswith(part + b"/"))
+    removed = [entry.path for entry in manifest.entries(part)]
+    if not keep:
+        root = os.fsencode(repo.root / dataset)
+        delete_files(root, _below(root, part))
+    rewrite(repo, dataset, entries, rows=lambda _: {}, removed=removed)
+    return Removed(dataset, decode_path(part), kept=keep)
+
+
+def _check_stored(repo: Repo, target: Target) -> None:
+    """Raise DataLossError if working files of a target hold what is stored nowhere."""
+    dataset, part = target.dataset, target.part
+    scan = scan_dataset(repo, dataset, pointer_of(repo, dataset).version, NO_TASK)
+    if scan is None:
+        return
+    changed = [*(item.path for item in [*scan.added, *scan.modified]), *scan.special]
+    endangered = [path for path in changed if not part or path == part or path.startswith(part + b"/")]
+    if endangered:
+        raise DataLossError(
+            f"removing {dataset} would lose {len(endangered)} files whose content is stored nowhere;"
+            " nothing was removed",
+            [f"{dataset}/{decode_path(path)}" if path else dataset for path in endangered],
+            hint=f"dver add {dataset} stores them; dver rm --keep leaves the files; dver rm --force gives them up",
+        )
+    if not _is_stored(repo, scan):
+        raise DataLossError(
+            f"removing {dataset} would lose it: its version is neither in the cache nor on the default remote",
+            [dataset],
+            hint=f"dver add {dataset} stores it; dver rm --keep leaves the files",
+        )
+
+
+def _is_stored(repo: Repo, scan: Scan) -> bool:
+    version = scan.base.version
+    return repo.cache.has_version(version) or (repo.has_remote and repo.remote().has_version(version))
+
+
+def _delete_data(repo: Repo, dataset: str) -> None:
+    root = os.fsencode(repo.root / dataset)
+    if os.path.isdir(root) and not os.path.islink(root):
+        delete_files(root, _below(root, b""))
+        with suppress(OSError):
+            os.rmdir(root)
+        return
+    with translated(root), suppress(FileNotFoundError):
+        os.unlink(root)
+
+
+def _below(root: bytes, part: bytes) -> list[bytes]:
+    """Return everything at or below a path of a dataset, each directory before what it holds."""
+    top = root + b"/" + part if part else root
+    if not os.path.isdir(top) or os.path.islink(top):
+        return [part] if os.path.lexists(top) else []
+    found = [part] if part else []
+    for directory, folders, files in os.walk(top):
+        prefix = directory[len(root) + 1 :]
+        found += [prefix + b"/" + name if prefix else name for name in (*folders, *files)]
+    return found

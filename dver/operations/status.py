@@ -1,0 +1,167 @@
+"""Status: how each dataset's working files, pointer, cache and remote stand to each other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dver.errors import DverError, ObjectNotFoundError, VersionNotFoundError
+from dver.objects.ids import VersionId
+from dver.objects.pointer import Pointer, pointer_path
+from dver.operations.datasets import Target, decode_path, read_pointer_or_problem, select, working_datasets
+from dver.operations.reading import missing_version, open_manifest
+from dver.progress import NO_PROGRESS, Progress, Task
+from dver.repo import Repo
+from dver.storage.store import Store
+from dver.workspace.scan import Scan
+from dver.workspace.statcache import Base
+
+MANY_VERSIONS = 3
+
+
+class State(StrEnum):
+    """What is the matter with a dataset, the most pressing first."""
+
+    BROKEN = "broken pointer"
+    POINTER_CHANGED = "pointer changed"
+    MODIFIED = "modified"
+    NOT_CHECKED_OUT = "not checked out"
+    UNKNOWN = "not comparable"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Paths within a dataset that differ from its version, in order."""
+
+    added: tuple[str, ...] = ()
+    modified: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.modified or self.deleted)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetStatus:
+    """How one dataset stands.
+
+    Attributes:
+        changes: how the working files differ from the version that they were last equal to.
+        base: that version, where it is not the pointer's.
+        partial: whether only part of the dataset was checked out.
+        in_cache: whether all of the pointer's version is in the cache.
+        on_remote: the same for the default remote; None if that was not asked.
+        tracked: whether git tracks the pointer.
+        problem: what is wrong, for BROKEN and UNKNOWN.
+    """
+
+    dataset: str
+    state: State
+    pointer: Pointer | None
+    changes: Changes = Changes()
+    base: VersionId | None = None
+    partial: bool = False
+    in_cache: bool = True
+    on_remote: bool | None = None
+    tracked: bool = True
+    problem: DverError | None = None
+
+
+def status(
+    repo: Repo, paths: Sequence[str] = (), *, remote: bool = False, progress: Progress = NO_PROGRESS
+) -> list[DatasetStatus]:
+    """Return how the datasets at `paths` stand (relative to the repository; none: all datasets).
+
+    With `remote`, the default remote is asked whether it has each version.
+    """
+    datasets = [target.dataset for target in _select(repo, paths)]
+    pointers = {dataset: read_pointer_or_problem(repo, dataset) for dataset in datasets}
+    versions = [pointer.version for pointer in pointers.values() if isinstance(pointer, Pointer)]
+    cached = present_versions(repo.cache, versions)
+    on_remote = present_versions(repo.remote(), versions) if remote else None
+    results = []
+    with progress.task("comparing", bytes=0, files=0) as task:
+        for dataset, pointer in pointers.items():
+            tracked = repo.git.is_tracked(pointer_path(dataset))
+            if isinstance(pointer, DverError):
+                results.append(DatasetStatus(dataset, State.BROKEN, None, tracked=tracked, problem=pointer))
+                continue
+            found = _compare(repo, dataset, pointer, task)
+            results.append(
+                DatasetStatus(
+                    dataset,
+                    found.state,
+                    pointer,
+                    changes=found.changes,
+                    base=found.base,
+                    partial=found.partial,
+                    in_cache=pointer.version in cached,
+                    on_remote=None if on_remote is None else pointer.version in on_remote,
+                    tracked=tracked,
+                    problem=found.problem,
+                )
+            )
+    return results
+
+
+def present_versions(store: Store, versions: Sequence[VersionId]) -> set[VersionId]:
+    """Return those of `versions` that a store has whole; one listing where they are many, one look-up each else."""
+    unique = set(versions)
+    if len(unique) >= MANY_VERSIONS:
+        return unique & store.versions()
+    return {version for version in unique if store.has_version(version)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    state: State
+    changes: Changes = Changes()
+    base: VersionId | None = None
+    partial: bool = False
+    problem: DverError | None = None
+
+
+def _select(repo: Repo, paths: Sequence[str]) -> list[Target]:
+    return select(working_datasets(repo), paths)
+
+
+def _compare(repo: Repo, dataset: str, pointer: Pointer, task: Task) -> _Comparison:
+    try:
+        scan = scan_dataset(repo, dataset, pointer.version, task)
+    except VersionNotFoundError as exc:
+        if (repo.root / dataset).exists():
+            return _Comparison(State.UNKNOWN, problem=exc)
+        return _Comparison(State.NOT_CHECKED_OUT)
+    if scan is None:
+        return _Comparison(State.NOT_CHECKED_OUT)
+    changes = Changes(
+        tuple(decode_path(path) for path in sorted([*(item.path for item in scan.added), *scan.special])),
+        tuple(decode_path(item.path) for item in scan.modified),
+        tuple(decode_path(path) for path in scan.deleted),
+    )
+    partial = scan.base.parts is not None
+    if scan.base.version != pointer.version:
+        return _Comparison(State.POINTER_CHANGED, changes, scan.base.version, partial)
+    return _Comparison(State.MODIFIED if changes else State.UNCHANGED, changes, None, partial)
+
+
+def scan_dataset(repo: Repo, dataset: str, wanted: VersionId, task: Task) -> Scan | None:
+    """Compare a dataset's working files with their base, or, where none is known, with the version `wanted`.
+
+    Return None if nothing of the dataset is in the working tree and nothing was ever checked out.
+
+    Raises:
+        VersionNotFoundError: no base is known, and the manifest of `wanted` is nowhere.
+    """
+    base = repo.stat_cache.base(dataset)
+    if base is None and not (repo.root / dataset).exists():
+        return None
+    if base is not None:
+        scan = repo.scanner.scan(dataset, base, repo.cache.manifest(base.version), task, known=True)
+        # Without any file left it is as if it had never been checked out, not a deletion of everything.
+        return scan if scan.present else None
+    manifest = open_manifest(repo, wanted, dataset)
+    try:
+        return repo.scanner.scan(dataset, Base(wanted, None), manifest, task, known=False)
+    except ObjectNotFoundError as exc:
+        raise missing_version(repo, wanted, dataset) from exc

@@ -1,0 +1,175 @@
+"""Looking into dataset versions without a checkout: listing what is in them, and reading single files."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dver.errors import ObjectNotFoundError, PathError
+from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, counts_as_file, entry_size
+from dver.objects.ids import Bytes, ChunkId
+from dver.objects.manifest import Manifest
+from dver.objects.pointer import DatasetKind, Pointer
+from dver.operations.datasets import decode_path, pointers_at, select, working_pointers
+from dver.operations.reading import missing_version, open_manifest, stores_to_read
+from dver.repo import Repo
+from dver.storage.store import Store
+
+READ_BATCH_CHUNKS = 128
+
+
+class NodeKind(StrEnum):
+    """What a listed path is."""
+
+    DATASET = "dataset"
+    FILE = "file"
+    EXECUTABLE = "executable"
+    LINK = "link"
+    DIRECTORY = "directory"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPath:
+    """One line of a listing. `path` is relative to the repository; sizes are in bytes; `files` counts what is below."""
+
+    path: str
+    kind: NodeKind
+    size: int
+    files: int
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    dataset: str
+    pointer: Pointer
+    part: bytes
+
+
+def pointers_of(repo: Repo, rev: str | None) -> dict[str, Pointer]:
+    """Return the pointers of a revision, or of the working tree for None."""
+    return working_pointers(repo) if rev is None else pointers_at(repo, repo.git.resolve(rev))
+
+
+def ls(repo: Repo, rev: str | None, path: str, *, recursive: bool = False) -> list[ListedPath]:
+    """Return what is at `path` (relative to the repository) in the pointers of `rev`, or the working tree's for None.
+
+    A path above datasets lists those; a dataset or a folder in one lists what it holds, a file itself.
+    """
+    pointers = pointers_of(repo, rev)
+    targets = select(pointers, [path], hint=_ls_hint(rev)) if pointers or path else []
+    if len(targets) == 1 and targets[0].dataset in _at_or_above(path):
+        target = targets[0]
+        return _list_within(repo, _Place(target.dataset, pointers[target.dataset], target.part), recursive=recursive)
+    listed = []
+    for target in targets:
+        pointer = pointers[target.dataset]
+        listed.append(ListedPath(target.dataset, NodeKind.DATASET, pointer.size, pointer.files))
+        if recursive:
+            listed += _list_within(repo, _Place(target.dataset, pointer, b""), recursive=True)
+    return listed
+
+
+def cat(repo: Repo, rev: str | None, path: str) -> Iterator[Bytes]:
+    """Yield the bytes of one file of a dataset, from the cache or the default remote.
+
+    Raises:
+        PathError: there is no such file, or it is a directory or a link.
+    """
+    pointers = pointers_of(repo, rev)
+    targets = select(pointers, [path], hint=_ls_hint(rev))
+    target = targets[0]
+    pointer = pointers[target.dataset]
+    if len(targets) > 1 or target.dataset not in _at_or_above(path):
+        raise PathError(path, "is a directory", hint=f"dver ls {path}")
+    manifest = open_manifest(repo, pointer.version, target.dataset)
+    entry = manifest.get(target.part)
+    if isinstance(entry, LinkEntry):
+        raise PathError(path, f"is a symbolic link to {decode_path(entry.target)}")
+    if not isinstance(entry, FileEntry):
+        found = entry is not None or next(manifest.entries(target.part), None) is not None
+        reason = "is a directory" if found else f"is not in the dataset {target.dataset}"
+        raise PathError(path, reason, hint=f"dver ls {target.dataset}")
+    return _read_file(repo, manifest, entry, _Place(target.dataset, pointer, target.part))
+
+
+def _ls_hint(rev: str | None) -> str:
+    return "dver ls lists the datasets" if rev is None else f"dver ls {rev}: lists the datasets of that revision"
+
+
+def _at_or_above(path: str) -> set[str]:
+    parts = path.removesuffix(".dver").split("/")
+    return {"/".join(parts[:length]) for length in range(1, len(parts) + 1)}
+
+
+def _list_within(repo: Repo, place: _Place, *, recursive: bool) -> list[ListedPath]:
+    manifest = open_manifest(repo, place.pointer.version, place.dataset)
+    entries = manifest.entries(place.part)
+    if place.pointer.kind is DatasetKind.FILE:
+        return [_listed(place.dataset, entry) for entry in entries]
+    if recursive:
+        listed = [_listed(_join(place.dataset, entry.path), entry) for entry in entries]
+    else:
+        listed = _one_level(place, entries)
+    if not listed and place.part:
+        raise PathError(
+            _join(place.dataset, place.part), f"is not in the dataset {place.dataset}", hint=f"dver ls {place.dataset}"
+        )
+    return listed
+
+
+def _one_level(place: _Place, entries: Iterator[Entry]) -> list[ListedPath]:
+    """Return entries directly below the place, with what lies deeper summed up by folder."""
+    above = len(place.part) + 1 if place.part else 0
+    listed: list[ListedPath] = []
+    for entry in entries:
+        if entry.path == place.part:
+            listed.append(_listed(_join(place.dataset, entry.path), entry))
+            continue
+        name, separator, _ = entry.path[above:].partition(b"/")
+        path = _join(place.dataset, entry.path[: above + len(name)])
+        if not separator:
+            listed.append(_listed(path, entry))
+            continue
+        size, files = entry_size(entry), int(counts_as_file(entry))
+        if listed and listed[-1].path == path:
+            size += listed[-1].size
+            files += listed.pop().files
+        listed.append(ListedPath(path, NodeKind.DIRECTORY, size, files))
+    return listed
+
+
+def _listed(path: str, entry: Entry) -> ListedPath:
+    if isinstance(entry, LinkEntry):
+        return ListedPath(path, NodeKind.LINK, 0, 1, decode_path(entry.target))
+    if isinstance(entry, DirectoryEntry):
+        return ListedPath(path, NodeKind.DIRECTORY, 0, 0)
+    return ListedPath(path, NodeKind.EXECUTABLE if entry.executable else NodeKind.FILE, entry.size, 1)
+
+
+def _join(dataset: str, path: bytes) -> str:
+    return f"{dataset}/{decode_path(path)}" if path else dataset
+
+
+def _read_file(repo: Repo, manifest: Manifest, entry: FileEntry, place: _Place) -> Iterator[Bytes]:
+    chunks = [chunk for chunk, _ in manifest.chunks(entry)]
+    store = _store_with(repo, chunks, place)
+    for start in range(0, len(chunks), READ_BATCH_CHUNKS):
+        batch = chunks[start : start + READ_BATCH_CHUNKS]
+        plain = {
+            ChunkId(record.id): record.verified(store.name)
+            for span in store.plan(list(dict.fromkeys(batch)))
+            for record in store.read_span(span)
+        }
+        for chunk in batch:
+            yield plain[chunk]
+
+
+def _store_with(repo: Repo, chunks: Sequence[ChunkId], place: _Place) -> Store:
+    """Return the first store that has all chunks."""
+    for store in stores_to_read(repo):
+        try:
+            store.plan(chunks)
+        except ObjectNotFoundError:
+            continue
+        return store
+    raise missing_version(repo, place.pointer.version, place.dataset)

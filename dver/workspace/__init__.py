@@ -1,0 +1,1 @@
+"""The data files in the working tree: what is known of them, scanning them, and writing them."""

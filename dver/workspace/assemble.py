@@ -1,0 +1,289 @@
+"""Writing working files from a store, each whole or not at all.
+
+A file is written under a temporary name in dver's own folder, given its mode, then renamed into place, so a crash
+leaves either the old file or the new one. Small files are written in batches whose chunks are read together; a
+large file is written by several tasks at once. Parents that are symbolic links are refused, so nothing is written
+outside.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from dver.errors import BackendError, BackendProblem, PathError
+from dver.fileio import temporary_name
+from dver.objects.entry import FileEntry, unpack_chunks
+from dver.objects.ids import Bytes, ChunkId
+from dver.objects.manifest import Manifest
+from dver.progress import Task
+from dver.storage.store import Store
+from dver.workers import Workers, abandon
+from dver.workspace.statcache import UNCHECKED, Row, make_row
+from dver.workspace.walk import FileType
+
+BATCH_BYTES = 8 * 1024 * 1024
+BATCH_FILES = 256
+LARGE_FILE = 16 * 1024 * 1024
+PART_CHUNKS = 128
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A file to write: its entry and its whole chunk list."""
+
+    entry: FileEntry
+    chunks: Sequence[tuple[ChunkId, int]]
+
+
+class Assembler:
+    """Writes files of one dataset below `root`, the dataset's absolute path."""
+
+    def __init__(
+        self, root: bytes, store: Store, temporary: Path, workers: Workers, *, verify: bool, task: Task
+    ) -> None:
+        """`temporary` is an existing folder on the same file system; `verify` checks every chunk against its id."""
+        self._root = root
+        self._store = store
+        self._temporary = os.fsencode(temporary)
+        self._executor = workers.executor
+        self._window = workers.window
+        self._verify = verify
+        self._task = task
+        self._parents = _Parents(root)
+
+    def write(self, entries: Iterable[FileEntry], manifest: Manifest) -> Iterator[tuple[bytes, Row]]:
+        """Write files, replacing what is there; yield the path and the stat cache row of each.
+
+        Rows are not yet trusted (`checked` is 0): the caller completes them once a clock tick has passed.
+
+        Raises:
+            ObjectNotFoundError: a chunk is not in the store.
+            IntegrityError: a chunk is damaged; the file in question is left as it was.
+        """
+        running: deque[Future[list[tuple[bytes, Row]]]] = deque()
+        try:
+            for batch in _batches(self._planned(entries, manifest)):
+                running.append(self._start(batch))
+                while len(running) > self._window:
+                    yield from running.popleft().result()
+            while running:
+                yield from running.popleft().result()
+        finally:
+            abandon(running)
+
+    def write_link(self, path: bytes, target: bytes) -> tuple[bytes, Row]:
+        """Make a symbolic link, replacing what is there."""
+        final = self._final(path)
+        temporary = self._temporary_path()
+        with translated(final):
+            os.symlink(target, temporary)
+            self._move(temporary, final)
+            return path, make_row(FileType.LINK, os.lstat(final), UNCHECKED)
+
+    def make_directory(self, path: bytes) -> tuple[bytes, Row]:
+        """Make an empty directory unless there is one."""
+        final = self._final(path)
+        with translated(final):
+            if not os.path.isdir(final):
+                os.mkdir(final)
+            return path, make_row(FileType.DIRECTORY, os.lstat(final), UNCHECKED)
+
+    def _planned(self, entries: Iterable[FileEntry], manifest: Manifest) -> Iterator[_Planned]:
+        for entry in entries:
+            yield _Planned(entry, tuple(unpack_chunks(manifest.chunk_list(entry), manifest.where)))
+
+    def _start(self, batch: list[_Planned]) -> Future[list[tuple[bytes, Row]]]:
+        for planned in batch:
+            self._parents.ensure(planned.entry.path)
+        if len(batch) == 1 and batch[0].entry.size >= LARGE_FILE:
+            done: Future[list[tuple[bytes, Row]]] = Future()
+            done.set_result([self._write_large(batch[0])])
+            return done
+        return self._executor.submit(self._write_batch, batch)
+
+    def _write_batch(self, batch: Sequence[_Planned]) -> list[tuple[bytes, Row]]:
+        plain = self._read({chunk for planned in batch for chunk, _ in planned.chunks})
+        rows = [
+            (planned.entry.path, self._write_small(planned.entry, [plain[chunk] for chunk, _ in planned.chunks]))
+            for planned in batch
+        ]
+        self._task.advance(files=len(batch), bytes=sum(planned.entry.size for planned in batch))
+        return rows
+
+    def _read(self, ids: Iterable[ChunkId]) -> dict[ChunkId, Bytes]:
+        plain: dict[ChunkId, Bytes] = {}
+        for span in self._store.plan(list(ids)):
+            for record in self._store.read_span(span):
+                unpack = record.verified if self._verify else record.plain
+                plain[ChunkId(record.id)] = unpack(self._store.name)
+        return plain
+
+    def _write_small(self, entry: FileEntry, pieces: Sequence[Bytes]) -> Row:
+        final = self._final(entry.path)
+        temporary = self._temporary_path()
+        with translated(final):
+            try:
+                fd = self._create(temporary, entry)
+                try:
+                    for piece in pieces:
+                        _write_at_end(fd, piece)
+                finally:
+                    os.close(fd)
+                self._move(temporary, final)
+            except BaseException:
+                _remove_quietly(temporary)
+                raise
+            return make_row(FileType.FILE, os.lstat(final), UNCHECKED)
+
+    def _write_large(self, planned: _Planned) -> tuple[bytes, Row]:
+        entry = planned.entry
+        final = self._final(entry.path)
+        temporary = self._temporary_path()
+        with translated(final):
+            try:
+                fd = self._create(temporary, entry)
+                try:
+                    self._write_parts(fd, planned.chunks)
+                finally:
+                    os.close(fd)
+                self._move(temporary, final)
+            except BaseException:
+                _remove_quietly(temporary)
+                raise
+            self._task.advance(files=1)
+            return entry.path, make_row(FileType.FILE, os.lstat(final), UNCHECKED)
+
+    def _write_parts(self, fd: int, chunks: Sequence[tuple[ChunkId, int]]) -> None:
+        running: deque[Future[None]] = deque()
+        offset = 0
+        try:
+            for start in range(0, len(chunks), PART_CHUNKS):
+                part = chunks[start : start + PART_CHUNKS]
+                running.append(self._executor.submit(self._write_part, fd, offset, part))
+                offset += sum(length for _, length in part)
+                while len(running) > self._window:
+                    running.popleft().result()
+            while running:
+                running.popleft().result()
+        finally:
+            abandon(running)
+
+    def _write_part(self, fd: int, offset: int, part: Sequence[tuple[ChunkId, int]]) -> None:
+        places: dict[ChunkId, list[int]] = {}
+        start = offset
+        for chunk, length in part:
+            places.setdefault(chunk, []).append(offset)
+            offset += length
+        for span in self._store.plan(list(places)):
+            for record in self._store.read_span(span):
+                plain = record.verified(self._store.name) if self._verify else record.plain(self._store.name)
+                for place in places[ChunkId(record.id)]:
+                    _write_at(fd, plain, place)
+        self._task.advance(bytes=offset - start)
+
+    def _create(self, temporary: bytes, entry: FileEntry) -> int:
+        # The umask takes away what the user wants taken away, as git does it.
+        mode = 0o777 if entry.executable else 0o666
+        return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+
+    def _move(self, temporary: bytes, final: bytes) -> None:
+        os.rename(temporary, final)
+
+    def _temporary_path(self) -> bytes:
+        return self._temporary + b"/" + os.fsencode(temporary_name())
+
+    def _final(self, path: bytes) -> bytes:
+        self._parents.ensure(path)
+        return self._root + b"/" + path if path else self._root
+
+
+class _Parents:
+    """Makes the directories above files, refusing to go through symbolic links; each is looked at once."""
+
+    def __init__(self, root: bytes) -> None:
+        self._root = root
+        self._known: set[bytes] = set()
+
+    def ensure(self, path: bytes) -> None:
+        directory = path.rpartition(b"/")[0]
+        if path and directory not in self._known:
+            self._make(directory)
+
+    def _make(self, directory: bytes) -> None:
+        if directory and directory not in self._known:
+            self._make(directory.rpartition(b"/")[0])
+        absolute = self._root + b"/" + directory if directory else self._root
+        with translated(absolute):
+            if not directory:
+                os.makedirs(absolute, exist_ok=True)
+            else:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(absolute)
+            if not stat.S_ISDIR(os.lstat(absolute).st_mode):
+                raise PathError(
+                    os.fsdecode(absolute),
+                    "is in the way: a directory is needed there",
+                    hint="move it away, then run the command again",
+                )
+        self._known.add(directory)
+
+
+@contextlib.contextmanager
+def translated(path: bytes) -> Iterator[None]:
+    """Turn what the file system says while `path` is written into an error of dver's."""
+    try:
+        yield
+    except OSError as exc:
+        shown = os.fsdecode(path)
+        if exc.errno in _NO_SPACE:
+            raise BackendError(
+                shown, BackendProblem.NO_SPACE, "no space left on the disk", hint="free some space, then run it again"
+            ) from exc
+        raise PathError(shown, f"cannot be written: {exc.strerror}") from exc
+
+
+def _batches(files: Iterable[_Planned]) -> Iterator[list[_Planned]]:
+    """Yield runs of files that make one task each; a large file is a run of its own."""
+    batch: list[_Planned] = []
+    size = 0
+    for planned in files:
+        if planned.entry.size >= LARGE_FILE:
+            if batch:
+                yield batch
+            yield [planned]
+            batch, size = [], 0
+            continue
+        batch.append(planned)
+        size += planned.entry.size
+        if size >= BATCH_BYTES or len(batch) >= BATCH_FILES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _write_at_end(fd: int, data: Bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _write_at(fd: int, data: Bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view = view[written:]
+        offset += written
+
+
+def _remove_quietly(path: bytes) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)

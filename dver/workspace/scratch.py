@@ -1,0 +1,75 @@
+"""The scratch folder of one command, and the lock that lets one command at a time change the working tree.
+
+Both live in `.dver/tmp`. A scratch folder is named by host and process, so one left behind by a killed process is
+recognised and removed by the next command on the same host.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from dver.errors import BackendError, BackendProblem
+
+LOCK_NAME = "lock"
+_POLL_SECONDS = 0.1
+
+
+@contextlib.contextmanager
+def scratch_folder(directory: Path) -> Iterator[Path]:
+    """Make an empty folder below `directory` for this process, and remove it in the end."""
+    host = socket.gethostname().replace("/", "_")
+    mine = directory / f"{host}-{os.getpid()}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _remove_stale(directory, host)
+        mine.mkdir(exist_ok=True)
+    except OSError as exc:
+        raise BackendError(str(directory), BackendProblem.OTHER, f"cannot be written: {exc.strerror}") from exc
+    try:
+        yield mine
+    finally:
+        shutil.rmtree(mine, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def workspace_lock(directory: Path, note: Callable[[str], None]) -> Iterator[None]:
+    """Hold the working tree's lock; while another process holds it, say so once and wait."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / LOCK_NAME).open("a+b")
+    except OSError as exc:
+        raise BackendError(str(directory), BackendProblem.OTHER, f"cannot be written: {exc.strerror}") from exc
+    with file:
+        waiting = False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not waiting:
+                    note("waiting for another dver command in this repository to end")
+                    waiting = True
+                time.sleep(_POLL_SECONDS)
+        yield
+
+
+def _remove_stale(directory: Path, host: str) -> None:
+    for folder in directory.glob(f"{host}-*"):
+        process = folder.name.removeprefix(f"{host}-")
+        if process.isdigit() and int(process) != os.getpid() and not _is_alive(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

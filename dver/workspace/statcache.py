@@ -1,0 +1,183 @@
+"""What dver knows of the working files, so that unchanged ones need not be read again.
+
+For each dataset the cache remembers its base: the version that the working files were last made equal to, by `add`
+or `checkout`. For each path of the base it keeps a row: the file's stat when its content was last compared with the
+base entry, and whether it was equal. Rows are complete: a path without a row is not in the base (or, in a partial
+dataset, was never written here). The file may be deleted at any time; then data is compared by content once.
+
+Invariant: a row is trusted only if size, mtime, ctime and inode match *and* both times lie clearly before the
+moment of the comparison. A later write within the same clock tick would otherwise go unseen.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from dver.database import CacheDatabase
+from dver.objects.ids import VersionId
+
+SCHEMA_VERSION = 1
+
+# The kernel stamps files with its tick (at most 10 ms on Linux), and some file systems with whole seconds.
+TICK_NS = 20_000_000
+COARSE_TICK_NS = 2_100_000_000
+_SECOND_NS = 1_000_000_000
+
+# Values of `Row.checked`: never trust the row; trust it whatever the times, as the size alone told the files apart.
+UNCHECKED = 0
+WITHOUT_READING = 1 << 62
+
+_SCHEMA = """
+CREATE TABLE datasets (
+    number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, version BLOB NOT NULL, parts TEXT
+);
+CREATE TABLE files (
+    dataset INTEGER NOT NULL, path BLOB NOT NULL, kind INTEGER NOT NULL, size INTEGER NOT NULL,
+    mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, inode INTEGER NOT NULL, checked INTEGER NOT NULL,
+    differs INTEGER NOT NULL, PRIMARY KEY (dataset, path)
+) WITHOUT ROWID
+"""
+
+
+class Row(NamedTuple):
+    """One path of a dataset's base. Times are nanoseconds since 1970; `kind` is a `walk.FileType`."""
+
+    kind: int
+    size: int
+    mtime: int
+    ctime: int
+    inode: int
+    checked: int
+    differs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The version that a dataset's working files were last equal to.
+
+    Attributes:
+        parts: the paths within the dataset that were checked out, or None for the whole of it.
+    """
+
+    version: VersionId
+    parts: tuple[bytes, ...] | None
+
+
+def make_row(kind: int, found: os.stat_result, checked: int, *, differs: bool = False) -> Row:
+    """Return the row for a file whose content was compared at `checked`, from the stat taken before."""
+    return Row(kind, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, checked, int(differs))
+
+
+def is_trusted(row: Row, kind: int, found: os.stat_result) -> bool:
+    """Whether a file is certainly as it was when the row was made."""
+    return (
+        row.mtime == found.st_mtime_ns
+        and row.size == found.st_size
+        and row.ctime == found.st_ctime_ns
+        and row.inode == found.st_ino
+        and row.kind == kind
+        and _is_settled(row)
+    )
+
+
+def _is_settled(row: Row) -> bool:
+    latest = row.mtime if row.mtime > row.ctime else row.ctime
+    tick = TICK_NS if row.mtime % _SECOND_NS or row.ctime % _SECOND_NS else COARSE_TICK_NS
+    return latest + tick < row.checked
+
+
+class StatCache:
+    """The stat cache of one working tree, in SQLite."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open or make the cache at `path`; None keeps it in memory."""
+        self._database = CacheDatabase(path, _SCHEMA, SCHEMA_VERSION)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def base(self, dataset: str) -> Base | None:
+        """Return the base of a dataset, or None if nothing is known of its working files."""
+        rows = self._database.query("SELECT version, parts FROM datasets WHERE path = ?", (dataset,))
+        if not rows:
+            return None
+        version, parts = rows[0]
+        return Base(VersionId(version), None if parts is None else _decode_parts(parts))
+
+    def rows(self, dataset: str) -> dict[bytes, Row]:
+        """Return all rows of a dataset by path."""
+        found = self._database.query(
+            "SELECT f.path, f.kind, f.size, f.mtime, f.ctime, f.inode, f.checked, f.differs"
+            " FROM files f JOIN datasets d ON d.number = f.dataset WHERE d.path = ?",
+            (dataset,),
+        )
+        return {row[0]: Row._make(row[1:]) for row in found}
+
+    def update(self, dataset: str, rows: Mapping[bytes, Row], removed: Iterable[bytes] = ()) -> None:
+        """Change some rows of a dataset whose base stays as it is."""
+        with self._database.transaction():
+            number = self._number(dataset)
+            if number is None:
+                return
+            self._write(number, rows, removed)
+
+    def rebase(
+        self,
+        dataset: str,
+        base: Base,
+        rows: Mapping[bytes, Row],
+        *,
+        removed: Iterable[bytes] = (),
+        keep_rows: bool = False,
+    ) -> None:
+        """Give a dataset a new base; the rows of the old one go unless `keep_rows` says that they still hold."""
+        parts = None if base.parts is None else _encode_parts(base.parts)
+        with self._database.transaction():
+            self._database.execute(
+                "INSERT INTO datasets (path, version, parts) VALUES (?, ?, ?)"
+                " ON CONFLICT (path) DO UPDATE SET version = excluded.version, parts = excluded.parts",
+                (dataset, base.version, parts),
+            )
+            number = self._number(dataset)
+            assert number is not None
+            if not keep_rows:
+                self._database.execute("DELETE FROM files WHERE dataset = ?", (number,))
+            self._write(number, rows, removed)
+
+    def forget(self, dataset: str) -> None:
+        """Forget a dataset."""
+        with self._database.transaction():
+            number = self._number(dataset)
+            if number is not None:
+                self._database.execute("DELETE FROM files WHERE dataset = ?", (number,))
+                self._database.execute("DELETE FROM datasets WHERE number = ?", (number,))
+
+    def rename(self, old: str, new: str) -> None:
+        """Follow a dataset to its new path; what was known at the new path is forgotten."""
+        with self._database.transaction():
+            self.forget(new)
+            self._database.execute("UPDATE datasets SET path = ? WHERE path = ?", (new, old))
+
+    def _number(self, dataset: str) -> int | None:
+        rows = self._database.query("SELECT number FROM datasets WHERE path = ?", (dataset,))
+        return rows[0][0] if rows else None
+
+    def _write(self, number: int, rows: Mapping[bytes, Row], removed: Iterable[bytes]) -> None:
+        self._database.execute_many(
+            "DELETE FROM files WHERE dataset = ? AND path = ?", ((number, path) for path in removed)
+        )
+        self._database.execute_many(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ((number, path, *row) for path, row in rows.items()),
+        )
+
+
+def _encode_parts(parts: tuple[bytes, ...]) -> str:
+    return "\n".join(part.hex() for part in parts)
+
+
+def _decode_parts(text: str) -> tuple[bytes, ...]:
+    return tuple(bytes.fromhex(part) for part in text.split("\n")) if text else ()
