@@ -98,13 +98,7 @@ class LocalBackend:
 
     def size(self, key: str) -> int | None:
         """Return the size of a blob in bytes, or None if there is none."""
-        try:
-            found = self._run("look up", key, self._path(key).stat)
-        except BackendError as exc:
-            if exc.problem is BackendProblem.NOT_FOUND:
-                return None
-            raise
-        return found.st_size if S_ISREG(found.st_mode) else None
+        return self._run("look up", key, partial(_regular_size, self._path(key)))
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         """Yield all blobs whose key begins with `prefix`; nothing for a missing folder."""
@@ -212,11 +206,11 @@ def _scan(folder: Path) -> tuple[Sequence[os.DirEntry[str]], Sequence[os.DirEntr
     return folders, others
 
 
-def _regular_size(entry: os.DirEntry[str]) -> int | None:
+def _regular_size(file: Path | os.DirEntry[str]) -> int | None:
     try:
-        found = entry.stat()
+        found = file.stat()
     except FileNotFoundError:
-        # Deleted since the folder was read.
+        # Never there, or deleted since its folder was read.
         return None
     return found.st_size if S_ISREG(found.st_mode) else None
 

@@ -1,0 +1,114 @@
+"""Run the `dver` and `git` commands in subprocesses, as a user does, and say how they ended.
+
+The fixtures `run_dver` and `run_git` in `tests/conftest.py` give tests these objects. Output is decoded with
+surrogate escapes, so that a file name that is not UTF-8 comes back as it went out.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dver
+
+# Less than the limit of a whole test: the message then names the command that hung.
+_COMMAND_SECONDS = 110
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """How one run of a command ended."""
+
+    command: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.command)} -> {self.returncode}\nstdout:\n{self.stdout}\nstderr:\n{self.stderr}"
+
+
+@dataclass(frozen=True, slots=True)
+class DverCommand:
+    """The dver command, with a default folder and environment.
+
+    Attributes:
+        command: how dver is started.
+        cwd: where it runs unless a call says otherwise.
+        environment: variables on top of the test's own, for every run.
+    """
+
+    command: tuple[str, ...]
+    cwd: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(
+        self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, stdin: str = ""
+    ) -> CommandResult:
+        """Run dver with `arguments` and return how it ended, whatever that is."""
+        return _run([*self.command, *map(str, arguments)], cwd or self.cwd, {**self.environment, **(env or {})}, stdin)
+
+    def ok(
+        self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, stdin: str = ""
+    ) -> str:
+        """Run dver, require exit code 0 and return its standard output."""
+        result = self(*arguments, cwd=cwd, env=env, stdin=stdin)
+        assert result.returncode == 0, str(result)
+        return result.stdout
+
+    def fails(
+        self, code: int, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> str:
+        """Run dver, require exactly this exit code and no traceback, and return its standard error."""
+        result = self(*arguments, cwd=cwd, env=env)
+        assert result.returncode == code, str(result)
+        assert "Traceback" not in result.stderr, str(result)
+        return result.stderr
+
+    def at(self, cwd: Path, env: Mapping[str, str] | None = None) -> "DverCommand":
+        """Return the same command for another folder, with `env` added to the environment of each run."""
+        return DverCommand(self.command, cwd, {**self.environment, **(env or {})})
+
+
+@dataclass(frozen=True, slots=True)
+class GitCommand:
+    """Real git, with a default folder."""
+
+    cwd: Path
+
+    def __call__(self, *arguments: str | Path, cwd: Path | None = None) -> str:
+        """Run git, require exit code 0 and return its standard output."""
+        result = _run(["git", *map(str, arguments)], cwd or self.cwd, {}, "")
+        assert result.returncode == 0, str(result)
+        return result.stdout
+
+    def at(self, cwd: Path) -> "GitCommand":
+        """Return git for another folder."""
+        return GitCommand(cwd)
+
+
+def installed_dver(cwd: Path) -> DverCommand:
+    """Return the console script of this Python's environment, or `python -m dver` where there is none."""
+    script = Path(sys.executable).with_name("dver")
+    if script.exists():
+        return DverCommand((str(script),), cwd)
+    # -P: the package that the tests import, never a folder named dver in the place where the command runs.
+    package_root = str(Path(dver.__file__).parent.parent)
+    return DverCommand((sys.executable, "-P", "-m", "dver"), cwd, {"PYTHONPATH": package_root})
+
+
+def _run(command: Sequence[str], cwd: Path, environment: Mapping[str, str], stdin: str) -> CommandResult:
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        timeout=_COMMAND_SECONDS,
+        check=False,
+    )
+    return CommandResult(tuple(command), done.returncode, done.stdout, done.stderr)

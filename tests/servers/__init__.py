@@ -1,0 +1,1 @@
+"""Real servers on the loopback address that the tests talk to over the network."""
