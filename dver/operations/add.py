@@ -49,9 +49,12 @@ class AddResult:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
+    """A manifest that was built, and the stat cache rows to change and to remove for it."""
+
     summary: Summary
-    rows: dict[bytes, Row]
     base: Base | None
+    fresh: dict[bytes, Row]
+    gone: list[bytes]
 
 
 def add(
@@ -94,15 +97,18 @@ def _add_one(repo: Repo, dataset: str, writer: StoreWriter, task: Task, *, force
     if not force:
         _check_base(dataset, pointer, previous, stored.base)
     writer.flush()
-    repo.cache.mark_version(summary.version, files=summary.files, size=summary.size)
+    # Of a partly present dataset the cache need not hold the rest.
+    if stored.base is None or stored.base.parts is None or repo.cache.has_version(stored.base.version):
+        repo.cache.mark_version(summary.version, files=summary.files, size=summary.size)
     if previous != pointer:
         write_pointer(repo.root, dataset, pointer)
     parts = stored.base.parts if stored.base else None
-    rows = repo.stat_cache.rows(dataset) if stored.base else {}
-    gone = [path for path in rows if path not in stored.rows] if stored.base else []
-    fresh = {path: row for path, row in stored.rows.items() if rows.get(path) != row}
     repo.stat_cache.rebase(
-        dataset, Base(summary.version, parts), fresh, removed=gone, keep_rows=stored.base is not None
+        dataset,
+        Base(summary.version, parts),
+        stored.fresh,
+        removed=stored.gone,
+        keep_rows=stored.base is not None,
     )
     return Added(dataset, pointer, previous)
 
@@ -110,18 +116,19 @@ def _add_one(repo: Repo, dataset: str, writer: StoreWriter, task: Task, *, force
 def _store(repo: Repo, dataset: str, writer: StoreWriter, task: Task) -> _Stored:
     """Store what is new in a dataset and build its manifest; nothing is flushed yet."""
     base = repo.stat_cache.base(dataset)
-    old_rows = repo.stat_cache.rows(dataset) if base else {}
-    rows: dict[bytes, Row] = {}
+    rows = repo.stat_cache.rows(dataset) if base else {}
+    gone = set(rows)
+    fresh: dict[bytes, Row] = {}
     builder = ManifestBuilder(writer.put_node)
-    for ingested in working_entries(repo, dataset, base, writer, task):
+    for ingested in working_entries(repo, dataset, base, rows, writer, task):
         entry = ingested.entry
         if entry.path == b"" and isinstance(entry, DirectoryEntry):
             raise PathError(dataset, "became a directory while it was read", hint="run the command again")
         builder.add(entry)
-        row = ingested.row or old_rows.get(entry.path)
-        if row is not None:
-            rows[entry.path] = row
-    return _Stored(builder.finish(), rows, base)
+        gone.discard(entry.path)
+        if ingested.row is not None:
+            fresh[entry.path] = ingested.row
+    return _Stored(builder.finish(), base, fresh, sorted(gone))
 
 
 def _check_base(dataset: str, pointer: Pointer, previous: Pointer | None, base: Base | None) -> None:

@@ -38,25 +38,28 @@ class NodesOnly:
         self.nodes[identity] = encoded
 
 
-def working_entries(repo: Repo, dataset: str, base: Base | None, sink: ObjectSink, task: Task) -> Iterator[Ingested]:
+def working_entries(
+    repo: Repo, dataset: str, base: Base | None, rows: Mapping[bytes, Row], sink: ObjectSink, task: Task
+) -> Iterator[Ingested]:
     """Yield the entries of a dataset's working files in path order; files that are as in the base are not read.
+
+    `rows` are the stat cache's rows for the base.
 
     Raises:
         PathError: something in the dataset cannot be stored, such as a socket or a nested git repository.
     """
     root = os.fsencode(repo.root / dataset)
-    rows = repo.stat_cache.rows(dataset) if base is not None else {}
     walked = walk_dataset(root, IgnoreRules.for_dataset(repo.root, dataset))
     ingester = Ingester(root, sink, repo.chunker, repo.workers, task)
-    known = _base_entries(repo, base)
-    return ingester.run(_merge(walked, known, rows, base, task))
+    return ingester.run(_merge(walked, _base_entries(repo, base), rows, base, task))
 
 
 def working_manifest(repo: Repo, dataset: str, base: Base | None, task: Task) -> Manifest:
     """Return the manifest of the working files as they are now; nothing is stored."""
     sink = NodesOnly()
     builder = ManifestBuilder(sink.put_node)
-    for ingested in working_entries(repo, dataset, base, sink, task):
+    rows = repo.stat_cache.rows(dataset) if base is not None else {}
+    for ingested in working_entries(repo, dataset, base, rows, sink, task):
         builder.add(ingested.entry)
     return in_memory_manifest(repo, builder.finish().version, sink.nodes, dataset)
 

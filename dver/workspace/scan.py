@@ -67,7 +67,7 @@ class Scanner:
         try:
             walked = walk_dataset(directory, IgnoreRules.for_dataset(self._root, dataset))
             pending = self._classify(walked, rows, scan)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             scan.present = False
             scan.deleted = sorted(rows)
             return scan

@@ -31,7 +31,7 @@ WITHOUT_READING = 1 << 62
 
 _SCHEMA = """
 CREATE TABLE datasets (
-    number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, version BLOB NOT NULL, parts TEXT
+    number INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, version BLOB NOT NULL, parts TEXT
 );
 CREATE TABLE files (
     dataset INTEGER NOT NULL, path BLOB NOT NULL, kind INTEGER NOT NULL, size INTEGER NOT NULL,
@@ -101,7 +101,7 @@ class StatCache:
 
     def base(self, dataset: str) -> Base | None:
         """Return the base of a dataset, or None if nothing is known of its working files."""
-        rows = self._database.query("SELECT version, parts FROM datasets WHERE path = ?", (dataset,))
+        rows = self._database.query("SELECT version, parts FROM datasets WHERE path = ?", (os.fsencode(dataset),))
         if not rows:
             return None
         version, parts = rows[0]
@@ -112,7 +112,7 @@ class StatCache:
         found = self._database.query(
             "SELECT f.path, f.kind, f.size, f.mtime, f.ctime, f.inode, f.checked, f.differs"
             " FROM files f JOIN datasets d ON d.number = f.dataset WHERE d.path = ?",
-            (dataset,),
+            (os.fsencode(dataset),),
         )
         return {row[0]: Row._make(row[1:]) for row in found}
 
@@ -139,7 +139,7 @@ class StatCache:
             self._database.execute(
                 "INSERT INTO datasets (path, version, parts) VALUES (?, ?, ?)"
                 " ON CONFLICT (path) DO UPDATE SET version = excluded.version, parts = excluded.parts",
-                (dataset, base.version, parts),
+                (os.fsencode(dataset), base.version, parts),
             )
             number = self._number(dataset)
             assert number is not None
@@ -159,10 +159,10 @@ class StatCache:
         """Follow a dataset to its new path; what was known at the new path is forgotten."""
         with self._database.transaction():
             self.forget(new)
-            self._database.execute("UPDATE datasets SET path = ? WHERE path = ?", (new, old))
+            self._database.execute("UPDATE datasets SET path = ? WHERE path = ?", (os.fsencode(new), os.fsencode(old)))
 
     def _number(self, dataset: str) -> int | None:
-        rows = self._database.query("SELECT number FROM datasets WHERE path = ?", (dataset,))
+        rows = self._database.query("SELECT number FROM datasets WHERE path = ?", (os.fsencode(dataset),))
         return rows[0][0] if rows else None
 
     def _write(self, number: int, rows: Mapping[bytes, Row], removed: Iterable[bytes]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
+from dver.errors import PathError
 from dver.workspace.ignore import IgnoreRules
 
 
@@ -50,8 +51,11 @@ def is_executable(found: os.stat_result) -> bool:
 def walk_dataset(root: bytes, ignore: IgnoreRules) -> Iterator[WalkItem]:
     """Yield everything below the directory `root`, or `root` itself (with an empty path) if it is no directory.
 
+    What disappears meanwhile is passed over.
+
     Raises:
-        OSError: a directory cannot be read. What disappears meanwhile is passed over.
+        FileNotFoundError, NotADirectoryError: there is no `root`.
+        PathError: a directory cannot be read.
     """
     top = os.lstat(root)
     if stat.S_ISDIR(top.st_mode):
@@ -82,15 +86,20 @@ def _walk_subdirectory(entry: os.DirEntry[bytes], path: bytes, rules: IgnoreRule
     if first is not None:
         yield first
         yield from below
-    elif not any(os.scandir(entry.path)):
+    elif not _sorted_entries(entry.path):
         yield WalkItem(path, FileType.DIRECTORY, entry.stat(follow_symlinks=False))
 
 
 def _sorted_entries(directory: bytes) -> list[tuple[bytes, "os.DirEntry[bytes]", bool]]:
     entries = []
-    with os.scandir(directory) as found:
-        for entry in found:
-            is_directory = entry.is_dir(follow_symlinks=False)
-            entries.append((entry.name + b"/" if is_directory else entry.name, entry, is_directory))
+    try:
+        with os.scandir(directory) as found:
+            for entry in found:
+                is_directory = entry.is_dir(follow_symlinks=False)
+                entries.append((entry.name + b"/" if is_directory else entry.name, entry, is_directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as exc:
+        raise PathError(os.fsdecode(directory), f"cannot be read: {exc.strerror}") from exc
     entries.sort(key=lambda item: item[0])
     return entries
