@@ -68,10 +68,16 @@ STORE_OPTIONS = _by_name(
         Setting("account_key", Kind.TEXT, "key of the Azure storage account", secret=True),
         Setting("connection_string", Kind.TEXT, "Azure connection string", secret=True),
         Setting("sas_token", Kind.TEXT, "Azure shared access signature", secret=True),
+        Setting("account_host", Kind.TEXT, "host name of the Azure storage account"),
+        Setting("tenant_id", Kind.TEXT, "Azure tenant"),
+        Setting("client_id", Kind.TEXT, "Azure client"),
+        Setting("client_secret", Kind.TEXT, "secret of the Azure client", secret=True),
         Setting("username", Kind.TEXT, "user on an SFTP server"),
         Setting("password", Kind.TEXT, "password on an SFTP server", secret=True),
-        Setting("host", Kind.TEXT, "address of an SFTP server"),
         Setting("port", Kind.PORT, "port of an SFTP server"),
+        Setting("key_filename", Kind.TEXT, "file of the private key for an SFTP server"),
+        Setting("passphrase", Kind.TEXT, "passphrase of that key", secret=True),
+        Setting("host_key_policy", Kind.TEXT, "what to do about unknown SFTP servers: auto, warn or reject"),
     ]
 )
 REMOTE_OPTIONS = _by_name([Setting("url", Kind.LOCATION, "where the remote is"), *STORE_OPTIONS.values()])

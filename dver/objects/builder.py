@@ -39,6 +39,7 @@ SPLIT_MASK = 511
 
 _ENTRY_WEIGHT = 16
 _CHILD_WEIGHT = 48
+_SECOND = 2
 _WHERE = "manifest"
 
 NodeSink: TypeAlias = Callable[[NodeId, bytes], None]
@@ -64,7 +65,7 @@ class _Level:
         self.size = 0
         self.last_path = b""
         self.emitted = 0
-        self.last_child: Child | None = None
+        self.first_child: Child | None = None
 
 
 class ManifestBuilder:
@@ -93,8 +94,7 @@ class ManifestBuilder:
             level = self._levels[depth]
             if level.items or not level.emitted:
                 self._promote(level, self._close(level))
-            root = level.last_child
-            # Levels above the first that has a single node would only repeat it.
+            root = level.first_child
             if level.emitted == 1 and root is not None:
                 return Summary(VersionId(root.id), root.files, root.size)
             depth += 1
@@ -136,9 +136,16 @@ class ManifestBuilder:
         return child
 
     def _promote(self, level: _Level, child: Child) -> None:
+        """Give a finished node to the level above, once it is known that there is one: a single node is the root."""
         level.emitted += 1
-        level.last_child = child
-        depth = level.level + 1
+        if level.first_child is None:
+            level.first_child = child
+            return
+        if level.emitted == _SECOND:
+            self._append_child(level.level + 1, level.first_child)
+        self._append_child(level.level + 1, child)
+
+    def _append_child(self, depth: int, child: Child) -> None:
         if depth == len(self._levels):
             self._levels.append(_Level(depth))
         item: list[object] = [child.last_path, child.id, child.files, child.size]

@@ -262,7 +262,8 @@ def _within(subtrees: Sequence[Subtree], low: bytes, high: bytes | None) -> list
     """Return the trees that can have paths from `low` up to but not including `high`."""
     wanted = []
     for subtree in subtrees:
-        if high is not None and subtree.after is not None and subtree.after >= high:
+        # The first path that can follow another is that with a NUL at its end.
+        if high is not None and subtree.after is not None and subtree.after + b"\0" >= high:
             break
         if subtree.last_path is not None and subtree.last_path >= low:
             wanted.append(subtree)

@@ -47,6 +47,29 @@ def dataset_path(pointer: str) -> str:
     return pointer.removesuffix(SUFFIX)
 
 
+def may_be_dataset(path: str) -> bool:
+    """Whether a dataset may have this path: plain, inside the repository, and neither git's nor dver's own.
+
+    Letter case does not matter, as some file systems do not tell it apart.
+    """
+    parts = path.lower().split("/")
+    return not {"", ".", "..", ".git"}.intersection(parts) and parts[0] != SUFFIX and "\0" not in path
+
+
+def checked_dataset_path(pointer: str, where: str) -> str:
+    """Return the path of the dataset that a pointer at this path is for.
+
+    A pointer comes with a clone and may be anybody's work, and data is written where it says.
+
+    Raises:
+        FormatError: data must not be written there.
+    """
+    dataset = dataset_path(pointer)
+    if not may_be_dataset(dataset):
+        raise FormatError(where, f"refused: {dataset!r} cannot be the path of a dataset", hint="git rm the pointer")
+    return dataset
+
+
 def encode_pointer(pointer: Pointer) -> bytes:
     """Return the bytes of a pointer file."""
     return (

@@ -5,6 +5,7 @@ import pytest
 from dver.config import SETTINGS, STORE_OPTIONS, check_chunk_size, find_setting, parse_size
 from dver.config.keys import REMOTE_OPTIONS, parse_value
 from dver.errors import ConfigError
+from dver.storage.schemes import SECRET_OPTIONS, find_scheme, known_schemes
 
 
 @pytest.mark.parametrize(
@@ -150,3 +151,10 @@ def test_every_setting_says_what_it_is_for() -> None:
     for setting in [*SETTINGS.values(), *STORE_OPTIONS.values()]:
         assert setting.help
         assert setting.default is None or parse_value(setting, setting.default) == setting.default
+
+
+def test_every_option_of_every_kind_of_storage_can_be_set_and_secrets_are_known_as_such() -> None:
+    for name in known_schemes():
+        for option in find_scheme(name).options or ():
+            assert option in STORE_OPTIONS, f"{name}:// has an option {option} that no setting is for"
+            assert STORE_OPTIONS[option].secret == (option in SECRET_OPTIONS)

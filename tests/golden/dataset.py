@@ -1,0 +1,62 @@
+"""What the golden files hold, made from portable random bytes: the input side of the golden tests."""
+
+from dver.objects.codec import Codec
+from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, pack_chunk
+from dver.objects.ids import ChunkId, NodeId, chunk_id
+from dver.objects.indexfile import IndexedPack
+from dver.objects.manifest import Summary, build_manifest, make_file_entry
+from dver.objects.pack import EncodedPack, Kind, PackBuilder, Record
+from tests.golden.prng import splitmix_bytes
+
+TEXT = b"name,value\n" * 100
+# What zstd made of TEXT once. Later releases may compress differently, so the golden pack brings its own.
+TEXT_FRAME = bytes.fromhex("28b52ffd604c03950000586e616d652c76616c75650a01003ef82f5e")
+NOISE = splitmix_bytes(7, 500)
+LONG = [splitmix_bytes(100 + number, 20 + number) for number in range(70)]
+
+
+def small_dataset() -> tuple[Summary, dict[NodeId, bytes]]:
+    """Return a manifest with every kind of entry, and its nodes."""
+    nodes: dict[NodeId, bytes] = {}
+    text, noise = pack_chunk(chunk_id(TEXT), len(TEXT)), pack_chunk(chunk_id(NOISE), len(NOISE))
+    long = b"".join(pack_chunk(chunk_id(chunk), len(chunk)) for chunk in LONG)
+    entries: list[Entry] = [
+        DirectoryEntry(b"empty"),
+        FileEntry(b"empty.txt", 0, False, b""),
+        make_file_entry(b"long.bin", sum(map(len, LONG)), False, long, nodes.__setitem__),
+        LinkEntry(b"newest", b"tables/a.csv"),
+        FileEntry(b"run \xff.sh", len(NOISE), True, noise),
+        FileEntry(b"tables/a.csv", len(TEXT), False, text),
+        FileEntry("tables/ä.csv".encode(), len(TEXT) + len(NOISE), False, text + noise),
+    ]
+    return build_manifest(entries, nodes.__setitem__), nodes
+
+
+def large_dataset(count: int) -> list[Entry]:
+    """Return `count` one-chunk files, enough for a tree of several levels."""
+    return [
+        FileEntry(
+            b"%03d/%06d" % (number // 100, number),
+            1 + number % 1000,
+            number % 10 == 0,
+            pack_chunk(ChunkId(splitmix_bytes(number, 32)), 1 + number % 1000),
+        )
+        for number in range(count)
+    ]
+
+
+def golden_pack() -> EncodedPack:
+    """Return a pack that holds the small dataset, chunks first."""
+    builder = PackBuilder()
+    builder.add(Record(chunk_id(TEXT), Kind.DATA, Codec.ZSTD, len(TEXT), TEXT_FRAME))
+    for chunk in [NOISE, *LONG]:
+        builder.add(Record(chunk_id(chunk), Kind.DATA, Codec.RAW, len(chunk), chunk))
+    for identity, encoded in small_dataset()[1].items():
+        builder.add(Record(identity, Kind.NODE, Codec.RAW, len(encoded), encoded))
+    return builder.finish()
+
+
+def golden_index() -> list[IndexedPack]:
+    """Return what the golden index file lists: that pack, and an empty one."""
+    packs = [golden_pack(), PackBuilder().finish()]
+    return [IndexedPack(pack.id, pack.size, pack.entries) for pack in packs]
