@@ -77,7 +77,7 @@ STORE_OPTIONS = _by_name(
         Setting("port", Kind.PORT, "port of an SFTP server"),
         Setting("key_filename", Kind.TEXT, "file of the private key for an SFTP server"),
         Setting("passphrase", Kind.TEXT, "passphrase of that key", secret=True),
-        Setting("host_key_policy", Kind.TEXT, "what to do about unknown SFTP servers: auto, warn or reject"),
+        Setting("host_key_policy", Kind.TEXT, "what to do about unknown SFTP servers: auto_add, warning or reject"),
     ]
 )
 REMOTE_OPTIONS = _by_name([Setting("url", Kind.LOCATION, "where the remote is"), *STORE_OPTIONS.values()])

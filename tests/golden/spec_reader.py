@@ -15,6 +15,7 @@ from blake3 import blake3
 NODE_CONTEXT = "dver 2026-11 manifest node v1"
 GEAR = [int.from_bytes(hashlib.md5(bytes([i]) * 64).digest()[:8], "big") for i in range(256)]
 MASKS = {
+    8: 0x0000001800035300,
     9: 0x0000019000353000,
     10: 0x0000590003530000,
     11: 0x0000D90003530000,
@@ -30,6 +31,7 @@ MASKS = {
     21: 0x0000D91767537000,
     22: 0x0000D93767537000,
     23: 0x0000D93777537000,
+    24: 0x0000D93777577000,
 }
 
 
@@ -51,7 +53,7 @@ def cut(data: bytes, average: int) -> list[int]:
     ends = []
     start = 0
     while start < len(data):
-        start += _first_chunk(data[start : start + 4 * average], average, MASKS[bits + 1], MASKS[bits - 1])
+        start += _first_chunk(data[start : start + 4 * average], average, MASKS[bits + 2], MASKS[bits - 2])
         ends.append(start)
     return ends
 

@@ -7,7 +7,7 @@ import pytest
 from pyfastcdc.py.constants import GEAR, MASKS
 
 from dver.errors import FormatError
-from dver.objects.chunker import DEFAULT_AVERAGE, MAX_CHUNK, Chunker, ChunkerParams, SegmentJoiner
+from dver.objects.chunker import DEFAULT_AVERAGE, MAX_CHUNK, NORMALIZATION, Chunker, ChunkerParams, SegmentJoiner
 
 SMALL = ChunkerParams.from_average(1024)
 CHUNKER = Chunker(SMALL)
@@ -85,7 +85,7 @@ def test_constant_data_is_cut_at_the_maximum() -> None:
 
 def pair_that_cuts_at_once() -> tuple[int, int]:
     """Return two bytes that satisfy the strict mask by themselves; for these sizes no single byte does."""
-    strict = MASKS[SMALL.average_size.bit_length()]
+    strict = MASKS[SMALL.average_size.bit_length() - 1 + NORMALIZATION]
     return next((a, b) for a in range(256) for b in range(256) if not ((GEAR[a] << 1) + GEAR[b]) & strict)
 
 
