@@ -1,0 +1,243 @@
+"""How each tool does each operation, as commands.
+
+A tool is data: for an operation the commands that are measured, and those to run before and after it unmeasured. To
+"add" is to store a version and to commit it to git, with every tool. In commands, `{remote}`, `{v1}` and `{scratch}`
+stand for folders of the run.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from tests.bench.machine import version_of
+from tests.bench.measure import Command
+from tests.commands import installed_dver
+
+DATA = "data"
+
+
+class Operation(StrEnum):
+    """What is measured, in the order in which it is done; the values are the page's words."""
+
+    COPY = "copy the folder"
+    HASH = "hash the folder"
+    INIT = "init"
+    ADD_V1 = "add v1"
+    STATUS = "status, nothing changed"
+    PUSH = "push to a folder"
+    PUSH_AGAIN = "push again"
+    ADD_V2 = "add v2"
+    CHECKOUT_V1 = "checkout v1 over v2"
+    CHECKOUT_ALL = "checkout into an empty tree"
+    VERSION = "print the version"
+    STATUS_SMALL = "status, small repository"
+    IMPORT = "start of Python"
+
+
+STARTUP = (Operation.VERSION, Operation.STATUS_SMALL, Operation.IMPORT)
+ALL = tuple(operation for operation in Operation if operation not in STARTUP)
+FEW = (Operation.COPY, Operation.HASH, Operation.INIT, Operation.ADD_V1, Operation.STATUS, Operation.CHECKOUT_ALL)
+
+Commands = Mapping[Operation, tuple[Command, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A program to measure.
+
+    Attributes:
+        commands: what is measured, by operation; what a tool has not, it cannot do.
+        before: run before the operation, unmeasured.
+        after: run after it, unmeasured.
+        store: folder in the repository that holds what was added; None for what is no versioning tool.
+    """
+
+    name: str
+    version_command: Command
+    commands: Commands
+    before: Commands = field(default_factory=dict)
+    after: Commands = field(default_factory=dict)
+    store: str | None = None
+
+    def version(self, environment: Mapping[str, str]) -> str | None:
+        """Return what the tool says about its version, None when it is not there."""
+        return version_of(self.version_command, dict(environment))
+
+
+def environment(home: Path, lfs: Path) -> dict[str, str]:
+    """Return the variables of every command: nothing of the caller's but PATH, and everything kept under `home`."""
+    path = os.environ.get("PATH", os.defpath)
+    return {
+        # git finds git-lfs by name.
+        "PATH": f"{lfs.parent}{os.pathsep}{path}" if lfs.is_absolute() else path,
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "LANG": "C.UTF-8",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "XDG_CACHE_HOME": str(home / ".cache"),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
+        **installed_dver(home).environment,
+    }
+
+
+# git collects garbage in the background after a large commit, in the time of the next command.
+GIT_CONFIG = """\
+[user]
+    name = Benchmark
+    email = benchmark@example.org
+[init]
+    defaultBranch = main
+[gc]
+    auto = 0
+[maintenance]
+    auto = false
+[advice]
+    detachedHead = false
+"""
+
+_GIT_INIT: Command = ("git", "init", "-q")
+_SETTLE: tuple[Command, ...] = (("git", "add", "-A", "."), ("git", "commit", "-q", "-m", "Set up"))
+
+
+def _commit(version: str) -> Command:
+    return ("git", "commit", "-q", "-m", version)
+
+
+def _tags() -> Commands:
+    return {Operation.ADD_V1: (("git", "tag", "v1"),), Operation.ADD_V2: (("git", "tag", "v2"),)}
+
+
+def dver() -> Tool:
+    """Return the dver of the running Python's environment."""
+    program = installed_dver(Path()).command
+    status = (*program, "status")
+    add = (*program, "add", DATA)
+    return Tool(
+        "dver",
+        (*program, "--version"),
+        commands={
+            Operation.INIT: ((*program, "init", "--remote", "{remote}"),),
+            Operation.ADD_V1: (add, _commit("v1")),
+            Operation.STATUS: (status,),
+            Operation.PUSH: ((*program, "push"),),
+            Operation.PUSH_AGAIN: ((*program, "push"),),
+            Operation.ADD_V2: (add, _commit("v2")),
+            Operation.CHECKOUT_V1: ((*program, "checkout", "v1"),),
+            Operation.CHECKOUT_ALL: ((*program, "checkout"),),
+            Operation.VERSION: ((*program, "--version"),),
+            Operation.STATUS_SMALL: (status,),
+        },
+        before={Operation.INIT: (_GIT_INIT,), Operation.STATUS: (status,)},
+        after={Operation.INIT: _SETTLE, **_tags()},
+        store=".dver/cache",
+    )
+
+
+def dvc(program: str) -> Tool:
+    """Return DVC, without what it sends or asks over the network."""
+    status = (program, "status")
+    add: tuple[Command, ...] = ((program, "add", DATA), ("git", "add", f"{DATA}.dvc", ".gitignore"))
+    checkout = (program, "checkout")
+    return Tool(
+        "dvc",
+        (program, "--version"),
+        commands={
+            Operation.INIT: ((program, "init", "-q"),),
+            Operation.ADD_V1: (*add, _commit("v1")),
+            Operation.STATUS: (status,),
+            Operation.PUSH: ((program, "push"),),
+            Operation.PUSH_AGAIN: ((program, "push"),),
+            Operation.ADD_V2: (*add, _commit("v2")),
+            Operation.CHECKOUT_V1: (("git", "checkout", "-q", "v1"), checkout),
+            Operation.CHECKOUT_ALL: (checkout,),
+            Operation.VERSION: ((program, "--version"),),
+            Operation.STATUS_SMALL: (status,),
+        },
+        before={Operation.INIT: (_GIT_INIT,), Operation.STATUS: (status,)},
+        after={
+            Operation.INIT: (
+                (program, "config", "core.analytics", "false"),
+                (program, "config", "core.check_update", "false"),
+                (program, "config", "core.autostage", "false"),
+                (program, "remote", "add", "-d", "origin", "{remote}"),
+                *_SETTLE,
+            ),
+            **_tags(),
+        },
+        store=".dvc/cache",
+    )
+
+
+def lfs(program: str) -> Tool:
+    """Return Git LFS; its `status` is that of git, through the filters of LFS."""
+    status = ("git", "status", "--porcelain")
+    add = ("git", "add", DATA)
+    push = ("git", "push", "-q", "origin", "main")
+    return Tool(
+        "git lfs",
+        (program, "version"),
+        commands={
+            Operation.INIT: (("git", "lfs", "install", "--local"), ("git", "lfs", "track", f"{DATA}/**")),
+            Operation.ADD_V1: (add, _commit("v1")),
+            Operation.STATUS: (status,),
+            Operation.PUSH: (push,),
+            Operation.PUSH_AGAIN: (push,),
+            # All of the folder, and so what was deleted, too.
+            Operation.ADD_V2: (("git", "add", "-A", DATA), _commit("v2")),
+            Operation.CHECKOUT_V1: (("git", "checkout", "-q", "v1"),),
+            Operation.CHECKOUT_ALL: (("git", "checkout", "-q", "--", DATA),),
+            Operation.VERSION: ((program, "version"),),
+            Operation.STATUS_SMALL: (status,),
+        },
+        before={
+            Operation.INIT: (
+                _GIT_INIT,
+                ("git", "init", "-q", "--bare", "{remote}"),
+                ("git", "remote", "add", "origin", "file://{remote}"),
+            ),
+            Operation.STATUS: (status,),
+        },
+        after={Operation.INIT: _SETTLE, **_tags()},
+        store=".git/lfs",
+    )
+
+
+def limits() -> list[Tool]:
+    """Return what no versioning tool can beat: copying the data, reading and hashing it, starting Python."""
+    copy = Tool(
+        "cp -r",
+        ("cp", "--version"),
+        commands={Operation.COPY: (("cp", "-r", "{v1}", "{scratch}/copy"),)},
+        after={Operation.COPY: (("rm", "-r", "{scratch}/copy"),)},
+    )
+    return [copy, _hasher(), *(_python(code) for code in ("pass", "import click", "import click, pygit2, sqlite3"))]
+
+
+_HASH_FOLDER = """
+import os, sys
+from blake3 import blake3
+for root, _, names in os.walk(sys.argv[1]):
+    for name in names:
+        blake3(max_threads=blake3.AUTO).update_mmap(os.path.join(root, name)).digest()
+"""
+
+
+def _hasher() -> Tool:
+    if shutil.which("b3sum"):
+        script = 'find "$1" -type f -print0 | xargs -0 b3sum'
+        return Tool("b3sum", ("b3sum", "--version"), commands={Operation.HASH: (("sh", "-c", script, "sh", "{v1}"),)})
+    version = (sys.executable, "-c", "import blake3; print(blake3.__version__)")
+    command = (sys.executable, "-c", _HASH_FOLDER, "{v1}")
+    return Tool("BLAKE3 in Python", version, commands={Operation.HASH: (command,)})
+
+
+def _python(code: str) -> Tool:
+    command = (sys.executable, "-c", code)
+    return Tool(f'python -c "{code}"', (sys.executable, "--version"), commands={Operation.IMPORT: (command,)})
