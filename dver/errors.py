@@ -190,7 +190,10 @@ class UnstableFileError(DverError):
     """A file changed each time it was read, so no consistent copy could be stored."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"{path}: changed while it was being read", hint="wait until nothing writes to it, then run the command again")
+        super().__init__(
+            f"{path}: changed while it was being read",
+            hint="wait until nothing writes to it, then run the command again",
+        )
         self.path = path
 
 
@@ -213,6 +216,6 @@ class LockedError(DverError):
 def redact_url(url: str) -> str:
     """Return `url` without user names, passwords and query, fit for messages and files."""
     parts = urlsplit(url)
-    if not parts.scheme or "@" not in parts.netloc and not parts.query:
+    if not parts.scheme or ("@" not in parts.netloc and not parts.query):
         return url
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))

@@ -186,7 +186,7 @@ class Repo:
             return None
         home = self._env.get("XDG_CACHE_HOME") or os.path.join(self._env.get("HOME") or Path.home(), ".cache")
         chosen = self._env.get("DVER_INDEX_DIR") or self.settings.index_dir or os.path.join(home, "dver", "index")
-        return Path(chosen).expanduser() / f"{blake3(location.encode()).hexdigest(16)}.db"
+        return Path(chosen).expanduser() / f"{blake3(os.fsencode(location)).hexdigest(16)}.db"
 
 
 def _resolve_parent(path: str) -> str:

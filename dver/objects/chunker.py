@@ -13,6 +13,7 @@ Systems", IEEE TPDS 31(9), 2020; cut points are those of the Rust crate `fastcdc
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pyfastcdc import FastCDC
 
@@ -22,7 +23,7 @@ from dver.objects.ids import Bytes
 ALGORITHM = "fastcdc-2020"
 # Level 2, the paper's choice: an edit touches less than with level 1, as sizes gather around the average, and level 3
 # is slower to find the old cuts again.
-NORMALIZATION = 2
+NORMALIZATION: Literal[2] = 2
 DEFAULT_AVERAGE = 64 * 1024
 SMALLEST_AVERAGE = 1024
 LARGEST_AVERAGE = 4 * 1024 * 1024

@@ -14,14 +14,14 @@ from pathlib import Path
 from dver.errors import FormatError, PathError, UsageError
 from dver.objects.entry import DirectoryEntry
 from dver.objects.manifest import ManifestBuilder, Summary
-from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, pointer_path
+from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, may_be_dataset, pointer_path
 from dver.operations.datasets import enclosing_dataset, working_datasets
 from dver.operations.working import working_entries
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
 from dver.storage.writer import StoreWriter
 from dver.workspace.gitignore import gitignore_path, ignore_dataset
-from dver.workspace.pointers import DVER_DIRECTORY, read_pointer, write_pointer
+from dver.workspace.pointers import read_pointer, write_pointer
 from dver.workspace.statcache import Base, Row
 
 
@@ -171,8 +171,8 @@ def keep_out_of_git(repo: Repo, dataset: str, kind: DatasetKind) -> bool:
 
 
 def _check_nesting(datasets: Sequence[str]) -> None:
-    ordered = sorted(datasets)
-    for outer, inner in pairwise(ordered):
+    # As lists of parts, what lies below a path comes right after it; as text, a-b would come between a and a/c.
+    for outer, inner in pairwise(sorted(datasets, key=lambda dataset: dataset.split("/"))):
         if inner.startswith(outer + "/"):
             raise UsageError(f"{inner} lies within {outer}", hint=f"dver add {outer} adds it too")
 
@@ -181,12 +181,13 @@ def _check_addable(repo: Repo, dataset: str) -> None:
     """Raise PathError with the command that helps if `dataset` cannot become or be a dataset."""
     if not dataset:
         raise PathError(".", "the whole repository cannot be a dataset", hint="dver add FOLDER for each folder of data")
-    check_new_dataset(repo, dataset)
+    # First, for the pointer of anything within a dataset would be ignored, which says less.
     outer = enclosing_dataset(repo, dataset)
     if outer is not None:
         raise PathError(dataset, f"lies within the dataset {outer}", hint=f"dver add {outer}")
+    check_new_dataset(repo, dataset)
     path = repo.root / dataset
-    _check_parents(repo.root, dataset)
+    check_parents(repo.root, dataset)
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -194,7 +195,7 @@ def _check_addable(repo: Repo, dataset: str) -> None:
     except OSError as exc:
         raise PathError(dataset, f"cannot be read: {exc.strerror}") from exc
     _check_type(dataset, path, mode)
-    _check_git(repo, dataset)
+    # Before git is asked: the pointers of inner datasets are tracked, which would be the lesser answer.
     inner = working_datasets(repo, dataset) if stat.S_ISDIR(mode) else []
     if inner:
         raise PathError(
@@ -202,13 +203,13 @@ def _check_addable(repo: Repo, dataset: str) -> None:
             f"holds the dataset {inner[0]}" + (f" and {len(inner) - 1} more" if len(inner) > 1 else ""),
             hint=f"dver rm --keep {inner[0]}, then add the whole; or add its other parts one by one",
         )
+    _check_git(repo, dataset)
 
 
 def check_new_dataset(repo: Repo, dataset: str) -> None:
     """Raise PathError if no dataset may have this path, be it there already or not."""
-    parts = [part.lower() for part in dataset.split("/")]
-    if ".git" in parts or parts[0] == DVER_DIRECTORY:
-        raise PathError(dataset, "belongs to git or dver itself and cannot be a dataset")
+    if not may_be_dataset(dataset):
+        raise PathError(dataset, "belongs to git or dver itself and cannot be a dataset", hint="dver add FOLDER")
     if dataset.endswith(SUFFIX) and (repo.root / dataset).is_file():
         data = dataset.removesuffix(SUFFIX)
         raise PathError(dataset, "is a pointer file, which git holds", hint=f"dver add {data}")
@@ -222,13 +223,14 @@ def check_new_dataset(repo: Repo, dataset: str) -> None:
         raise PathError(repr(dataset), "a dataset's own name cannot hold a line break", hint="rename it first")
 
 
-def _check_parents(root: Path, dataset: str) -> None:
+def check_parents(root: Path, dataset: str) -> None:
+    """Raise PathError if a symbolic link leads to `dataset`, which may then lie anywhere."""
     parent = root
     for part in dataset.split("/")[:-1]:
         parent /= part
         if parent.is_symlink():
             raise PathError(
-                dataset, f"lies behind the symbolic link {parent.relative_to(root)}", hint="add the real path"
+                dataset, f"lies behind the symbolic link {parent.relative_to(root)}", hint="name the real path"
             )
 
 
@@ -239,7 +241,7 @@ def _missing(repo: Repo, dataset: str) -> PathError:
             "is a dataset whose data is not here",
             hint=f"dver checkout {dataset} brings it; dver rm {dataset} ends tracking it",
         )
-    return PathError(dataset, "there is no such file or directory")
+    return PathError(dataset, "there is no such file or directory", hint="dver status lists the datasets")
 
 
 def _check_type(dataset: str, path: Path, mode: int) -> None:
@@ -248,7 +250,7 @@ def _check_type(dataset: str, path: Path, mode: int) -> None:
             dataset, "is a symbolic link", hint=f"add what it points to ({os.readlink(path)}), or the folder it lies in"
         )
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise PathError(dataset, "is a socket, device or named pipe, which cannot be stored")
+        raise PathError(dataset, "is a socket, device or named pipe", hint="dver add stores files and folders")
     if not os.access(path, os.R_OK):
         raise PathError(dataset, "cannot be read: Permission denied", hint=f"chmod u+r {dataset}")
 
@@ -256,7 +258,8 @@ def _check_type(dataset: str, path: Path, mode: int) -> None:
 def _check_git(repo: Repo, dataset: str) -> None:
     tracked = repo.git.tracked_under(dataset)
     if tracked:
-        what = "is" if tracked == [dataset] else f"holds {len(tracked)} files, such as {tracked[0]}, that are"
+        more = f" and {len(tracked) - 1} more files" if len(tracked) > 1 else ""
+        what = "is" if tracked == [dataset] else f"holds {tracked[0]}{more},"
         raise PathError(
             dataset,
             f"{what} already tracked by git",

@@ -7,14 +7,15 @@ crash completes.
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dver.errors import DataLossError, ObjectNotFoundError, PathError, VersionNotFoundError
-from dver.objects.entry import DirectoryEntry, FileEntry, LinkEntry, unpack_chunks
-from dver.objects.ids import ChunkId
+from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry
+from dver.objects.ids import ChunkId, NodeId
+from dver.objects.manifest import Manifest
 from dver.objects.pointer import DatasetKind, Pointer, pointer_path
-from dver.operations.add import keep_out_of_git
+from dver.operations.add import check_parents, keep_out_of_git
 from dver.operations.checkout_plan import DatasetPlan, Planner
 from dver.operations.datasets import Target, pointers_at, read_pointer_or_problem, select, working_datasets
 from dver.operations.transfer import Transfer, missing_chunks
@@ -81,7 +82,7 @@ def checkout(
         plan = _plan(repo, rev, paths, force=options.force, progress=progress)
         if plan.conflicts and not options.dry_run:
             raise DataLossError(
-                f"checkout would overwrite or delete {len(plan.conflicts)} files whose content is stored nowhere;"
+                f"checkout would overwrite or delete {_files(len(plan.conflicts))} whose content is stored nowhere;"
                 " nothing was changed",
                 plan.conflicts,
                 hint="dver add keeps their content; dver checkout --force gives it up",
@@ -118,8 +119,10 @@ def _plan(repo: Repo, rev: str | None, paths: Sequence[str], *, force: bool, pro
     with progress.task("comparing", bytes=0, files=0) as task:
         planner = Planner(repo, task, force=force)
         for dataset, parts in _group(targets).items():
+            check_parents(repo.root, dataset)
             _check_parts(repo, dataset, parts, pointers[dataset])
             plans.append(planner.plan(dataset, pointers[dataset].version, parts, whole=bool(paths)))
+            _check_parts_exist(plans[-1], parts)
     moved = {target.dataset: pointers[target.dataset] for target in targets} if rev is not None else {}
     return CheckoutPlan(tuple(plans), moved)
 
@@ -154,24 +157,40 @@ def _check_parts(repo: Repo, dataset: str, parts: tuple[bytes, ...], pointer: Po
         )
 
 
+def _check_parts_exist(plan: DatasetPlan, parts: Sequence[bytes]) -> None:
+    for part in parts:
+        if next(plan.manifest.entries(part), None) is None:
+            raise PathError(
+                _join(plan.dataset, os.fsdecode(part)),
+                f"is not in the dataset {plan.dataset}",
+                hint=f"dver ls {plan.dataset} lists what is",
+            )
+
+
 def _fetch_missing(repo: Repo, plan: CheckoutPlan, progress: Progress) -> None:
-    """Bring chunks that the cache lacks from the default remote."""
+    """Bring what the cache lacks for a plan from the default remote."""
     for dataset in plan.datasets:
-        missing = list(missing_chunks(repo.cache, _chunks(dataset)))
-        if not missing:
-            continue
-        if not repo.has_remote:
+        missing = list(missing_chunks(repo.cache, _chunks(dataset.manifest, dataset.writes)))
+        if missing and not repo.has_remote:
             raise _not_here(repo, dataset)
-        remote = repo.remote()
-        repo.cache.prepare(remote.read_params() or repo.chunker.params)
-        label = f"fetching {dataset.dataset}"
-        with StoreWriter(repo.cache) as writer, progress.task(label, bytes=0) as task:
-            transfer = Transfer(remote, writer, repo.transfer_workers, into_cache=True, task=task)
-            try:
-                transfer.copy_chunks(missing)
-            except ObjectNotFoundError as exc:
-                raise _not_here(repo, dataset) from exc
-            transfer.flush()
+        if missing or not repo.cache.present([NodeId(dataset.version)]):
+            _fetch(repo, dataset, missing, progress)
+
+
+def _fetch(repo: Repo, dataset: DatasetPlan, missing: Sequence[ChunkId], progress: Progress) -> None:
+    remote = repo.remote()
+    repo.cache.prepare(remote.read_params() or repo.chunker.params)
+    with StoreWriter(repo.cache) as writer, progress.task(f"fetching {dataset.dataset}", bytes=0) as task:
+        transfer = Transfer(remote, writer, repo.transfer_workers, into_cache=True, task=task)
+        try:
+            transfer.copy_chunks(missing)
+            transfer.copy_nodes(dataset.manifest)
+        except ObjectNotFoundError as exc:
+            raise _not_here(repo, dataset) from exc
+        transfer.flush()
+    if not any(missing_chunks(repo.cache, _chunks(dataset.manifest, dataset.manifest.entries()))):
+        files, size = dataset.manifest.totals()
+        repo.cache.mark_version(dataset.version, files=files, size=size)
 
 
 def _not_here(repo: Repo, dataset: DatasetPlan) -> VersionNotFoundError:
@@ -184,11 +203,10 @@ def _not_here(repo: Repo, dataset: DatasetPlan) -> VersionNotFoundError:
     return VersionNotFoundError(dataset.version, dataset.dataset, where, hint=hint)
 
 
-def _chunks(plan: DatasetPlan) -> Iterator[ChunkId]:
-    for entry in plan.writes:
+def _chunks(manifest: Manifest, entries: Iterable[Entry]) -> Iterator[ChunkId]:
+    for entry in entries:
         if isinstance(entry, FileEntry):
-            packed = plan.manifest.chunk_list(entry)
-            yield from (chunk for chunk, _ in unpack_chunks(packed, plan.manifest.where))
+            yield from (chunk for chunk, _ in manifest.chunks(entry))
 
 
 def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, task: Task) -> None:
@@ -238,12 +256,15 @@ def delete_files(root: bytes, paths: Sequence[bytes]) -> None:
                     raise
                 _remove_if_empty(absolute)
         emptied.add(path.rpartition(b"/")[0])
-    while emptied:
-        above = set()
-        for directory in emptied - {b""}:
-            if _remove_if_empty(root + b"/" + directory):
-                above.add(directory.rpartition(b"/")[0])
-        emptied = above
+    # Deeper ones first, so that each is looked at when what is below is done.
+    for directory in sorted(emptied, reverse=True):
+        remove_empty(root, directory)
+
+
+def remove_empty(root: bytes, directory: bytes) -> None:
+    """Delete a directory of a dataset and those above it, up to the first that holds something."""
+    while directory and _remove_if_empty(root + b"/" + directory):
+        directory = directory.rpartition(b"/")[0]
 
 
 def _remove_if_empty(directory: bytes) -> bool:
@@ -264,6 +285,10 @@ def _bring_pointer(repo: Repo, dataset: str, pointer: Pointer | None) -> None:
     if keep_out_of_git(repo, dataset, pointer.kind):
         touched.append(gitignore_path(dataset))
     repo.git.stage(touched)
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
 
 
 def _join(dataset: str, path: str) -> str:

@@ -9,23 +9,25 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from dver.errors import ObjectNotFoundError
+from dver.errors import VersionNotFoundError
 from dver.objects.diff import diff_manifests
-from dver.objects.entry import Entry, FileEntry, unpack_chunks
+from dver.objects.entry import DirectoryEntry, Entry, FileEntry
 from dver.objects.ids import VersionId
 from dver.objects.manifest import Manifest
-from dver.operations.datasets import decode_path
-from dver.operations.reading import open_manifest
+from dver.objects.pointer import Pointer
+from dver.operations.datasets import decode_path, read_pointer_or_problem
+from dver.operations.reading import open_manifest, stores_to_read
 from dver.operations.status import scan_dataset
-from dver.operations.transfer import missing_chunks
+from dver.operations.transfer import holds_file
 from dver.operations.working import NodesOnly, in_memory_manifest
 from dver.progress import NO_TASK, Task
 from dver.repo import Repo
 from dver.workspace.compare import compare_item
+from dver.workspace.ignore import IgnoreRules
 from dver.workspace.ingest import Ingester
 from dver.workspace.scan import Scan, find_entries
 from dver.workspace.statcache import Row
-from dver.workspace.walk import FileType, WalkItem
+from dver.workspace.walk import FileType, WalkItem, walk_dataset
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ class Planner:
             whole: make a partly present dataset whole, rather than keep to the parts that are here.
         """
         manifest = open_manifest(self._repo, version, dataset)
-        scan = scan_dataset(self._repo, dataset, version, self._task)
+        scan = self._scan(dataset, version)
         if scan is None:
             plan = DatasetPlan(dataset, version, manifest, asked or None, keeps_rows=False)
             plan.writes = [entry for part in asked or (b"",) for entry in manifest.entries(part)]
@@ -86,6 +88,21 @@ class Planner:
         plan = DatasetPlan(dataset, version, manifest, parts, keeps_rows=True, unchanged=scan.unchanged)
         _Differences(self._repo, plan, scan, asked).fill(force=self._force)
         return plan
+
+    def _scan(self, dataset: str, version: VersionId) -> Scan | None:
+        """Compare the working files with their base, or with the pointer beside them where no base is known."""
+        pointer = read_pointer_or_problem(self._repo, dataset)
+        try:
+            scan = scan_dataset(
+                self._repo, dataset, pointer.version if isinstance(pointer, Pointer) else version, self._task
+            )
+            if scan is not None:
+                open_manifest(self._repo, scan.base.version, dataset)
+        except VersionNotFoundError:
+            # What the files once were is on record nowhere: only what they are now, against what is wanted, counts.
+            self._repo.stat_cache.forget(dataset)
+            return scan_dataset(self._repo, dataset, version, self._task)
+        return scan
 
 
 class _Differences:
@@ -99,16 +116,20 @@ class _Differences:
         self._scan = scan
         self._asked = asked
         self._fills_up = scan.base.parts is not None and plan.parts != scan.base.parts
-        self._local = {item.path: item for item in [*scan.modified, *scan.added]}
+        special = [self._look_at(path) for path in scan.special]
+        self._local = {item.path: item for item in [*special, *scan.modified, *scan.added]}
 
     def fill(self, *, force: bool) -> None:
         plan, scan = self._plan, self._scan
         base = None if scan.base.version == plan.version else self._base_manifest()
         changes: dict[bytes, Entry | None] = {}
         if base is not None:
-            changes = {
-                change.path: change.new for change in diff_manifests(base, self._manifest) if self._wants(change.path)
-            }
+            for change in diff_manifests(base, self._manifest):
+                if self._wants(change.path):
+                    changes[change.path] = change.new
+                else:
+                    # Outside of what is checked out; what was known of it was known of the old version.
+                    plan.gone.append(change.path)
         for path in [*(item.path for item in scan.modified), *scan.deleted]:
             if path not in changes and self._wants(path):
                 changes[path] = self._manifest.get(path)
@@ -153,25 +174,44 @@ class _Differences:
 
     def _cache_lacks_base(self) -> bool:
         """Whether unchanged working files may be the only copy of their version, as after the cache was deleted."""
-        return not self._repo.cache.has_version(self._scan.base.version)
+        version = self._scan.base.version
+        return not any(store.has_version(version) for store in stores_to_read(self._repo))
 
     def _already_is(self, item: WalkItem, entry: Entry) -> bool:
-        absolute = self._root + b"/" + item.path if item.path else self._root
-        same, row = compare_item(absolute, item, entry, self._manifest)
+        same, row = compare_item(self._absolute(item.path), item, entry, self._manifest)
         if same:
             self._plan.settled[item.path] = row
         return same
 
     def _find_obstacles(self, endangered: dict[bytes, Entry | None]) -> None:
         """Find files that nobody tracks where a directory must be, or within what must become a file."""
-        writes = {entry.path for entry in self._plan.writes}
-        above_writes = {parent for path in writes for parent in _parents(path)}
-        for path, item in self._local.items():
+        writes = {entry.path for entry in self._plan.writes if not isinstance(entry, DirectoryEntry)}
+        above_writes = {parent for entry in self._plan.writes for parent in _parents(entry.path)}
+        self._find_ignored(writes & {parent for path in self._plan.deletes for parent in _parents(path)})
+        self._find_ignored(writes & {*self._scan.deleted})
+        for path in self._local:
             if path in endangered or path in self._plan.settled:
                 continue
             if path in above_writes or any(parent in writes for parent in _parents(path)):
-                endangered[item.path] = None
-                self._plan.deletes.append(item.path)
+                endangered[path] = None
+                self._plan.deletes.append(path)
+
+    def _find_ignored(self, directories: Iterable[bytes]) -> None:
+        """Take files that `.dverignore` names for local ones where their directory must become a file."""
+        for path in directories:
+            if not os.path.isdir(self._absolute(path)) or os.path.islink(self._absolute(path)):
+                continue
+            known = {*self._plan.deletes, *self._local}
+            for item in walk_dataset(self._absolute(path), IgnoreRules()):
+                within = path + b"/" + item.path if path else item.path
+                if item.path and within not in known:
+                    self._local[within] = item._replace(path=within)
+
+    def _absolute(self, path: bytes) -> bytes:
+        return self._root + b"/" + path if path else self._root
+
+    def _look_at(self, path: bytes) -> WalkItem:
+        return WalkItem(path, FileType.OTHER, os.lstat(self._absolute(path)))
 
     def _not_stored(self, endangered: dict[bytes, Entry | None]) -> Iterator[bytes]:
         """Yield those files whose bytes are not all in the cache."""
@@ -187,14 +227,10 @@ class _Differences:
                 yield entry.path
 
     def _is_stored(self, entry: Entry, manifest: Manifest) -> bool:
-        if not isinstance(entry, FileEntry):
-            # A link's target or an empty directory is in no chunk; only a manifest could hold it.
-            return False
-        try:
-            chunks = [chunk for chunk, _ in unpack_chunks(manifest.chunk_list(entry), manifest.where)]
-        except ObjectNotFoundError:
-            return False
-        return not any(missing_chunks(self._repo.cache, chunks))
+        if isinstance(entry, FileEntry):
+            return holds_file(self._repo.cache, entry, manifest)
+        # Nothing is lost with an empty directory; a link's target is in no chunk, only a manifest could hold it.
+        return isinstance(entry, DirectoryEntry)
 
 
 def _within(path: bytes, part: bytes) -> bool:
@@ -211,6 +247,7 @@ def _parts_afterwards(
 
 
 def _parents(path: bytes) -> Iterable[bytes]:
-    while b"/" in path:
+    """Yield the directories above a path, the last of them b"", the dataset's own."""
+    while path:
         path = path.rpartition(b"/")[0]
         yield path

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dver.errors import DverError, FormatError, PathError
 from dver.git import CommitId
-from dver.objects.pointer import SUFFIX, Pointer, dataset_path, decode_pointer
+from dver.objects.pointer import SUFFIX, Pointer, checked_dataset_path, dataset_path, decode_pointer
 from dver.repo import Repo
 from dver.workspace.pointers import find_datasets, read_pointer
 
@@ -29,20 +29,30 @@ def working_datasets(repo: Repo, start: str = "") -> list[str]:
 
 
 def pointers_at(repo: Repo, commit: CommitId) -> dict[str, Pointer]:
-    """Return the pointers of a commit by dataset."""
-    return {
-        dataset_path(path): decode_pointer(data, f"{path} in commit {commit[:8]}")
-        for path, data in repo.git.list_files(commit, suffix=SUFFIX).items()
-    }
+    """Return the pointers of a commit by dataset.
+
+    Raises:
+        FormatError: one is damaged, or stands for a path where no data must be written.
+    """
+    return dict(_decode(path, data, f"{path} in commit {commit[:8]}") for path, data in _files_at(repo, commit))
 
 
 def readable_pointers_at(repo: Repo, commit: CommitId) -> dict[str, Pointer]:
-    """Return the pointers of a commit by dataset, without those that are damaged, as by a badly resolved merge."""
+    """Return the pointers of a commit by dataset, without those that `pointers_at` would refuse."""
     found = {}
-    for path, data in repo.git.list_files(commit, suffix=SUFFIX).items():
+    for path, data in _files_at(repo, commit):
         with suppress(FormatError):
-            found[dataset_path(path)] = decode_pointer(data, path)
+            dataset, pointer = _decode(path, data, path)
+            found[dataset] = pointer
     return found
+
+
+def _files_at(repo: Repo, commit: CommitId) -> Iterable[tuple[str, bytes]]:
+    return repo.git.list_files(commit, suffix=SUFFIX).items()
+
+
+def _decode(path: str, data: bytes, where: str) -> tuple[str, Pointer]:
+    return checked_dataset_path(path, where), decode_pointer(data, where)
 
 
 def head_pointers(repo: Repo) -> dict[str, Pointer]:

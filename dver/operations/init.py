@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dver.config import add_remote, set_value
-from dver.errors import BackendError, BackendProblem
+from dver.config import add_remote, check_chunk_size, load_settings, set_value
+from dver.errors import BackendError, BackendProblem, ConfigError
 from dver.fileio import write_atomically
 from dver.git import GitRepo
-from dver.objects.chunker import DEFAULT_AVERAGE, ChunkerParams
 from dver.repo import CONFIG_FILE
 from dver.workspace.pointers import DVER_DIRECTORY
 
@@ -41,7 +40,7 @@ def init(
     git = GitRepo.find(start, env=env or {})
     folder = git.root / DVER_DIRECTORY
     existed = (folder / CONFIG_FILE).is_file()
-    ChunkerParams.from_average(chunk_size or DEFAULT_AVERAGE)
+    _check_chunk_size(folder, chunk_size, existed=existed)
     try:
         folder.mkdir(exist_ok=True)
         for name, content in ((".gitignore", _GITIGNORE), (".gitattributes", _ATTRIBUTES), (CONFIG_FILE, _CONFIG)):
@@ -51,7 +50,20 @@ def init(
         raise BackendError(str(folder), BackendProblem.OTHER, f"cannot be written: {exc.strerror}") from exc
     if chunk_size is not None and not existed:
         set_value(folder, "chunks.size", chunk_size, local=False)
-    if remote is not None:
+    known = load_settings(folder).remotes.get(REMOTE_NAME)
+    if remote is not None and (known is None or known.url != remote):
         add_remote(folder, REMOTE_NAME, remote, local=False)
     git.stage([f"{DVER_DIRECTORY}/{name}" for name in (".gitignore", ".gitattributes", CONFIG_FILE)])
     return InitResult(git.root, existed)
+
+
+def _check_chunk_size(folder: Path, wanted: int | None, *, existed: bool) -> None:
+    if wanted is None:
+        return
+    check_chunk_size(wanted)
+    found = load_settings(folder).chunk_size if existed else wanted
+    if found != wanted:
+        raise ConfigError(
+            f"dver is set up here with chunks of {found} bytes, and {wanted} was asked for",
+            hint=f"dver config set chunks.size {wanted}, before the first dver add",
+        )

@@ -9,7 +9,8 @@ from dver.errors import PathError
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, check_path
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import pointer_path
-from dver.operations.add import check_new_dataset, keep_out_of_git
+from dver.operations.add import check_new_dataset, check_parents, keep_out_of_git
+from dver.operations.checkout import remove_empty
 from dver.operations.datasets import Target, decode_path, enclosing_dataset, encode_path, select, working_datasets
 from dver.operations.rewrite import check_rewritable, pointer_of, rewrite
 from dver.repo import Repo
@@ -57,6 +58,7 @@ def _move_dataset(repo: Repo, dataset: str, destination: str) -> Moved:
         if os.path.lexists(repo.root / path):
             raise PathError(path, "is there already", hint=f"dver rm {path}, or choose another path")
     check_new_dataset(repo, destination)
+    check_parents(repo.root, destination)
     old, new = repo.root / dataset, repo.root / destination
     with translated(os.fsencode(new)):
         new.parent.mkdir(parents=True, exist_ok=True)
@@ -88,17 +90,23 @@ def _move_within(repo: Repo, target: Target, destination: str) -> Moved:
     old, new = (os.fsencode(repo.root / dataset) + b"/" + path for path in (part, wanted))
     if manifest.get(wanted) is not None or os.path.lexists(new):
         raise PathError(new_path, "is there already", hint=f"dver rm {new_path}, or choose another path")
+    for parent in _parents(wanted):
+        if not isinstance(manifest.get(parent), DirectoryEntry | None):
+            raise PathError(f"{dataset}/{decode_path(parent)}", "is not a directory", hint="choose another path")
     if os.path.lexists(old):
         with translated(new):
             os.makedirs(os.path.dirname(new), exist_ok=True)
             os.rename(old, new)
+        remove_empty(os.fsencode(repo.root / dataset), part.rpartition(b"/")[0])
     renames = {entry.path: wanted + entry.path[len(part) :] for entry in manifest.entries(part)}
 
     def moved_rows(rows: dict[bytes, Row]) -> dict[bytes, Row]:
         # A rename changes a file's change time, so its content is compared once more.
         return {new: rows[old]._replace(checked=UNCHECKED) for old, new in renames.items() if old in rows}
 
-    rewrite(repo, dataset, _renamed(manifest, renames), rows=moved_rows, removed=renames)
+    filled = {*_parents(wanted)}
+    entries = (entry for entry in _renamed(manifest, renames) if entry.path not in filled)
+    rewrite(repo, dataset, entries, rows=moved_rows, removed={*renames, *filled})
     return Moved(f"{dataset}/{decode_path(part)}", new_path)
 
 
@@ -112,6 +120,12 @@ def _part_of(dataset: str, destination: str) -> bytes:
             hint="copy the files and run dver add; dver mv moves whole datasets, or paths within one",
         )
     return encode_path(destination[len(dataset) + 1 :])
+
+
+def _parents(path: bytes) -> Iterator[bytes]:
+    while b"/" in path:
+        path = path.rpartition(b"/")[0]
+        yield path
 
 
 def _is_directory(manifest: Manifest, path: bytes) -> bool:

@@ -89,12 +89,7 @@ def push(
     if not sendable:
         return TransferResult(name, len(whole), Transferred(), missing)
     target.prepare(repo.chunker.params)
-    try:
-        sent = _run(repo, repo.cache, target, sendable, label=f"pushing to {name}", progress=progress)
-    except ObjectNotFoundError as exc:
-        raise VersionNotFoundError(
-            sendable[0].version, sendable[0].dataset, "the cache (not all of it)", hint="dver fetch brings the rest"
-        ) from exc
+    sent = _run(repo, repo.cache, target, sendable, label=f"pushing to {name}", progress=progress)
     return TransferResult(name, len(whole), sent, missing)
 
 

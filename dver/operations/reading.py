@@ -39,7 +39,7 @@ def open_manifest(repo: Repo, version: VersionId, dataset: str) -> Manifest:
 def missing_version(repo: Repo, version: VersionId, dataset: str) -> VersionNotFoundError:
     """Return the error for a version that is nowhere within reach, with the command that could bring it."""
     if repo.has_remote:
-        where = f"the cache and {repo.remote().name}"
+        where = f"the cache, nor in {repo.remote().name}"
         hint = "dver push --all, run where it was added; or dver fetch -r REMOTE, if another remote has it"
     else:
         where = "the cache, and there is no remote to fetch it from"

@@ -16,9 +16,10 @@ from dver.operations.rewrite import check_rewritable, pointer_of, rewrite
 from dver.operations.status import scan_dataset
 from dver.progress import NO_TASK
 from dver.repo import Repo
-from dver.workspace.assemble import translated
 from dver.workspace.gitignore import gitignore_path, unignore_dataset
+from dver.workspace.ignore import IgnoreRules
 from dver.workspace.scan import Scan
+from dver.workspace.walk import walk_dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def rm(repo: Repo, paths: Iterable[str], *, keep: bool = False, force: bool = Fa
                 check_rewritable(repo, target)
             if not (keep or force):
                 _check_stored(repo, target)
-        return [_remove(repo, target, keep=keep) for target in targets]
+        return [_remove(repo, target, keep=keep, force=force) for target in targets]
 
 
 def _not_root(path: str) -> str:
@@ -53,12 +54,12 @@ def _not_root(path: str) -> str:
     return path
 
 
-def _remove(repo: Repo, target: Target, *, keep: bool) -> Removed:
+def _remove(repo: Repo, target: Target, *, keep: bool, force: bool) -> Removed:
     if target.part:
-        return _remove_part(repo, target, keep=keep)
+        return _remove_part(repo, target, keep=keep, force=force)
     dataset = target.dataset
     if not keep:
-        _delete_data(repo, dataset)
+        _delete_data(repo, target, force=force)
     kept = keep and (repo.root / dataset).exists()
     touched = [pointer_path(dataset)]
     (repo.root / pointer_path(dataset)).unlink(missing_ok=True)
@@ -79,14 +80,13 @@ def _remove_empty_parents(repo: Repo, dataset: str) -> None:
             parent.rmdir()
 
 
-def _remove_part(repo: Repo, target: Target, *, keep: bool) -> Removed:
+def _remove_part(repo: Repo, target: Target, *, keep: bool, force: bool) -> Removed:
     dataset, part = target.dataset, target.part
     manifest = check_rewritable(repo, target)
-    entries = (e for e in manifest.entries() if e.path != part and not e.path.startswith(part + b"/"))
+    entries = (entry for entry in manifest.entries() if not _within(entry.path, part))
     removed = [entry.path for entry in manifest.entries(part)]
     if not keep:
-        root = os.fsencode(repo.root / dataset)
-        delete_files(root, _below(root, part))
+        _delete_data(repo, target, force=force)
     rewrite(repo, dataset, entries, rows=lambda _: {}, removed=removed)
     return Removed(dataset, decode_path(part), kept=keep)
 
@@ -97,12 +97,12 @@ def _check_stored(repo: Repo, target: Target) -> None:
     scan = scan_dataset(repo, dataset, pointer_of(repo, dataset).version, NO_TASK)
     if scan is None:
         return
-    changed = [*(item.path for item in [*scan.added, *scan.modified]), *scan.special]
-    endangered = [path for path in changed if not part or path == part or path.startswith(part + b"/")]
+    changed = sorted({*(item.path for item in [*scan.added, *scan.modified]), *scan.special})
+    endangered = [path for path in changed if _within(path, part)]
     if endangered:
+        files = "1 file" if len(endangered) == 1 else f"{len(endangered):,} files"
         raise DataLossError(
-            f"removing {dataset} would lose {len(endangered)} files whose content is stored nowhere;"
-            " nothing was removed",
+            f"removing {dataset} would lose {files} whose content is stored nowhere; nothing was removed",
             [f"{dataset}/{decode_path(path)}" if path else dataset for path in endangered],
             hint=f"dver add {dataset} stores them; dver rm --keep leaves the files; dver rm --force gives them up",
         )
@@ -119,15 +119,24 @@ def _is_stored(repo: Repo, scan: Scan) -> bool:
     return repo.cache.has_version(version) or (repo.has_remote and repo.remote().has_version(version))
 
 
-def _delete_data(repo: Repo, dataset: str) -> None:
-    root = os.fsencode(repo.root / dataset)
-    if os.path.isdir(root) and not os.path.islink(root):
-        delete_files(root, _below(root, b""))
+def _delete_data(repo: Repo, target: Target, *, force: bool) -> None:
+    """Delete working files; those that `.dverignore` names only with `force`, as they are stored nowhere."""
+    root = os.fsencode(repo.root / target.dataset)
+    if not os.path.lexists(root):
+        return
+    if force:
+        paths = _below(root, target.part)
+    else:
+        walked = walk_dataset(root, IgnoreRules.for_dataset(repo.root, target.dataset))
+        paths = [item.path for item in walked if _within(item.path, target.part)]
+    delete_files(root, paths)
+    if not target.part:
         with suppress(OSError):
             os.rmdir(root)
-        return
-    with translated(root), suppress(FileNotFoundError):
-        os.unlink(root)
+
+
+def _within(path: bytes, part: bytes) -> bool:
+    return not part or path == part or path.startswith(part + b"/")
 
 
 def _below(root: bytes, part: bytes) -> list[bytes]:

@@ -1,5 +1,6 @@
 """Status: how each dataset's working files, pointer, cache and remote stand to each other."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -129,7 +130,7 @@ def _compare(repo: Repo, dataset: str, pointer: Pointer, task: Task) -> _Compari
     try:
         scan = scan_dataset(repo, dataset, pointer.version, task)
     except VersionNotFoundError as exc:
-        if (repo.root / dataset).exists():
+        if os.path.lexists(repo.root / dataset):
             return _Comparison(State.UNKNOWN, problem=exc)
         return _Comparison(State.NOT_CHECKED_OUT)
     if scan is None:
@@ -154,7 +155,7 @@ def scan_dataset(repo: Repo, dataset: str, wanted: VersionId, task: Task) -> Sca
         VersionNotFoundError: no base is known, and the manifest of `wanted` is nowhere.
     """
     base = repo.stat_cache.base(dataset)
-    if base is None and not (repo.root / dataset).exists():
+    if base is None and not os.path.lexists(repo.root / dataset):
         return None
     if base is not None:
         scan = repo.scanner.scan(dataset, base, repo.cache.manifest(base.version), task, known=True)

@@ -11,12 +11,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
+from dver.errors import IntegrityError, ObjectNotFoundError, VersionNotFoundError
 from dver.objects.entry import FileEntry, unpack_chunks
 from dver.objects.ids import ChunkId, NodeId, ObjectId, VersionId
 from dver.objects.manifest import Manifest
-from dver.objects.pack import Record
+from dver.objects.pack import Kind, Record, encode_object
 from dver.progress import Task
-from dver.storage.store import Span, Store
+from dver.storage.packs import pack_key
+from dver.storage.store import DAMAGE_HINT, Span, Store
 from dver.storage.writer import StoreWriter
 from dver.workers import Workers, abandon
 
@@ -62,6 +64,7 @@ class Transfer:
         self._window = workers.jobs
         self._into_cache = into_cache
         self._task = task
+        self._seen: set[NodeId] = set()
         self._objects = 0
         self._bytes = 0
 
@@ -69,10 +72,13 @@ class Transfer:
         """Bring over all of `wanted`, then mark the versions that were wanted whole.
 
         Raises:
-            ObjectNotFoundError: the source lacks something.
+            VersionNotFoundError: the source lacks something of one of them.
         """
         for want in wanted:
-            self._copy_one(want)
+            try:
+                self._copy_one(want)
+            except ObjectNotFoundError as exc:
+                raise self._incomplete(want) from exc
         self._writer.flush()
         marked = []
         for want in wanted:
@@ -87,41 +93,69 @@ class Transfer:
         for batch in _batches(chunks, LOOKUP_BATCH):
             self._send(batch)
 
+    def copy_nodes(self, manifest: Manifest) -> None:
+        """Bring over a version's manifest without the files; the caller flushes the writer."""
+        nodes: list[NodeId] = []
+        for identity, node in manifest.nodes(_never):
+            nodes.append(identity)
+            for entry in node.entries:
+                if isinstance(entry, FileEntry) and entry.chunk_tree is not None:
+                    nodes.extend(below for below, _ in manifest.chunk_tree_nodes(entry.chunk_tree))
+        self._send_nodes(nodes)
+
     def flush(self) -> Transferred:
         """Make what was copied so far durable in the target."""
         self._writer.flush()
         return Transferred((), self._objects, self._bytes)
+
+    def _incomplete(self, want: Wanted) -> VersionNotFoundError:
+        hint = (
+            "dver fetch -r REMOTE, if another one has all of it" if self._into_cache else "dver fetch brings the rest"
+        )
+        return VersionNotFoundError(want.version, want.dataset, f"{self._source.name} (not all of it)", hint=hint)
 
     def _copy_one(self, want: Wanted) -> None:
         manifest = self._manifest(want.version)
         nodes: list[NodeId] = []
 
         def chunks() -> Iterator[ChunkId]:
-            skip = _never if self._into_cache else self._is_on_target
-            for identity, node in manifest.nodes(skip):
+            for identity, node in manifest.nodes(_never if want.part else self._is_done):
                 nodes.append(identity)
                 for entry in node.entries:
                     if isinstance(entry, FileEntry) and _within(entry.path, want.part):
                         yield from self._file_chunks(manifest, entry, nodes)
 
         self.copy_chunks(chunks())
-        for batch in _batches(nodes, LOOKUP_BATCH):
-            self._send(batch)
+        self._send_nodes(nodes)
+        if not want.part:
+            self._seen.update(nodes)
 
     def _file_chunks(self, manifest: Manifest, entry: FileEntry, nodes: list[NodeId]) -> Iterator[ChunkId]:
         if entry.chunk_tree is None:
-            lists: Iterable[bytes] = (entry.chunks,)
-        else:
-            tree = list(manifest.chunk_tree_nodes(entry.chunk_tree))
-            nodes.extend(identity for identity, _ in tree)
-            lists = (node.packed for _, node in tree)
-        for packed in lists:
-            yield from (chunk for chunk, _ in unpack_chunks(packed, manifest.where))
+            yield from (chunk for chunk, _ in unpack_chunks(entry.chunks, manifest.where))
+        elif not self._is_done(entry.chunk_tree):
+            for identity, node in manifest.chunk_tree_nodes(entry.chunk_tree):
+                nodes.append(identity)
+                yield from (chunk for chunk, _ in unpack_chunks(node.packed, manifest.where))
+
+    def _send_nodes(self, nodes: Sequence[NodeId]) -> None:
+        """Copy those of `nodes` that the target lacks; most of them were read just now, to find what they name."""
+        for batch in _batches(nodes, LOOKUP_BATCH):
+            wanted = self._writer.claim(batch)
+            at_hand = self._source.nodes_at_hand([node for node in dict.fromkeys(batch) if node in wanted])
+            records = [encode_object(Kind.NODE, node, plain) for node, plain in at_hand.items()]
+            self._task.expect(bytes=sum(len(record.payload) for record in records))
+            self._deliver(records)
+            self._send_claimed([node for node in dict.fromkeys(batch) if node in wanted and node not in at_hand])
 
     def _send(self, ids: Sequence[ObjectId]) -> None:
-        """Copy those of `ids` that the target lacks, several reads at a time."""
+        """Copy those of `ids` that the target lacks."""
         wanted = self._writer.claim(ids)
-        spans = self._source.plan([identity for identity in dict.fromkeys(ids) if identity in wanted])
+        self._send_claimed([identity for identity in dict.fromkeys(ids) if identity in wanted])
+
+    def _send_claimed(self, ids: Sequence[ObjectId]) -> None:
+        """Copy objects, several reads at a time."""
+        spans = self._source.plan(ids)
         self._task.expect(bytes=sum(at.stored_length for span in spans for at in span.locations))
         running: deque[Future[list[Record]]] = deque()
         try:
@@ -138,10 +172,16 @@ class Transfer:
         records = []
         for record in self._source.read_span(span):
             if self._into_cache:
-                record.verified(self._source.name)
+                self._verify(record, span)
             # The record must not keep the whole span in memory.
             records.append(Record(record.id, record.kind, record.codec, record.plain_length, bytes(record.payload)))
         return records
+
+    def _verify(self, record: Record, span: Span) -> None:
+        try:
+            record.verified(f"{self._source.backend.location}/{pack_key(span.pack)}")
+        except IntegrityError as exc:
+            raise IntegrityError(exc.where, exc.reason, hint=DAMAGE_HINT) from exc
 
     def _deliver(self, records: Sequence[Record]) -> None:
         self._writer.put(records)
@@ -150,8 +190,9 @@ class Transfer:
         self._bytes += size
         self._task.advance(bytes=size)
 
-    def _is_on_target(self, node: NodeId) -> bool:
-        return bool(self._target.present([node]))
+    def _is_done(self, node: NodeId) -> bool:
+        """Whether a node and all below it are on the target, or were copied for an earlier version."""
+        return node in self._seen or (not self._into_cache and bool(self._target.present([node])))
 
     def _manifest(self, version: VersionId) -> Manifest:
         """Return the manifest, read from the target where it has the nodes, else from the source."""
@@ -162,6 +203,15 @@ class Transfer:
             return self._source.load_nodes(ids)
 
         return Manifest(version, load, where=f"manifest in {self._source.name}")
+
+
+def holds_file(store: Store, entry: FileEntry, manifest: Manifest) -> bool:
+    """Whether a store has all chunks of a file."""
+    try:
+        packed = manifest.chunk_list(entry)
+    except ObjectNotFoundError:
+        return False
+    return not any(missing_chunks(store, (chunk for chunk, _ in unpack_chunks(packed, manifest.where))))
 
 
 def missing_chunks(store: Store, chunks: Iterable[ChunkId]) -> Iterator[ChunkId]:

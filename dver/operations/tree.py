@@ -104,7 +104,7 @@ def _at_or_above(path: str) -> set[str]:
 def _list_within(repo: Repo, place: _Place, *, recursive: bool) -> list[ListedPath]:
     manifest = open_manifest(repo, place.pointer.version, place.dataset)
     entries = manifest.entries(place.part)
-    if place.pointer.kind is DatasetKind.FILE:
+    if place.pointer.kind is DatasetKind.FILE and not place.part:
         return [_listed(place.dataset, entry) for entry in entries]
     if recursive:
         listed = [_listed(_join(place.dataset, entry.path), entry) for entry in entries]

@@ -5,35 +5,40 @@ brought up to date by listing `index/`, filled from pack footers where index fil
 be deleted at any time. Several processes may use one copy at once (WAL, short transactions); a damaged copy is made
 anew.
 
-Invariant: a row is in the copy only if a pack that was whole when it was read lists the object.
+Invariants: a row is in the copy only if a pack that was whole when it was read lists the object. A node that is
+`present` has its whole tree in the store, as far as the store may hold no parts of versions.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from dver.database import CacheDatabase, batches
 from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError, UnsupportedFormatError
 from dver.objects.codec import Codec
 from dver.objects.ids import IndexId, ObjectId, PackId, parse_id
 from dver.objects.indexfile import IndexedPack, decode_index, encode_index
-from dver.objects.pack import (
-    RECORD_HEADER_LENGTH,
-    TRAILER_LENGTH,
-    Kind,
-    PackEntry,
-    decode_footer,
-    decode_trailer,
-    scan_records,
-)
+from dver.objects.pack import RECORD_HEADER_LENGTH, Kind, PackEntry
 from dver.storage.backend import Backend
+from dver.storage.packs import is_complete, list_packs, read_pack_entries, whole_trees
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _LOOKUP_BATCH = 900
+_READERS = 8
+_RECOVER_BATCH = 64
+# Whoever may only read a store uses what its packs hold without telling others.
+_NOT_WRITABLE = frozenset({BackendProblem.DENIED, BackendProblem.READ_ONLY, BackendProblem.NO_SPACE})
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 _SCHEMA = """
 CREATE TABLE index_files (id BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE packs (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, size INTEGER NOT NULL);
+CREATE TABLE packs (
+    number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, complete INTEGER NOT NULL
+);
 CREATE TABLE objects (
     id BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL, stored INTEGER NOT NULL,
     plain INTEGER NOT NULL, kind INTEGER NOT NULL, codec INTEGER NOT NULL
@@ -59,26 +64,29 @@ class Location:
         return self.offset + RECORD_HEADER_LENGTH + self.stored_length
 
 
-def pack_key(pack: PackId) -> str:
-    """Return the key of a pack in a store."""
-    name = pack.hex()
-    return f"packs/{name[:2]}/{name}.pack"
-
-
 def index_key(index: IndexId) -> str:
     """Return the key of an index file in a store."""
     return f"index/{index.hex()}.idx"
 
 
 class ChunkIndex:
-    """The local copy of one store's index. Safe to use from several threads and processes."""
+    """The local copy of one store's index. Safe to use from several threads and processes.
+
+    Attributes:
+        path: where the copy is, or None.
+        damaged_packs: packs that were looked at and do not hold what their names stand for.
+    """
 
     def __init__(self, path: Path | None, backend: Backend) -> None:
         """Open or make the copy at `path`; None keeps it in memory only."""
+        self.path = path
         self._backend = backend
         self._database = CacheDatabase(path, _SCHEMA, SCHEMA_VERSION)
         self._fresh = False
         self._recovered = False
+        self._loose: dict[ObjectId, Location] = {}
+        self._damaged: set[str] = set()
+        self.damaged_packs: set[PackId] = set()
 
     def close(self) -> None:
         """Close the database."""
@@ -87,26 +95,22 @@ class ChunkIndex:
     def find(self, ids: Sequence[ObjectId]) -> dict[ObjectId, Location]:
         """Return where objects lie; those that are nowhere are left out.
 
-        When something is missing, the copy is brought up to date and the packs without an index file are looked at.
+        Only when something is missing is the copy brought up to date, and are the packs without an index file looked
+        at. So a place may be out of date by the time it is read: ask again after `refresh`.
         """
-        self.ensure_fresh()
         wanted = set(ids)
-        found = self._lookup(list(wanted))
+        found = self._lookup(wanted)
         for catch_up in (self.refresh, self._recover_once):
             if len(found) == len(wanted):
                 break
             catch_up()
-            found.update(self._lookup([identity for identity in wanted if identity not in found]))
+            found.update(self._lookup(wanted - found.keys()))
         return found
 
     def present(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Return those of `ids` that the store is known to hold; what others wrote meanwhile may be missed."""
         self.ensure_fresh()
-        found: set[ObjectId] = set()
-        for batch in batches(list(set(ids)), _LOOKUP_BATCH):
-            marks = ",".join("?" * len(batch))
-            found.update(row[0] for row in self._database.query(f"SELECT id FROM objects WHERE id IN ({marks})", batch))
-        return found
+        return self._present(ids)
 
     def ensure_fresh(self) -> None:
         """Bring the copy up to date with the store unless this process has done so before."""
@@ -117,84 +121,156 @@ class ChunkIndex:
     def refresh(self) -> None:
         """Bring the copy up to date by listing the store's index files, and reading those that are new."""
         with self._database.lock:
+            # Before the listing: what another process puts into this copy meanwhile must not look as if it were gone.
+            known = self._files_read()
             listed = {
                 IndexId(raw): info.key
                 for info in self._backend.list("index/")
                 if (raw := parse_id(info.key.removeprefix("index/").removesuffix(".idx"))) is not None
             }
-            known = {IndexId(row[0]) for row in self._database.query("SELECT id FROM index_files")}
-            if known - listed.keys():
+            vanished = bool(known - listed.keys())
+            if vanished:
                 # Packs may be gone with them; starting over is simple and rare.
                 self._clear()
-                known = set()
-            damaged = [key for index, key in listed.items() if index not in known and not self._load(index, key)]
+            known = self._files_read()
+            damaged = len(self._damaged)
+            new = {index: key for index, key in listed.items() if index not in known and key not in self._damaged}
+            self._load(new)
             self._fresh = True
-            if damaged or not listed:
-                self.recover()
-            for key in damaged:
-                self._backend.delete(key)
+            is_short = vanished or len(self._damaged) > damaged or not (listed or self._recovered)
+            if is_short and self.recover():
+                self._delete_damaged()
 
-    def recover(self) -> None:
-        """Index the packs that no index file covers, from their footers or, failing these, their records."""
+    def recover(self) -> bool:
+        """Index what no index file lists, from the footers of packs or, failing these, their records.
+
+        Another writer may be at work, or died at it: of its nodes only those count whose whole tree is there.
+        Return whether the store has it all indexed now; where it cannot be written, only this copy has.
+        """
         with self._database.lock:
-            self._recovered = True
-            known = {PackId(row[0]) for row in self._database.query("SELECT id FROM packs")}
-            first = {pack: size for pack, size in self._list_packs().items() if pack not in known}
-            if not first:
-                return
-            # Another writer may be at work: whatever its nodes need was written before them, so a pack of nodes counts
-            # only if it was there before the packs of chunks are listed.
-            found = []
-            for pack, size in self._list_packs().items():
-                entries = [] if pack in known else read_pack_entries(self._backend, pack, size)
-                if entries and (pack in first or all(entry.kind is Kind.DATA for entry in entries)):
-                    found.append(IndexedPack(pack, size, tuple(entries)))
-            if found:
-                self.publish(found)
+            self._recovered = published = True
+            known = {PackId(row[0]) for row in self._database.query("SELECT id FROM packs WHERE complete")}
+            with_nodes: list[IndexedPack] = []
+            unlisted = [(pack, size) for pack, size in list_packs(self._backend).items() if pack not in known]
+            for batch in batches(unlisted, _RECOVER_BATCH):
+                of_chunks: list[IndexedPack] = []
+                for found in self._map(self._read_pack, batch):
+                    if not is_complete(found):
+                        self.damaged_packs.add(found.id)
+                    has_nodes = any(entry.kind is Kind.NODE for entry in found.entries)
+                    (with_nodes if has_nodes else of_chunks).append(found)
+                published &= self._take_up(of_chunks)
+            return self._take_up_nodes(with_nodes) and published
 
-    def _list_packs(self) -> dict[PackId, int]:
-        """Return all packs of the store and their sizes in bytes."""
-        listed = {}
-        for info in self._backend.list("packs/"):
-            raw = parse_id(info.key.rpartition("/")[2].removesuffix(".pack"))
-            if raw is not None:
-                listed[PackId(raw)] = info.size
-        return listed
+    def _take_up_nodes(self, packs: Sequence[IndexedPack]) -> bool:
+        """Index packs with nodes in them, leaving out the nodes whose trees are not wholly there."""
+        whole = whole_trees(self._backend, packs, self._present)
+        sound = []
+        for pack in packs:
+            entries = tuple(entry for entry in pack.entries if entry.kind is Kind.DATA or entry.id in whole)
+            sound.append(IndexedPack(pack.id, pack.size, entries))
+            # Readers may still want them: a cache can hold a part of a version.
+            self._loose.update((e.id, _locate(pack.id, e)) for e in pack.entries if e.id not in whole)
+        return self._take_up(sound)
+
+    def _take_up(self, packs: Sequence[IndexedPack]) -> bool:
+        """Publish what was found in packs, or keep it in this copy where the store cannot be written."""
+        news = [pack for pack in packs if self._is_news(pack)]
+        try:
+            if news:
+                self.publish(news)
+        except BackendError as exc:
+            if exc.problem not in _NOT_WRITABLE:
+                raise
+            self._insert(None, news)
+            return False
+        return True
+
+    def _is_news(self, pack: IndexedPack) -> bool:
+        """Whether publishing a pack tells more than is known; a pack known in full is never looked at again."""
+        ids = {entry.id for entry in pack.entries}
+        return bool(ids) and (is_complete(pack) or len(self._present(ids)) < len(ids))
 
     def publish(self, packs: Sequence[IndexedPack]) -> None:
         """Write an index file over `packs`, which must be durable already, and take it into the copy."""
         index, encoded = encode_index(packs)
-        self._backend.write(index_key(index), [encoded])
+        key = index_key(index)
+        if key in self._damaged:
+            # What is made anew may be what was damaged, and backends keep a blob of the same name and size.
+            self._backend.delete(key)
+            self._damaged.discard(key)
+        self._backend.write(key, [encoded])
         self._insert(index, packs)
 
     def _recover_once(self) -> None:
         if not self._recovered:
             self.recover()
 
-    def _load(self, index: IndexId, key: str) -> bool:
-        """Take an index file into the copy; return False if it is damaged. One that vanished is passed over."""
+    def _delete_damaged(self) -> None:
+        for key in sorted(self._damaged):
+            # Another process may have made it anew meanwhile, under the same name.
+            if self._read_file(key) is None:
+                self._backend.delete(key)
+        self._damaged.clear()
+
+    def _files_read(self) -> set[IndexId]:
+        return {IndexId(row[0]) for row in self._database.query("SELECT id FROM index_files")}
+
+    def _load(self, files: Mapping[IndexId, str]) -> None:
+        """Take index files into the copy, and note those that are damaged."""
+        keys = list(files.values())
+        for index, key, packs in zip(files, keys, self._map(self._read_file, keys), strict=True):
+            if packs is None:
+                self._damaged.add(key)
+            elif packs:
+                self._insert(index, packs)
+
+    def _map(self, function: Callable[[_K], _V], items: Sequence[_K]) -> Iterator[_V]:
+        """Yield what `function` makes of each item, several at a time where each is a round trip."""
+        if self._backend.is_local or len(items) <= 1:
+            yield from map(function, items)
+            return
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="dver-index") as pool:
+            for batch in batches(items, 2 * _READERS):
+                yield from pool.map(function, batch)
+
+    def _read_pack(self, listed: tuple[PackId, int]) -> IndexedPack:
+        return IndexedPack(*listed, tuple(read_pack_entries(self._backend, *listed)))
+
+    def _read_file(self, key: str) -> list[IndexedPack] | None:
+        """Return what an index file lists, None if it is damaged; one that vanished lists nothing."""
         try:
-            packs = decode_index(self._backend.read(key), f"{self._backend.location}/{key}")
+            return decode_index(self._backend.read(key), f"{self._backend.location}/{key}")
         except UnsupportedFormatError:
             raise
         except (IntegrityError, FormatError):
-            return False
+            return None
         except BackendError as exc:
             if exc.problem is BackendProblem.NOT_FOUND:
-                return True
+                return []
             raise
-        self._insert(index, packs)
-        return True
 
-    def _insert(self, index: IndexId, packs: Sequence[IndexedPack]) -> None:
+    def _insert(self, index: IndexId | None, packs: Sequence[IndexedPack]) -> None:
+        """Take packs into the copy, and note that the index file that lists them, if there is one, has been read."""
         with self._database.transaction():
             for pack in packs:
-                cursor = self._database.execute(
-                    "INSERT OR IGNORE INTO packs (id, size) VALUES (?, ?)", (pack.id, pack.size)
-                )
-                if cursor.rowcount:
-                    self._insert_entries(cursor.lastrowid, pack.entries)
-            self._database.execute("INSERT OR IGNORE INTO index_files VALUES (?)", (index,))
+                # Without an index file the pack is looked at again next time.
+                self._insert_pack(pack, complete=index is not None and is_complete(pack))
+            if index is not None:
+                self._database.execute("INSERT OR IGNORE INTO index_files VALUES (?)", (index,))
+
+    def _insert_pack(self, pack: IndexedPack, *, complete: bool) -> None:
+        found = self._database.query("SELECT number, complete FROM packs WHERE id = ?", (pack.id,))
+        if found and found[0][1]:
+            return
+        if found:
+            number = found[0][0]
+            self._database.execute("UPDATE packs SET complete = ? WHERE number = ?", (complete, number))
+        else:
+            number = self._database.execute(
+                "INSERT INTO packs (id, size, complete) VALUES (?, ?, ?)", (pack.id, pack.size, complete)
+            ).lastrowid
+        self._insert_entries(number, pack.entries)
 
     def _insert_entries(self, pack_number: int | None, entries: Sequence[PackEntry]) -> None:
         # In id order, so that the B-tree is filled from left to right.
@@ -206,9 +282,16 @@ class ChunkIndex:
             ],
         )
 
-    def _lookup(self, ids: Sequence[ObjectId]) -> dict[ObjectId, Location]:
-        found: dict[ObjectId, Location] = {}
-        for batch in batches(ids, _LOOKUP_BATCH):
+    def _present(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        found: set[ObjectId] = set()
+        for batch in batches(list(set(ids)), _LOOKUP_BATCH):
+            marks = ",".join("?" * len(batch))
+            found.update(row[0] for row in self._database.query(f"SELECT id FROM objects WHERE id IN ({marks})", batch))
+        return found
+
+    def _lookup(self, ids: Set[ObjectId]) -> dict[ObjectId, Location]:
+        found = {identity: self._loose[identity] for identity in ids & self._loose.keys()}
+        for batch in batches(list(ids), _LOOKUP_BATCH):
             marks = ",".join("?" * len(batch))
             rows = self._database.query(
                 "SELECT o.id, p.id, offset, stored, plain, kind, codec FROM objects o"
@@ -225,24 +308,5 @@ class ChunkIndex:
                 self._database.execute(f"DELETE FROM {table}")
 
 
-def read_pack_entries(backend: Backend, pack: PackId, size: int) -> list[PackEntry]:
-    """Return what a pack of `size` bytes holds, from its footer or, where that is damaged, from its whole records.
-
-    A file that is no pack at all gives nothing.
-    """
-    key = pack_key(pack)
-    where = f"{backend.location}/{key}"
-    try:
-        trailer = backend.read_range(key, size - TRAILER_LENGTH, TRAILER_LENGTH) if size >= TRAILER_LENGTH else b""
-        length, expected = decode_trailer(trailer, size, where)
-        return decode_footer(backend.read_range(key, size - TRAILER_LENGTH - length, length), expected, pack, where)
-    except UnsupportedFormatError:
-        raise
-    except (FormatError, IntegrityError):
-        pass
-    try:
-        return list(scan_records(backend.read(key), where))
-    except UnsupportedFormatError:
-        raise
-    except FormatError:
-        return []
+def _locate(pack: PackId, entry: PackEntry) -> Location:
+    return Location(entry.id, pack, entry.offset, entry.stored_length, entry.plain_length, entry.kind, entry.codec)

@@ -14,13 +14,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dver.errors import ConfigError, FormatError, ObjectNotFoundError, UnsupportedFormatError
+from dver.errors import (
+    BackendError,
+    BackendProblem,
+    ConfigError,
+    FormatError,
+    IntegrityError,
+    ObjectNotFoundError,
+    UnsupportedFormatError,
+)
 from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import Bytes, NodeId, ObjectId, PackId, VersionId, parse_id
 from dver.objects.manifest import Manifest
 from dver.objects.pack import Record, decode_record
 from dver.storage.backend import Backend
-from dver.storage.index import ChunkIndex, Location, pack_key
+from dver.storage.index import ChunkIndex, Location
+from dver.storage.packs import pack_key
 
 FORMAT = 1
 DESCRIPTION_KEY = "dver-store.json"
@@ -28,6 +37,12 @@ NODE_CACHE_BYTES = 32 * 1024 * 1024
 
 _LOCAL_GAP, _LOCAL_SPAN = 4 * 1024, 4 * 1024 * 1024
 _REMOTE_GAP, _REMOTE_SPAN = 256 * 1024, 16 * 1024 * 1024
+
+DAMAGE_HINT = "restore that file from a backup, or use another remote that has the data (-r REMOTE)"
+
+
+class _GoneError(Exception):
+    """A pack that the index names is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +102,12 @@ class Store:
 
     def read_params(self) -> ChunkerParams | None:
         """Return the chunk sizes that the store was made with, or None if there is no store yet."""
-        if self.backend.size(DESCRIPTION_KEY) is None:
+        data = self._read_if_there(DESCRIPTION_KEY)
+        if data is None:
             return None
         where = f"{self.backend.location}/{DESCRIPTION_KEY}"
         try:
-            fields = json.loads(self.backend.read(DESCRIPTION_KEY))
+            fields = json.loads(data)
         except ValueError as exc:
             raise FormatError(where, "not a store's description") from exc
         match fields:
@@ -103,7 +119,8 @@ class Store:
 
     def has_version(self, version: VersionId) -> bool:
         """Whether everything that a version needs is said to be here."""
-        return self.backend.size(version_key(version)) is not None
+        # Reading it costs as little as asking for its size, and a service that refuses says why only when read from.
+        return self._read_if_there(version_key(version)) is not None
 
     def versions(self) -> set[VersionId]:
         """Return all versions that are wholly here."""
@@ -125,13 +142,7 @@ class Store:
 
     def load_nodes(self, ids: Sequence[NodeId]) -> list[Bytes]:
         """Return manifest nodes, checked against their ids; ObjectNotFoundError names the first that is missing."""
-        found: dict[NodeId, Bytes] = {}
-        with self._lock:
-            for identity in ids:
-                cached = self._nodes.get(identity)
-                if cached is not None:
-                    self._nodes.move_to_end(identity)
-                    found[identity] = cached
+        found = self.nodes_at_hand(ids)
         absent = [identity for identity in ids if identity not in found]
         for span in self.plan(absent) if absent else ():
             for record in self.read_span(span):
@@ -139,6 +150,17 @@ class Store:
                 found[NodeId(record.id)] = plain
                 self._remember(NodeId(record.id), plain)
         return [found[identity] for identity in ids]
+
+    def nodes_at_hand(self, ids: Sequence[NodeId]) -> dict[NodeId, Bytes]:
+        """Return those of `ids` that were read lately and are still in memory."""
+        found: dict[NodeId, Bytes] = {}
+        with self._lock:
+            for identity in ids:
+                cached = self._nodes.get(identity)
+                if cached is not None:
+                    self._nodes.move_to_end(identity)
+                    found[identity] = cached
+        return found
 
     def plan(self, ids: Sequence[ObjectId]) -> list[Span]:
         """Return the reads that bring these objects, records that lie close together in one read.
@@ -154,15 +176,61 @@ class Store:
         return _join(sorted(found.values(), key=lambda at: (at.pack, at.offset)), gap, longest)
 
     def read_span(self, span: Span) -> Iterator[Record]:
-        """Read a span and yield the records wanted of it, each checked against its XXH3."""
-        key = pack_key(span.pack)
-        where = f"{self.backend.location}/{key}"
-        data = memoryview(self.backend.read_range(key, span.start, span.end - span.start))
+        """Read a span and yield the records wanted of it, each checked against its XXH3.
+
+        Raises:
+            ObjectNotFoundError: the pack is gone, and no other has the records.
+            IntegrityError: a record is damaged.
+        """
+        try:
+            data = self._read_range(span)
+        except _GoneError:
+            # Its objects may have been moved to another pack since the span was planned.
+            self.index.refresh()
+            yield from self._read_moved(self.plan([location.id for location in span.locations]))
+        else:
+            yield from self._decode(span, data)
+
+    def _read_moved(self, spans: Sequence[Span]) -> Iterator[Record]:
+        for span in spans:
+            try:
+                data = self._read_range(span)
+            except _GoneError as exc:
+                raise ObjectNotFoundError(
+                    span.locations[0].id,
+                    self.name,
+                    hint=f"{pack_key(span.pack)} is gone from there; restore it from a backup, or use another remote",
+                ) from exc
+            yield from self._decode(span, data)
+
+    def _read_range(self, span: Span) -> bytes:
+        try:
+            return self.backend.read_range(pack_key(span.pack), span.start, span.end - span.start)
+        except BackendError as exc:
+            if exc.problem is BackendProblem.NOT_FOUND:
+                raise _GoneError from exc
+            raise
+
+    def _decode(self, span: Span, data: bytes) -> Iterator[Record]:
+        where = f"{self.backend.location}/{pack_key(span.pack)}"
+        view = memoryview(data)
         for location in span.locations:
-            record = decode_record(data, location.offset - span.start, where)
+            try:
+                record = decode_record(view, location.offset - span.start, where)
+            except (FormatError, IntegrityError) as exc:
+                raise IntegrityError(where, exc.reason, hint=DAMAGE_HINT) from exc
             if record.id != location.id or record.plain_length != location.plain_length:
-                raise FormatError(where, "the index and the pack disagree on what lies where")
+                copy = f"delete {self.index.path}, which is only a copy" if self.index.path else DAMAGE_HINT
+                raise IntegrityError(where, "the index and the pack disagree on what lies where", hint=copy)
             yield record
+
+    def _read_if_there(self, key: str) -> bytes | None:
+        try:
+            return self.backend.read(key)
+        except BackendError as exc:
+            if exc.problem is BackendProblem.NOT_FOUND:
+                return None
+            raise
 
     def _remember(self, identity: NodeId, plain: bytes) -> None:
         with self._lock:

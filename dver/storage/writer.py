@@ -1,23 +1,27 @@
 """Writing to a store: objects in, packs and index files out, in the order that keeps a crash harmless.
 
 Order: packs of chunks, then packs of manifest nodes, then an index file, then (by the caller) version markers.
-Nodes are held back until every chunk put before `flush` is durable, and appear in one index file, so a node that an
-index lists has its whole subtree in the store. Long sessions publish the packs of chunks that are already durable
-from time to time, so that a killed session need not write them again.
+Nodes are written only when every chunk put before them is durable, and all appear in one index file at `flush`, so a
+node that an index lists has its whole subtree in the store. Long sessions publish the packs of chunks that are already
+durable from time to time, so that a killed session need not write them again.
 
-Any thread may call; packs are written on threads of the writer's own, a bounded number at a time.
+Any thread may call; packs are written on threads of the writer's own. Those who put wait while all of these are busy,
+so the memory in use is that of a few packs. A pack that cannot be written ends the session: every later call raises
+its error.
 """
 
 import contextlib
+import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
+from dver.errors import DverError
 from dver.objects.ids import NodeId, ObjectId
 from dver.objects.indexfile import IndexedPack
 from dver.objects.pack import TARGET_SIZE, Kind, PackBuilder, Record, encode_object
-from dver.storage.index import pack_key
+from dver.storage.packs import pack_key
 from dver.storage.store import Store
 
 LOCAL_WRITERS = 2
@@ -31,17 +35,22 @@ class StoreWriter:
     def __init__(self, store: Store, *, pack_size: int = TARGET_SIZE) -> None:
         """Begin a session; `pack_size` is the size in bytes at which a pack is closed."""
         self.store = store
+        self.stored_bytes = 0
         self._pack_size = pack_size
-        self._lock = threading.Lock()
+        self._claims = threading.Lock()
         self._claimed: set[ObjectId] = set()
+        self._publications = 0
+        # Held by whoever puts, also while it waits for a writing thread; those threads never take it.
+        self._feeding = threading.Lock()
+        self._failure: BaseException | None = None
         self._chunks = PackBuilder()
         self._nodes = PackBuilder()
-        self._node_packs: list[PackBuilder] = []
+        self._writing: list[Future[IndexedPack]] = []
+        self._chunk_packs: list[IndexedPack] = []
+        self._node_packs: list[IndexedPack] = []
         writers = LOCAL_WRITERS if store.backend.is_local else REMOTE_WRITERS
         self._pool = ThreadPoolExecutor(writers, thread_name_prefix="dver-pack")
         self._slots = threading.BoundedSemaphore(writers)
-        self._writing: list[Future[IndexedPack]] = []
-        self.stored_bytes = 0
         self._resume()
 
     def __enter__(self) -> "StoreWriter":
@@ -50,6 +59,8 @@ class StoreWriter:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        # Tasks of a session that is given up may still be putting: they get an error, and must not wait for ever.
+        self._failure = self._failure or exc or _ended()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def claim(self, ids: Sequence[ObjectId]) -> set[ObjectId]:
@@ -57,27 +68,28 @@ class StoreWriter:
 
         The caller must `put` each of them; should it fail to, the whole session must be given up.
         """
-        with self._lock:
-            candidates = set(ids) - self._claimed
-        wanted = candidates - self.store.present(candidates) if candidates else candidates
-        with self._lock:
-            wanted -= self._claimed
-            self._claimed |= wanted
-        return wanted
+        while True:
+            with self._claims:
+                publications = self._publications
+                candidates = set(ids) - self._claimed
+            wanted = candidates - self.store.present(candidates) if candidates else candidates
+            with self._claims:
+                # What was published in between is no longer among the claims, and was not in the store before.
+                if publications == self._publications:
+                    wanted -= self._claimed
+                    self._claimed |= wanted
+                    return wanted
 
     def put(self, records: Iterable[Record]) -> None:
         """Add claimed records. Blocks while too many packs wait to be written."""
-        for record in records:
-            with self._lock:
+        with self._feeding, self._guarded():
+            for record in records:
                 self.stored_bytes += record.length
-                if record.kind is Kind.NODE:
-                    self._put_node(record)
-                    continue
-                self._chunks.add(record)
-                if self._chunks.size < self._pack_size:
-                    continue
-                full, self._chunks = self._chunks, PackBuilder()
-            self._start_writing(full)
+                self._add(record)
+            packs = self._chunk_packs if len(self._chunk_packs) >= PUBLISH_EVERY_PACKS else []
+            if packs:
+                self._chunk_packs = []
+        self._publish(packs)
 
     def put_node(self, identity: NodeId, encoded: bytes) -> None:
         """Add a manifest node unless the store has it; fits `NodeSink`."""
@@ -86,31 +98,18 @@ class StoreWriter:
 
     def flush(self) -> None:
         """Make everything that was put durable and indexed."""
-        with self._lock:
-            chunks, self._chunks = self._chunks, PackBuilder()
-            node_packs = [*self._node_packs, self._nodes]
-            self._nodes, self._node_packs = PackBuilder(), []
-        last = node_packs[-1]
-        if len(chunks) and len(last) and chunks.size + last.size < self._pack_size:
-            chunks.absorb(last)
-            node_packs.pop()
-        if len(chunks):
-            self._start_writing(chunks)
-        packs = self._drain()
-        for builder in node_packs:
-            if len(builder):
-                self._start_writing(builder)
-        packs += self._drain()
-        if packs:
-            self.store.index.publish(packs)
+        with self._feeding, self._guarded():
+            self._write_all()
+            packs = [*self._chunk_packs, *self._node_packs]
+            self._chunk_packs, self._node_packs = [], []
+        self._publish(packs)
         if self.store.journal is not None:
-            self.store.journal.unlink(missing_ok=True)
-        with self._lock:
-            self._claimed.clear()
+            with contextlib.suppress(OSError):
+                self.store.journal.unlink(missing_ok=True)
 
     def _resume(self) -> None:
         """Take up the packs that a session killed on this machine had written but not indexed."""
-        if self.store.journal is not None and self.store.journal.exists():
+        if self.store.journal is not None and os.path.exists(self.store.journal):
             self.store.index.ensure_fresh()
             self.store.index.recover()
 
@@ -123,35 +122,91 @@ class StoreWriter:
                 journal.parent.mkdir(parents=True, exist_ok=True)
                 journal.touch()
 
-    def _put_node(self, record: Record) -> None:
-        self._nodes.add(record)
-        if self._nodes.size >= self._pack_size:
-            self._node_packs.append(self._nodes)
-            self._nodes = PackBuilder()
+    def _publish(self, packs: Sequence[IndexedPack]) -> None:
+        if not packs:
+            return
+        with self._guarded():
+            self.store.index.publish(packs)
+        with self._claims:
+            self._claimed.difference_update(entry.id for pack in packs for entry in pack.entries)
+            self._publications += 1
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """End the session when what is done inside fails: packs may be missing then, so nothing more may be indexed."""
+        self._check_running()
+        try:
+            yield
+        except BaseException as exc:
+            self._failure = self._failure or exc
+            raise
+
+    def _check_running(self) -> None:
+        if isinstance(self._failure, DverError):
+            raise self._failure
+        if self._failure is not None:
+            raise _ended() from self._failure
+
+    # From here on, the caller holds `_feeding`.
+
+    def _add(self, record: Record) -> None:
+        if record.kind is Kind.NODE:
+            self._nodes.add(record)
+            if self._nodes.size >= self._pack_size:
+                self._write_all()
+        else:
+            self._chunks.add(record)
+            if self._chunks.size >= self._pack_size:
+                full, self._chunks = self._chunks, PackBuilder()
+                self._start_writing(full)
+
+    def _write_all(self) -> None:
+        """Make all chunks put so far durable, and after them the nodes; small amounts of both share a pack."""
+        chunks, self._chunks = self._chunks, PackBuilder()
+        nodes, self._nodes = self._nodes, PackBuilder()
+        if len(chunks) and len(nodes) and chunks.size + nodes.size < self._pack_size:
+            chunks.absorb(nodes)
+            nodes = chunks
+        elif len(chunks):
+            self._start_writing(chunks)
+        self._wait()
+        if len(nodes):
+            self._start_writing(nodes)
+            self._node_packs.append(self._writing.pop().result())
 
     def _start_writing(self, builder: PackBuilder) -> None:
         self._note_unfinished()
         self._slots.acquire()
-        future = self._pool.submit(self._write, builder)
+        try:
+            self._check_running()
+            self._collect()
+            future = self._pool.submit(self._write, builder)
+        except BaseException:
+            self._slots.release()
+            raise
         future.add_done_callback(lambda _: self._slots.release())
-        with self._lock:
-            self._writing.append(future)
-            done = [future for future in self._writing if future.done()]
-            # Asking for the results here makes a full disk end the session at once.
-            packs = [future.result() for future in done]
-            if len(packs) < PUBLISH_EVERY_PACKS:
-                return
-            self._writing = [future for future in self._writing if future not in done]
-        self.store.index.publish(packs)
-        with self._lock:
-            self._claimed.difference_update(entry.id for pack in packs for entry in pack.entries)
+        self._writing.append(future)
+
+    def _collect(self) -> None:
+        """Take the packs that are durable by now; one that could not be written, as on a full disk, raises."""
+        done = {future: future.done() for future in self._writing}
+        packs = [future.result() for future, is_done in done.items() if is_done]
+        self._writing = [future for future, is_done in done.items() if not is_done]
+        self._chunk_packs += packs
+
+    def _wait(self) -> None:
+        packs = [future.result() for future in self._writing]
+        self._writing = []
+        self._chunk_packs += packs
 
     def _write(self, builder: PackBuilder) -> IndexedPack:
         pack = builder.finish()
+        if pack.id in self.store.index.damaged_packs:
+            # Backends keep a blob of the same name and size as it is.
+            self.store.backend.delete(pack_key(pack.id))
         self.store.backend.write(pack_key(pack.id), pack.pieces)
         return IndexedPack(pack.id, pack.size, pack.entries)
 
-    def _drain(self) -> list[IndexedPack]:
-        with self._lock:
-            writing, self._writing = self._writing, []
-        return [future.result() for future in writing]
+
+def _ended() -> DverError:
+    return DverError("the session of writing has ended")

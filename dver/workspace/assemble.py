@@ -84,16 +84,19 @@ class Assembler:
         final = self._final(path)
         temporary = self._temporary_path()
         with translated(final):
-            os.symlink(target, temporary)
-            self._move(temporary, final)
+            try:
+                os.symlink(target, temporary)
+                self._move(temporary, final)
+            except BaseException:
+                _remove_quietly(temporary)
+                raise
             return path, make_row(FileType.LINK, os.lstat(final), UNCHECKED)
 
     def make_directory(self, path: bytes) -> tuple[bytes, Row]:
         """Make an empty directory unless there is one."""
         final = self._final(path)
         with translated(final):
-            if not os.path.isdir(final):
-                os.mkdir(final)
+            _make_directory(final)
             return path, make_row(FileType.DIRECTORY, os.lstat(final), UNCHECKED)
 
     def _planned(self, entries: Iterable[FileEntry], manifest: Manifest) -> Iterator[_Planned]:
@@ -195,7 +198,12 @@ class Assembler:
         return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
 
     def _move(self, temporary: bytes, final: bytes) -> None:
-        os.rename(temporary, final)
+        try:
+            os.rename(temporary, final)
+        except IsADirectoryError:
+            # Only an empty one gives way.
+            os.rmdir(final)
+            os.rename(temporary, final)
 
     def _temporary_path(self) -> bytes:
         return self._temporary + b"/" + os.fsencode(temporary_name())
@@ -214,7 +222,11 @@ class _Parents:
 
     def ensure(self, path: bytes) -> None:
         directory = path.rpartition(b"/")[0]
-        if path and directory not in self._known:
+        if not path:
+            above = os.path.dirname(self._root)
+            with translated(above):
+                os.makedirs(above, exist_ok=True)
+        elif directory not in self._known:
             self._make(directory)
 
     def _make(self, directory: bytes) -> None:
@@ -282,6 +294,15 @@ def _write_at(fd: int, data: Bytes, offset: int) -> None:
         written = os.pwrite(fd, view, offset)
         view = view[written:]
         offset += written
+
+
+def _make_directory(path: bytes) -> None:
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            os.unlink(path)
+            os.mkdir(path)
 
 
 def _remove_quietly(path: bytes) -> None:

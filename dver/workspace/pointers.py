@@ -10,7 +10,15 @@ from pathlib import Path
 
 from dver.errors import PathError
 from dver.fileio import write_atomically
-from dver.objects.pointer import MAX_POINTER, SUFFIX, Pointer, decode_pointer, encode_pointer, pointer_path
+from dver.objects.pointer import (
+    MAX_POINTER,
+    SUFFIX,
+    Pointer,
+    checked_dataset_path,
+    decode_pointer,
+    encode_pointer,
+    pointer_path,
+)
 
 DVER_DIRECTORY = ".dver"
 _OWN_DIRECTORIES = (".git", DVER_DIRECTORY)
@@ -20,8 +28,10 @@ def read_pointer(root: Path, dataset: str) -> Pointer | None:
     """Return what a dataset's pointer in the working tree says, or None if there is none.
 
     Raises:
-        FormatError: the file is no pointer, or an unfinished merge left its marks in it.
+        FormatError: the file is no pointer, an unfinished merge left its marks in it, or it stands for a path where no
+            data must be written.
     """
+    checked_dataset_path(pointer_path(dataset), pointer_path(dataset))
     path = root / pointer_path(dataset)
     try:
         with path.open("rb") as file:

@@ -2,7 +2,7 @@
 
 A file's stat is taken before and after; if it changed in between, the file is read again, a few times, then
 refused. A file written within the last clock tick is given time to settle first, as a write in the same tick leaves
-the same stat.
+the same stat; one that does not settle is not read.
 """
 
 import os
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dver.errors import PathError, UnstableFileError
-from dver.workspace.statcache import TICK_NS
+from dver.workspace.statcache import clock_tick
 
 ATTEMPTS = 3
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -39,6 +39,8 @@ def read_stably(path: bytes, shown: str, read: Callable[[int, os.stat_result], T
             raise PathError(shown, f"cannot be read: {exc.strerror}") from exc
         try:
             before = _settled_stat(fd)
+            if before is None:
+                continue
             if not stat.S_ISREG(before.st_mode):
                 raise UnstableFileError(shown)
             began = time.time_ns()
@@ -93,11 +95,19 @@ def same_stat(first: os.stat_result, second: os.stat_result) -> bool:
     )
 
 
-def _settled_stat(fd: int) -> os.stat_result:
-    """Return the stat once it is older than a clock tick; a file in constant change is left to the caller's check."""
+def _settled_stat(fd: int) -> os.stat_result | None:
+    """Return the stat once it is older than a clock tick; None if the file changed again while waiting for that."""
     found = os.fstat(fd)
-    age = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns)
-    if 0 <= age <= TICK_NS:
-        time.sleep((TICK_NS - age) / 1e9 + 0.001)
-        found = os.fstat(fd)
+    wait = _unsettled_ns(found)
+    if wait:
+        time.sleep(wait / 1e9 + 0.001)
+        again = os.fstat(fd)
+        return again if same_stat(found, again) else None
     return found
+
+
+def _unsettled_ns(found: os.stat_result) -> int:
+    """Return for how long a write could still leave this very stat; times in the future need no wait."""
+    tick = clock_tick(found.st_mtime_ns, found.st_ctime_ns)
+    age = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns)
+    return tick - age + 1 if 0 <= age <= tick else 0

@@ -28,8 +28,7 @@ class Scan:
     """What the working files of a dataset are, relative to `base`. Paths are relative to the dataset, in order.
 
     Attributes:
-        absent: paths of the base that were never checked out here, in a partly present dataset.
-        special: sockets, devices and named pipes.
+        special: sockets, devices and named pipes; where one stands in the place of a file, `modified` has it too.
         present: whether the dataset's file or directory exists at all.
     """
 
@@ -64,9 +63,10 @@ class Scanner:
         directory = os.fsencode(self._root / dataset)
         scan = Scan(base)
         rows = self._cache.rows(dataset) if known else _unchecked_rows(manifest)
+        settled: dict[bytes, Row] = {}
         try:
             walked = walk_dataset(directory, IgnoreRules.for_dataset(self._root, dataset))
-            pending = self._classify(walked, rows, scan)
+            pending = self._classify(walked, rows, scan, settled)
         except (FileNotFoundError, NotADirectoryError):
             scan.present = False
             scan.deleted = sorted(rows)
@@ -75,19 +75,26 @@ class Scanner:
         fresh = self._compare(directory, pending, manifest, scan, task)
         scan.modified.sort()
         if known:
-            self._cache.update(dataset, fresh)
-        elif scan.present:
-            deleted = {path: rows[path] for path in scan.deleted}
-            self._cache.rebase(dataset, base, {**deleted, **fresh})
+            self._cache.update(dataset, base, fresh)
+        else:
+            self._cache.rebase(dataset, base, {**rows, **settled, **fresh})
         return scan
 
-    def _classify(self, walked: Iterable[WalkItem], rows: dict[bytes, Row], scan: Scan) -> list[WalkItem]:
-        """Sort walked files into `scan`, taking their rows out of `rows`; return those that need a comparison."""
+    def _classify(
+        self, walked: Iterable[WalkItem], rows: dict[bytes, Row], scan: Scan, settled: dict[bytes, Row]
+    ) -> list[WalkItem]:
+        """Sort walked files into `scan`; return those that need a comparison.
+
+        Rows of what is there are taken out of `rows`; those that stay good without being trusted go into `settled`.
+        """
         pending = []
         for item in walked:
             row = rows.pop(item.path, None)
             if item.type is FileType.OTHER:
                 scan.special.append(item.path)
+                if row is not None:
+                    scan.modified.append(item)
+                    settled[item.path] = row
             elif row is None:
                 if scan.base.parts is None:
                     scan.added.append(item)
@@ -100,6 +107,7 @@ class Scanner:
                     scan.unchanged += 1
             elif item.type is FileType.DIRECTORY and row.kind == FileType.DIRECTORY:
                 scan.unchanged += 1
+                settled[item.path] = row
             else:
                 pending.append(item)
         return pending
@@ -148,7 +156,11 @@ def find_entries(manifest: Manifest, paths: Sequence[bytes]) -> dict[bytes, Entr
 def _compare_one(directory: bytes, item: WalkItem, entry: Entry | None, manifest: Manifest) -> tuple[bool, Row | None]:
     if entry is None:
         return False, None
-    return compare_item(directory + b"/" + item.path if item.path else directory, item, entry, manifest)
+    try:
+        return compare_item(directory + b"/" + item.path if item.path else directory, item, entry, manifest)
+    except ObjectNotFoundError:
+        # A long chunk list that is not here; as above, nothing can be proven equal.
+        return False, None
 
 
 def _unchecked_rows(manifest: Manifest) -> dict[bytes, Row]:

@@ -84,8 +84,12 @@ def is_trusted(row: Row, kind: int, found: os.stat_result) -> bool:
 
 def _is_settled(row: Row) -> bool:
     latest = row.mtime if row.mtime > row.ctime else row.ctime
-    tick = TICK_NS if row.mtime % _SECOND_NS or row.ctime % _SECOND_NS else COARSE_TICK_NS
-    return latest + tick < row.checked
+    return latest + clock_tick(row.mtime, row.ctime) < row.checked
+
+
+def clock_tick(mtime: int, ctime: int) -> int:
+    """Return how long, in nanoseconds, a file system that gave these times may give the same ones again."""
+    return TICK_NS if mtime % _SECOND_NS or ctime % _SECOND_NS else COARSE_TICK_NS
 
 
 class StatCache:
@@ -116,13 +120,12 @@ class StatCache:
         )
         return {row[0]: Row._make(row[1:]) for row in found}
 
-    def update(self, dataset: str, rows: Mapping[bytes, Row], removed: Iterable[bytes] = ()) -> None:
-        """Change some rows of a dataset whose base stays as it is."""
+    def update(self, dataset: str, base: Base, rows: Mapping[bytes, Row]) -> None:
+        """Change some rows of a dataset, unless another process has given it another base than `base` meanwhile."""
         with self._database.transaction():
             number = self._number(dataset)
-            if number is None:
-                return
-            self._write(number, rows, removed)
+            if number is not None and self.base(dataset) == base:
+                self._write(number, rows, ())
 
     def rebase(
         self,

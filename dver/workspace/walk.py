@@ -1,17 +1,20 @@
 """Walking the files of a dataset, in the order in which a manifest lists them.
 
-Names are bytes. A directory's names are visited as if those of subdirectories ended in `/`, which makes the full
-paths come in byte order. Symbolic links are never followed. Files that `.dverignore` names are left out.
+Names are bytes. What is in a subdirectory is visited where the subdirectory's name with a `/` at its end belongs, and
+an empty one where its plain name does, which makes the full paths come in byte order. Symbolic links are never
+followed. Files that `.dverignore` names are left out.
 """
 
 import os
 import stat
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from dver.errors import PathError
 from dver.workspace.ignore import IgnoreRules
+
+_Listing: TypeAlias = "list[tuple[bytes, os.DirEntry[bytes], bool]]"
 
 
 class FileType(IntEnum):
@@ -59,19 +62,24 @@ def walk_dataset(root: bytes, ignore: IgnoreRules) -> Iterator[WalkItem]:
     """
     top = os.lstat(root)
     if stat.S_ISDIR(top.st_mode):
-        yield from _walk_directory(root, b"", ignore)
+        yield from _walk_directory(root, b"", ignore, _sorted_entries(root))
     else:
         yield WalkItem(b"", file_type(top), top)
 
 
-def _walk_directory(directory: bytes, prefix: bytes, ignore: IgnoreRules) -> Iterator[WalkItem]:
+def _walk_directory(directory: bytes, prefix: bytes, ignore: IgnoreRules, entries: _Listing) -> Iterator[WalkItem]:
     rules = ignore.entering(prefix, directory)
-    for _, entry, is_directory in _sorted_entries(directory):
+    listings: dict[bytes, _Listing] = {}
+    for key, entry, is_directory in entries:
         path = prefix + entry.name
+        if is_directory and key.endswith(b"/"):
+            if entry.name in listings:
+                yield from _walk_directory(entry.path, path + b"/", rules, listings.pop(entry.name))
+            continue
         if rules.matches(path, is_directory=is_directory):
             continue
-        if is_directory:
-            yield from _walk_subdirectory(entry, path, rules)
+        if is_directory and (listing := _sorted_entries(entry.path)):
+            listings[entry.name] = listing
             continue
         try:
             found = entry.stat(follow_symlinks=False)
@@ -80,23 +88,19 @@ def _walk_directory(directory: bytes, prefix: bytes, ignore: IgnoreRules) -> Ite
         yield WalkItem(path, file_type(found), found)
 
 
-def _walk_subdirectory(entry: os.DirEntry[bytes], path: bytes, rules: IgnoreRules) -> Iterator[WalkItem]:
-    below = _walk_directory(entry.path, path + b"/", rules)
-    first = next(below, None)
-    if first is not None:
-        yield first
-        yield from below
-    elif not _sorted_entries(entry.path):
-        yield WalkItem(path, FileType.DIRECTORY, entry.stat(follow_symlinks=False))
+def _sorted_entries(directory: bytes) -> _Listing:
+    """Return what is in a directory as (place in the order, entry, whether it is a directory), sorted.
 
-
-def _sorted_entries(directory: bytes) -> list[tuple[bytes, "os.DirEntry[bytes]", bool]]:
+    A subdirectory is there twice: with its plain name for the case that it is empty, and with a `/` for what is in it.
+    """
     entries = []
     try:
         with os.scandir(directory) as found:
             for entry in found:
                 is_directory = entry.is_dir(follow_symlinks=False)
-                entries.append((entry.name + b"/" if is_directory else entry.name, entry, is_directory))
+                entries.append((entry.name, entry, is_directory))
+                if is_directory:
+                    entries.append((entry.name + b"/", entry, is_directory))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as exc:

@@ -1,0 +1,114 @@
+"""`dver diff`."""
+
+from collections.abc import Sequence
+
+import click
+
+from dver.cli.command import PATH
+from dver.cli.revisions import RevisionCommand, range_ends, split_arguments
+from dver.cli.session import Session
+from dver.cli.wording import path_json, path_text, size_text, table_lines, version_text
+from dver.errors import UsageError
+from dver.objects.ids import VersionId, format_version
+from dver.operations.diff import ChangeKind, DatasetDiff, FileChange, diff
+
+_EXAMPLES = {
+    "dver diff": "the data here against the last commit",
+    "dver diff v1.0": "the data here against a tag",
+    "dver diff v1.0 main -- data/raw": "between two revisions, one dataset",
+    "dver diff main~3..main --json": "for programs",
+}
+_LETTERS = {
+    ChangeKind.ADDED: ("A", "green"),
+    ChangeKind.MODIFIED: ("M", "yellow"),
+    ChangeKind.DELETED: ("D", "red"),
+    ChangeKind.RENAMED: ("R", "cyan"),
+}
+_MOST_REVISIONS = 2
+
+
+@click.command("diff", cls=RevisionCommand, examples=_EXAMPLES)
+@click.argument("words", metavar="[REV [REV]] [--] [PATH]...", nargs=-1, type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if there are differences.")
+@click.pass_obj
+def command(session: Session, words: Sequence[str], as_json: bool, exit_code: bool) -> int:
+    """Show which files differ between revisions or from the data here.
+
+    Without REV, the data here is compared with the last commit; with one, with that revision; with two, or A..B, the
+    revisions with each other, which needs no checkout. PATH is a dataset, a folder of datasets, or a path within one.
+    """
+    with session.repo() as repo:
+        arguments = split_arguments(session, repo, words, most=_MOST_REVISIONS)
+        old, new = _two(arguments.revisions)
+        found = diff(repo, old, new, arguments.paths, progress=session.console)
+    if as_json:
+        session.console.document({"old": old or "HEAD", "new": new, "datasets": [_document(one) for one in found]})
+    else:
+        for number, one in enumerate(found):
+            if number:
+                session.console.out()
+            _show(session, one)
+        if not found:
+            session.console.tip("no differences")
+    return 1 if exit_code and found else 0
+
+
+def _two(revisions: Sequence[str]) -> tuple[str | None, str | None]:
+    """Return where to compare from and to; None for the last commit and the data here."""
+    ends = [end for revision in revisions for end in range_ends(revision)]
+    if len(ends) > _MOST_REVISIONS:
+        raise UsageError(f"{' '.join(revisions)}: these are more than two revisions")
+    old, new, *_ = [*ends, None, None]
+    return old, new
+
+
+def _show(session: Session, found: DatasetDiff) -> None:
+    console = session.console
+    old, new = (
+        None if version is None else version_text(version) for version in (found.old_version, found.new_version)
+    )
+    versions = f"{old} → {new}" if old and new else f"new, {new}" if new else f"gone, was {old}"
+    console.out(console.style(f"{session.shown(found.dataset)}: {versions}", "bold"))
+    rows = [[_path(found, change), _sizes(change)] for change in found.files]
+    for change, line in zip(found.files, table_lines(rows, "<<"), strict=True):
+        letter, style = _LETTERS[change.kind]
+        console.out(f"  {console.style(letter, style)}  {line}")
+
+
+def _path(found: DatasetDiff, change: FileChange) -> str:
+    path = path_text(change.path or found.dataset.rpartition("/")[2])
+    return path if change.old_path is None else f"{path_text(change.old_path)} → {path}"
+
+
+def _sizes(change: FileChange) -> str:
+    old, new = change.old_size, change.new_size
+    if old is None or new is None:
+        return size_text(new or old or 0)
+    if size_text(old) != size_text(new):
+        return f"{size_text(old)} → {size_text(new)}"
+    more = f" ({'+' if new > old else '-'}{size_text(abs(new - old))})" if new != old else ""
+    return f"{size_text(new)}{more}"
+
+
+def _document(found: DatasetDiff) -> dict[str, object]:
+    return {
+        "dataset": path_json(found.dataset),
+        "change": found.kind.value,
+        "old_version": _version(found.old_version),
+        "new_version": _version(found.new_version),
+        "files": [
+            {
+                "path": path_json(change.path),
+                "change": change.kind.value,
+                "old_path": None if change.old_path is None else path_json(change.old_path),
+                "old_size": change.old_size,
+                "new_size": change.new_size,
+            }
+            for change in found.files
+        ],
+    }
+
+
+def _version(version: VersionId | None) -> str | None:
+    return None if version is None else format_version(version)

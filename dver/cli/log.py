@@ -1,0 +1,91 @@
+"""`dver log`."""
+
+from itertools import islice
+
+import click
+
+from dver.cli.command import PATH, Command
+from dver.cli.session import Session
+from dver.cli.wording import count_text, escape_text, path_json, size_text, version_text
+from dver.objects.ids import format_version
+from dver.objects.pointer import DatasetKind
+from dver.operations.log import ChangeCounts, LogEntry, log
+
+_EXAMPLES = {
+    "dver log data/raw": "all versions, newest first",
+    "dver log -n 5 data/raw": "the last five",
+    "dver log --json data/raw": "for programs",
+}
+_COMMIT_DIGITS = 10
+
+
+@click.command("log", cls=Command, examples=_EXAMPLES)
+@click.argument("path", metavar="PATH", type=PATH)
+@click.option("-n", "limit", metavar="N", type=click.IntRange(min=1), help="Show at most N versions.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
+@click.pass_obj
+def command(session: Session, path: str, limit: int | None, as_json: bool) -> None:
+    """Show the versions of a dataset through git's history.
+
+    The newest comes first. The history goes on where the dataset had another name, if dver mv or git mv renamed it.
+    """
+    with session.repo() as repo:
+        entries = islice(log(repo, session.paths(repo, [path])[0]), limit)
+        if as_json:
+            session.console.document({"versions": [_document(entry) for entry in entries]})
+            return
+        first = None
+        for entry in entries:
+            if first is not None:
+                session.console.out()
+            first = first or entry
+            _show(session, entry, first.dataset)
+
+
+def _show(session: Session, entry: LogEntry, dataset: str) -> None:
+    console = session.console
+    commit = console.style(entry.commit[:_COMMIT_DIGITS], "yellow")
+    console.out(f"{commit}  {entry.when:%Y-%m-%d %H:%M}  {escape_text(entry.author)}  {escape_text(entry.subject)}")
+    name = "" if entry.dataset == dataset else f" as {session.shown(entry.dataset)}"
+    pointer = entry.pointer
+    if pointer is None:
+        console.out(f"    no data{name}")
+        return
+    size = size_text(pointer.size)
+    if pointer.kind is DatasetKind.DIRECTORY:
+        size = f"{count_text(pointer.files, 'file')}, {size}"
+    changes = "" if entry.changes is None else f"  ({_changes(entry.changes)})"
+    console.out(f"    {version_text(pointer.version)}{name}  {size}{changes}")
+
+
+def _changes(changes: ChangeCounts) -> str:
+    counts = {
+        "added": changes.added,
+        "modified": changes.modified,
+        "deleted": changes.deleted,
+        "renamed": changes.renamed,
+    }
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "same content"
+
+
+def _document(entry: LogEntry) -> dict[str, object]:
+    pointer, changes = entry.pointer, entry.changes
+    return {
+        "commit": entry.commit,
+        "date": entry.when.isoformat(),
+        "author": escape_text(entry.author),
+        "subject": escape_text(entry.subject),
+        "dataset": path_json(entry.dataset),
+        "version": None if pointer is None else format_version(pointer.version),
+        "kind": None if pointer is None else pointer.kind.value,
+        "size": None if pointer is None else pointer.size,
+        "files": None if pointer is None else pointer.files,
+        "changes": None
+        if changes is None
+        else {
+            "added": changes.added,
+            "modified": changes.modified,
+            "deleted": changes.deleted,
+            "renamed": changes.renamed,
+        },
+    }

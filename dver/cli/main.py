@@ -1,0 +1,54 @@
+"""Where the command `dver` begins.
+
+`dver --version` is answered before anything is imported, for scripts and prompts ask it often. The table of commands is
+plain text for the same reason: listing them loads none of them.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from dver import __version__
+
+COMMANDS = {
+    "Start": {
+        "init": "Set dver up in a git repository.",
+        "tour": "See dver at work in a temporary repository.",
+    },
+    "Work with data": {
+        "add": "Store data as a new version and write its pointer.",
+        "status": "Show which datasets changed and what to do about it.",
+        "checkout": "Bring data to the version that a pointer or commit names.",
+        "mv": "Move or rename a dataset, or a path within one.",
+        "rm": "Stop tracking a dataset, or remove a path from one.",
+    },
+    "Look": {
+        "diff": "Show which files differ between revisions or from the data here.",
+        "log": "Show the versions of a dataset through git's history.",
+        "ls": "List datasets and what is in them, without a checkout.",
+        "cat": "Write a file of a dataset to standard output.",
+    },
+    "Share": {
+        "push": "Send versions to a remote.",
+        "fetch": "Bring versions from a remote into the cache.",
+        "pull": "Fetch, then check out.",
+        "remote": "Manage the remotes that data is pushed to and fetched from.",
+    },
+    "Configure": {
+        "config": "Read and change settings.",
+        "completion": "Print a script for tab completion in your shell.",
+    },
+}
+"""The commands by section of the help; each is the module of its name, and the text is how its own help begins."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run dver with `argv`, by default those of this process, and return the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments == ["--version"]:
+        sys.stdout.write(f"dver {__version__}\n")
+        return 0
+    # Deferred: click takes three times as long to import as Python to start.
+    from dver.cli.boundary import run  # noqa: PLC0415
+
+    return run(arguments, os.environ, COMMANDS)

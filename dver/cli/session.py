@@ -1,0 +1,68 @@
+"""What every command is given: the console, the environment, and where the paths of its arguments start.
+
+Importing this module loads nothing heavy: the repository comes with the first command that opens one.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dver.cli.console import Console
+from dver.cli.wording import path_text
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+
+
+class Session:
+    """One run of the command line.
+
+    Attributes:
+        start: the folder that relative paths are meant from, absolute.
+        root: the top of the repository, once one was opened.
+    """
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self.env = env
+        self.console = Console(env)
+        self.start = _current_folder(env)
+        self.root: Path | None = None
+
+    @contextmanager
+    def repo(self) -> Iterator["Repo"]:
+        """Open the repository around `start`, and close it in the end."""
+        from dver.repo import Repo  # noqa: PLC0415
+
+        with Repo.find(self.start, env=self.env, note=self.console.note) as repo:
+            self.root = repo.root
+            yield repo
+
+    def paths(self, repo: "Repo", words: Iterable[str]) -> list[str]:
+        """Return arguments as paths relative to the repository."""
+        return [repo.relative(word, self.start) for word in words]
+
+    def relative_to_start(self, path: str) -> str:
+        """Return a path of the repository as one from `start`, to be typed again."""
+        if self.root is None:
+            return path
+        return os.path.relpath(self.root / path, os.path.realpath(self.start))
+
+    def shown(self, path: str) -> str:
+        """Return a path of the repository for people, from `start` on."""
+        return path_text(self.relative_to_start(path))
+
+    def location(self, text: str, root: Path) -> str:
+        """Return a store's location as settings have it, where relative paths are from the top of the repository."""
+        if ":" in text or text.startswith(("/", "~")):
+            return text
+        return os.path.relpath(os.path.join(os.path.realpath(self.start), text), root)
+
+
+def _current_folder(env: Mapping[str, str]) -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        # It was deleted under us; whoever opens the repository says so by its name.
+        return Path(env.get("PWD") or "/")

@@ -1,0 +1,190 @@
+"""`dver status`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import click
+
+from dver.cli.command import PATH, Command
+from dver.cli.session import Session
+from dver.cli.wording import count_text, path_json, table_lines
+from dver.objects.ids import format_version
+from dver.objects.pointer import DatasetKind, pointer_path
+from dver.operations.status import DatasetStatus, State, status
+
+_EXAMPLES = {
+    "dver status": "all datasets",
+    "dver status data/raw": "one dataset, or those in a folder",
+    "dver status --remote": "also ask the default remote what it has",
+    "dver status --exit-code -q": "for scripts: 0 if nothing changed, else 1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """Datasets to which the same thing happened, and the command that helps."""
+
+    heading: str
+    help: str
+    holds: Callable[[DatasetStatus], bool]
+    detail: Callable[[DatasetStatus], str]
+    style: str = "red"
+    names_pointer: bool = False
+
+
+@click.command("status", cls=Command, examples=_EXAMPLES)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if a dataset is not unchanged, or not on the remote.")
+@click.option("--remote", is_flag=True, help="Also ask the default remote whether it has each version.")
+@click.pass_obj
+def command(session: Session, paths: Sequence[str], as_json: bool, exit_code: bool, remote: bool) -> int:
+    """Show which datasets changed and what to do about it.
+
+    Compares the data with its pointers. Only files whose size or times changed are read.
+    """
+    with session.repo() as repo:
+        found = status(repo, session.paths(repo, paths), remote=remote, progress=session.console)
+        name = repo.remote_settings().name if remote else ""
+    if as_json:
+        session.console.document({"datasets": [_document(one) for one in found]})
+    elif not (session.console.quiet and exit_code):
+        _show(session, found, name)
+    differs = any(one.state is not State.UNCHANGED or one.on_remote is False for one in found)
+    return 1 if exit_code and differs else 0
+
+
+def _show(session: Session, found: Sequence[DatasetStatus], remote: str) -> None:
+    console = session.console
+    if not found:
+        console.out("no datasets yet")
+        console.tip("dver add PATH makes a file or folder of data the first one")
+        return
+    shown = False
+    for section in _sections(remote):
+        members = [one for one in found if section.holds(one)]
+        if not members:
+            continue
+        if shown:
+            console.out()
+        shown = True
+        console.out(console.style(f"{section.heading}:", "bold"))
+        console.out(f"  ({section.help})")
+        names = [pointer_path(one.dataset) if section.names_pointer else one.dataset for one in members]
+        rows = [[session.shown(name), section.detail(one)] for name, one in zip(names, members, strict=True)]
+        console.lines(console.style(f"        {line}", section.style) for line in table_lines(rows, "<<"))
+    unchanged = sum(one.state is State.UNCHANGED for one in found)
+    if not shown:
+        console.out(_all_clean(unchanged, remote))
+    elif unchanged:
+        console.out(f"\n{count_text(unchanged, 'dataset')} unchanged")
+
+
+def _all_clean(count: int, remote: str) -> str:
+    where = f", and on {remote}" if remote else ""
+    if count == 1:
+        return f"nothing to do: the one dataset is unchanged{where}"
+    return f"nothing to do: all {count:,} datasets are unchanged{where}"
+
+
+def _sections(remote: str) -> list[_Section]:
+    """Return what may have to be said, the most pressing first."""
+    return [
+        _Section("Broken pointers", "git checkout PATH.dver restores one", _in(State.BROKEN), _problem),
+        _Section(
+            "Pointer changed, data not yet",
+            "dver checkout PATH brings the data up to date",
+            _in(State.POINTER_CHANGED),
+            _changes,
+        ),
+        _Section(
+            "Modified data",
+            "dver add PATH stores it as a new version; dver checkout --force PATH discards the changes",
+            _in(State.MODIFIED),
+            _changes,
+        ),
+        _Section(
+            "Not checked out",
+            "dver checkout PATH brings the data",
+            lambda one: one.state is State.NOT_CHECKED_OUT and one.in_cache,
+            _nothing,
+        ),
+        _Section(
+            "Not checked out",
+            "dver pull PATH fetches the data and checks it out",
+            lambda one: one.state is State.NOT_CHECKED_OUT and not one.in_cache,
+            _nothing,
+        ),
+        _Section("Not comparable", "dver fetch PATH brings the version to compare with", _in(State.UNKNOWN), _problem),
+        _Section(
+            "Not in the cache",
+            "dver fetch PATH brings the version from the remote; dver add PATH stores the data anew",
+            lambda one: one.state in (State.UNCHANGED, State.MODIFIED) and not one.in_cache and not one.partial,
+            _nothing,
+            style="yellow",
+        ),
+        _Section(
+            "Checked out in part",
+            "dver checkout PATH brings the rest",
+            lambda one: one.partial and one.state is State.UNCHANGED,
+            _nothing,
+            style="yellow",
+        ),
+        _Section(
+            "Pointers that git does not track",
+            "git add PATH.dver, then git commit",
+            lambda one: not one.tracked,
+            _nothing,
+            style="yellow",
+            names_pointer=True,
+        ),
+        _Section(
+            f"Not on {remote}", "dver push PATH sends them", lambda one: one.on_remote is False, _nothing, "yellow"
+        ),
+    ]
+
+
+def _in(state: State) -> Callable[[DatasetStatus], bool]:
+    return lambda one: one.state is state
+
+
+def _nothing(_one: DatasetStatus) -> str:
+    return ""
+
+
+def _problem(one: DatasetStatus) -> str:
+    return one.problem.message if one.problem is not None else ""
+
+
+def _changes(one: DatasetStatus) -> str:
+    changes = one.changes
+    if one.pointer is not None and one.pointer.kind is DatasetKind.FILE and one.state is State.MODIFIED:
+        return "deleted" if changes.deleted else "modified"
+    counts = {"added": changes.added, "modified": changes.modified, "deleted": changes.deleted}
+    words = ", ".join(f"{len(paths):,} {word}" for word, paths in counts.items() if paths)
+    if one.state is State.POINTER_CHANGED and words:
+        words = f"and changed here: {words}"
+    return f"{words} (only part is checked out)".lstrip() if one.partial else words
+
+
+def _document(one: DatasetStatus) -> dict[str, object]:
+    pointer = one.pointer
+    return {
+        "dataset": path_json(one.dataset),
+        "state": one.state.name.lower(),
+        "kind": None if pointer is None else pointer.kind.value,
+        "version": None if pointer is None else format_version(pointer.version),
+        "size": None if pointer is None else pointer.size,
+        "files": None if pointer is None else pointer.files,
+        "base_version": None if one.base is None else format_version(one.base),
+        "changes": {
+            "added": [path_json(path) for path in one.changes.added],
+            "modified": [path_json(path) for path in one.changes.modified],
+            "deleted": [path_json(path) for path in one.changes.deleted],
+        },
+        "partial": one.partial,
+        "in_cache": one.in_cache,
+        "on_remote": one.on_remote,
+        "tracked": one.tracked,
+        "problem": None if one.problem is None else one.problem.message,
+    }

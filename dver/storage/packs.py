@@ -1,0 +1,153 @@
+"""Packs as they lie in a store: their keys, and what is in those that no index file lists.
+
+What a pack holds is read from its footer or, where that is damaged, from its records. Chunks found so can be counted
+on. A node can be counted on only if all that it names is there too, for whoever has a node takes the whole tree below
+it for stored; `whole_trees` tells such nodes from those that a writer left behind before it was done.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError, UnsupportedFormatError
+from dver.objects.entry import FileEntry, unpack_chunks
+from dver.objects.ids import Bytes, ObjectId, PackId, pack_id, parse_id
+from dver.objects.indexfile import IndexedPack
+from dver.objects.node import NodeType, decode_chunks_node, decode_entries_node
+from dver.objects.pack import (
+    TRAILER_LENGTH,
+    Kind,
+    PackEntry,
+    decode_footer,
+    decode_record,
+    decode_trailer,
+    encode_footer,
+    scan_records,
+)
+from dver.storage.backend import Backend
+
+_TAIL = 64 * 1024
+_RUN = 8 * 1024 * 1024
+# [format, type, level, items], each of the first three one byte, after the byte of the array.
+_TYPE_AT = 2
+
+
+def pack_key(pack: PackId) -> str:
+    """Return the key of a pack in a store."""
+    name = pack.hex()
+    return f"packs/{name[:2]}/{name}.pack"
+
+
+def list_packs(backend: Backend) -> dict[PackId, int]:
+    """Return all packs of a store, in order, and their sizes in bytes; files that are no packs are passed over."""
+    listed = {}
+    for info in backend.list("packs/"):
+        raw = parse_id(info.key.rpartition("/")[2].removesuffix(".pack"))
+        if raw is not None and info.key == pack_key(PackId(raw)):
+            listed[PackId(raw)] = info.size
+    return dict(sorted(listed.items()))
+
+
+def is_complete(pack: IndexedPack) -> bool:
+    """Whether the entries are all that the pack holds: its name is the hash of their list."""
+    return pack_id(encode_footer(pack.entries)) == pack.id
+
+
+def read_pack_entries(backend: Backend, pack: PackId, size: int) -> list[PackEntry]:
+    """Return what a pack of `size` bytes holds, from its footer or, where that is damaged, from its whole records.
+
+    A file that is no pack at all, or gone by now, gives nothing.
+    """
+    where = f"{backend.location}/{pack_key(pack)}"
+    try:
+        return _read_footer(backend, pack, size, where)
+    except UnsupportedFormatError:
+        raise
+    except (FormatError, IntegrityError):
+        pass
+    except BackendError as exc:
+        if exc.problem is not BackendProblem.NOT_FOUND:
+            raise
+        return []
+    try:
+        return list(scan_records(backend.read(pack_key(pack)), where))
+    except UnsupportedFormatError:
+        raise
+    except FormatError:
+        return []
+
+
+def _read_footer(backend: Backend, pack: PackId, size: int, where: str) -> list[PackEntry]:
+    key = pack_key(pack)
+    # Most footers fit into what one read brings along with the trailer.
+    tail = backend.read_range(key, max(0, size - _TAIL), min(size, _TAIL))
+    length, expected = decode_trailer(tail[-TRAILER_LENGTH:], size, where)
+    end = len(tail) - TRAILER_LENGTH
+    if length <= end:
+        footer = tail[end - length : end]
+    else:
+        footer = backend.read_range(key, size - TRAILER_LENGTH - length, length)
+    return decode_footer(footer, expected, pack, where)
+
+
+def whole_trees(
+    backend: Backend, packs: Sequence[IndexedPack], present: Callable[[set[ObjectId]], set[ObjectId]]
+) -> set[ObjectId]:
+    """Return the nodes in `packs` whose whole trees are there, in these packs or `present` elsewhere."""
+    chunks = {entry.id for pack in packs for entry in pack.entries if entry.kind is Kind.DATA}
+    waiting: dict[ObjectId, set[ObjectId]] = {}
+    for pack in packs:
+        for node, references in _read_references(backend, pack):
+            below = references - chunks
+            waiting[node] = below - present(below)
+    whole: set[ObjectId] = set()
+    while ready := [node for node, below in waiting.items() if below <= whole]:
+        whole.update(ready)
+        for node in ready:
+            del waiting[node]
+    return whole
+
+
+def _read_references(backend: Backend, pack: IndexedPack) -> Iterator[tuple[ObjectId, set[ObjectId]]]:
+    """Yield the nodes of a pack with what each names; one that cannot be read is passed over."""
+    key = pack_key(pack.id)
+    where = f"{backend.location}/{key}"
+    for run in _node_runs(pack.entries):
+        start = run[0].offset
+        data = backend.read_range(key, start, run[-1].end - start)
+        for entry in run:
+            try:
+                node = decode_record(data, entry.offset - start, where).verified(where)
+                yield entry.id, _references(node, where)
+            except (FormatError, IntegrityError):
+                continue
+
+
+def _node_runs(entries: Sequence[PackEntry]) -> Iterator[list[PackEntry]]:
+    """Yield nodes that lie side by side, in runs of a few MiB at most."""
+    ordered = sorted(entries, key=lambda entry: entry.offset)
+    for is_node, group in groupby(ordered, lambda entry: entry.kind is Kind.NODE):
+        run: list[PackEntry] = []
+        for entry in group if is_node else ():
+            if run and (entry.end - run[0].offset > _RUN or entry.offset != run[-1].end):
+                yield run
+                run = []
+            run.append(entry)
+        if run:
+            yield run
+
+
+def _references(encoded: Bytes, where: str) -> set[ObjectId]:
+    found: set[ObjectId] = set()
+    if len(encoded) > _TYPE_AT and encoded[_TYPE_AT] == NodeType.CHUNKS:
+        chunks = decode_chunks_node(encoded, where)
+        found.update(child for child, _ in chunks.children)
+        found.update(chunk for chunk, _ in unpack_chunks(chunks.packed, where))
+        return found
+    node = decode_entries_node(encoded, where)
+    found.update(child.id for child in node.children)
+    for entry in node.entries:
+        if isinstance(entry, FileEntry):
+            if entry.chunk_tree is not None:
+                found.add(entry.chunk_tree)
+            found.update(chunk for chunk, _ in unpack_chunks(entry.chunks, where))
+    return found

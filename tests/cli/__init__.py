@@ -1,0 +1,1 @@
+"""The command line: exit codes, output, messages and help of every command."""

@@ -1,0 +1,61 @@
+"""A repository with dver set up, and some with datasets."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.runner import Cli
+from tests.commands import GitCommand
+
+
+@pytest.fixture
+def git(git_repo: Path, run_git: GitCommand) -> GitCommand:
+    """git in the test's repository."""
+    return run_git.at(git_repo)
+
+
+@pytest.fixture
+def cli(git_repo: Path) -> Cli:
+    """dver in the test's repository, where it is set up."""
+    cli = Cli(git_repo)
+    cli.ok("init")
+    return cli
+
+
+@pytest.fixture
+def dataset(cli: Cli, git: GitCommand) -> Cli:
+    """dver where the folder `data` with three files is a dataset and committed."""
+    cli.write("data/a.csv", "id,value\n1,one\n2,two\n")
+    cli.write("data/b.txt", "some text\n")
+    cli.write("data/deep/c.txt", "deeper text\n")
+    cli.ok("add", "data")
+    git("commit", "--quiet", "-m", "Add data")
+    return cli
+
+
+@pytest.fixture
+def two_versions(dataset: Cli, git: GitCommand) -> Cli:
+    """The same with a second version: a file is changed, one renamed, and one new. The first is tagged."""
+    git("tag", "first")
+    dataset.write("data/a.csv", "id,value\n1,one\n2,TWO\n3,three\n")
+    (dataset.folder / "data/b.txt").rename(dataset.folder / "data/renamed.txt")
+    dataset.write("data/new.txt", "new\n")
+    dataset.ok("add", "data")
+    git("commit", "--quiet", "-m", "Change data")
+    return dataset
+
+
+@pytest.fixture
+def shared(two_versions: Cli, git: GitCommand, tmp_path: Path) -> Cli:
+    """The same with both versions pushed to a remote in a folder."""
+    two_versions.ok("remote", "add", "origin", str(tmp_path / "store"))
+    git("commit", "--quiet", "-a", "-m", "Name the remote")
+    two_versions.ok("push", "--all")
+    return two_versions
+
+
+@pytest.fixture
+def clone(shared: Cli, git: GitCommand, tmp_path: Path) -> Cli:
+    """dver in a clone that has no data yet."""
+    git("clone", "--quiet", str(shared.folder), str(tmp_path / "clone"))
+    return Cli(tmp_path / "clone")

@@ -1,0 +1,66 @@
+"""`dver config` and its subcommands."""
+
+import pytest
+
+from tests.cli.runner import Cli
+
+
+def test_sets_gets_and_unsets_a_value(cli: Cli) -> None:
+    assert cli.ok("config", "set", "core.jobs", "3") == "set core.jobs\n"
+    assert cli.ok("config", "get", "core.jobs") == "3\n"
+    assert cli.ok("config", "unset", "core.jobs") == "unset core.jobs\n"
+    result = cli("config", "get", "core.jobs")
+    assert (result.code, result.out) == (1, "")
+
+
+def test_the_local_file_wins(cli: Cli) -> None:
+    cli.ok("config", "set", "core.jobs", "3")
+    cli.ok("config", "set", "core.jobs", "5", "--local")
+    assert cli.ok("config", "get", "core.jobs") == "5\n"
+    cli.ok("config", "unset", "core.jobs", "--local")
+    assert cli.ok("config", "get", "core.jobs") == "3\n"
+
+
+def test_says_so_when_there_is_nothing_to_unset(cli: Cli) -> None:
+    result = cli("config", "unset", "core.jobs")
+    assert (result.code, result.out) == (1, "core.jobs is not set in config.toml\n")
+
+
+def test_lists_values_with_their_origin(cli: Cli) -> None:
+    cli.ok("config", "set", "core.jobs", "3", "--local")
+    assert cli.ok("config", "list").splitlines() == [
+        "add.stage    true   (default)",
+        "chunks.size  65536  (default)",
+        "core.jobs    3      (config.local.toml)",
+    ]
+
+
+def test_lists_json(cli: Cli) -> None:
+    assert cli("config", "list", "--json").json == {
+        "settings": [
+            {"key": "add.stage", "value": True, "origin": "default"},
+            {"key": "chunks.size", "value": 65536, "origin": "default"},
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["get", "core.job"], 3, "did you mean core.jobs?"),
+        (["set", "core.jobs", "many"], 3, "core.jobs is not a whole number"),
+        (["set", "cache.secret", "hush"], 3, "--local"),
+        (["set", "core.jobs"], 2, "missing argument"),
+        (["change"], 2, "dver config has no command 'change'"),
+    ],
+)
+def test_refuses_mistakes(cli: Cli, arguments: list[str], code: int, message: str) -> None:
+    assert message in cli.fails(code, "config", *arguments)
+
+
+def test_can_mend_a_file_that_other_commands_refuse(cli: Cli) -> None:
+    with (cli.folder / ".dver/config.toml").open("a") as file:
+        file.write('\n[core]\njobs = "many"\n')
+    assert ".dver/config.toml" in cli.fails(3, "status")
+    cli.ok("config", "set", "core.jobs", "2")
+    cli.ok("status")
