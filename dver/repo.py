@@ -175,18 +175,20 @@ class Repo:
         if known is None:
             backend = open_backend(url, options, note=self._note)
             label = name if name == "the cache" else f"{name} ({backend.location})"
-            path = self._index_path(url, backend.location)
+            # The same bucket name means another bucket on another service.
+            place = f"{options.get('endpoint_url', '')} {backend.location}"
+            path = self._index_path(url, place)
             journal = path.with_suffix(".unfinished") if path else None
             known = self._stores[url] = Store(backend, ChunkIndex(path, backend), name=label, journal=journal)
         return known
 
-    def _index_path(self, url: str, location: str) -> Path | None:
+    def _index_path(self, url: str, place: str) -> Path | None:
         # What lives in this process only must not leave an index behind for another.
         if url.startswith(MEMORY_SCHEME):
             return None
         home = self._env.get("XDG_CACHE_HOME") or os.path.join(self._env.get("HOME") or Path.home(), ".cache")
         chosen = self._env.get("DVER_INDEX_DIR") or self.settings.index_dir or os.path.join(home, "dver", "index")
-        return Path(chosen).expanduser() / f"{blake3(os.fsencode(location)).hexdigest(16)}.db"
+        return Path(chosen).expanduser() / f"{blake3(os.fsencode(place)).hexdigest(16)}.db"
 
 
 def _resolve_parent(path: str) -> str:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dver.objects.chunker import Chunker, ChunkerParams
 from dver.objects.entry import FileEntry, pack_chunk
@@ -23,7 +24,10 @@ from dver.storage.remote import RemoteBackend
 from dver.storage.retry import RetryBackend
 from dver.storage.store import Store
 from dver.storage.writer import StoreWriter
-from tests.servers.s3 import S3Server
+
+if TYPE_CHECKING:
+    # Slow to load, and of no use to the processes that some tests start.
+    from tests.servers.s3 import S3Server
 
 PARAMS = ChunkerParams.from_average(1024)
 STORE_FILE = re.compile(
@@ -119,7 +123,7 @@ def memory_place(folder: Path) -> StorePlace:
     return StorePlace(lambda: RemoteBackend(url, {}), folder)
 
 
-def s3_place(server: S3Server, bucket: str, folder: Path) -> StorePlace:
+def s3_place(server: "S3Server", bucket: str, folder: Path) -> StorePlace:
     """Return a place in a bucket."""
     options = {"endpoint_url": server.endpoint_url, "region": server.region}
     options |= {"key": server.key, "secret": server.secret}

@@ -173,7 +173,8 @@ def _fetch_missing(repo: Repo, plan: CheckoutPlan, progress: Progress) -> None:
         missing = list(missing_chunks(repo.cache, _chunks(dataset.manifest, dataset.writes)))
         if missing and not repo.has_remote:
             raise _not_here(repo, dataset)
-        if missing or not repo.cache.present([NodeId(dataset.version)]):
+        # Nodes that came from the remote while planning are kept too, so that the next command finds them here.
+        if missing or (repo.has_remote and not repo.cache.present([NodeId(dataset.version)])):
             _fetch(repo, dataset, missing, progress)
 
 
