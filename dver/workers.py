@@ -1,9 +1,12 @@
 """Threads to work on, as a value: an executor and how many tasks are worth running on it at once."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,23 @@ class Workers:
     def window(self) -> int:
         """How many tasks to have submitted at once, so that none waits for the one who submits."""
         return self.jobs + 2
+
+    def in_order(self, started: Iterable[Future[T]]) -> Iterator[T]:
+        """Yield the results of tasks in order, with a bounded number of them under way.
+
+        `started` submits a task each time it is asked for the next one. Where it ends early, by an error or because the
+        caller wants no more, tasks that wait are cancelled and those that run are waited for.
+        """
+        running: deque[Future[T]] = deque()
+        try:
+            for future in started:
+                running.append(future)
+                while len(running) > self.window:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            abandon(running)
 
 
 def abandon(running: Iterable[Future[Any]]) -> None:

@@ -5,9 +5,7 @@ compressed anew. On the way out their XXH3 is checked; on arrival in the cache t
 is written last, so a transfer that is cut off leaves the other side sound, and the next one sends only the rest.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,7 +18,7 @@ from dver.progress import Task
 from dver.storage.packs import pack_key
 from dver.storage.store import DAMAGE_HINT, Span, Store
 from dver.storage.writer import StoreWriter
-from dver.workers import Workers, abandon
+from dver.workers import Workers
 
 LOOKUP_BATCH = 4096
 
@@ -60,8 +58,7 @@ class Transfer:
         self._source = source
         self._target = writer.store
         self._writer = writer
-        self._executor = workers.executor
-        self._window = workers.jobs
+        self._workers = workers
         self._into_cache = into_cache
         self._task = task
         self._seen: set[NodeId] = set()
@@ -157,16 +154,9 @@ class Transfer:
         """Copy objects, several reads at a time."""
         spans = self._source.plan(ids)
         self._task.expect(bytes=sum(at.stored_length for span in spans for at in span.locations))
-        running: deque[Future[list[Record]]] = deque()
-        try:
-            for span in spans:
-                running.append(self._executor.submit(self._read, span))
-                if len(running) >= self._window:
-                    self._deliver(running.popleft().result())
-            while running:
-                self._deliver(running.popleft().result())
-        finally:
-            abandon(running)
+        reads = (self._workers.executor.submit(self._read, span) for span in spans)
+        for records in self._workers.in_order(reads):
+            self._deliver(records)
 
     def _read(self, span: Span) -> list[Record]:
         records = []

@@ -36,7 +36,7 @@ DESCRIPTION_KEY = "dver-store.json"
 NODE_CACHE_BYTES = 32 * 1024 * 1024
 
 _LOCAL_GAP, _LOCAL_SPAN = 4 * 1024, 4 * 1024 * 1024
-_REMOTE_GAP, _REMOTE_SPAN = 256 * 1024, 16 * 1024 * 1024
+_REMOTE_GAP, _REMOTE_SPAN = 256 * 1024, 8 * 1024 * 1024
 
 DAMAGE_HINT = "restore that file from a backup, or use another remote that has the data (-r REMOTE)"
 

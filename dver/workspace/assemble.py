@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import stat
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from dver.objects.ids import Bytes, ChunkId
 from dver.objects.manifest import Manifest
 from dver.progress import Task
 from dver.storage.store import Store
-from dver.workers import Workers, abandon
+from dver.workers import Workers
 from dver.workspace.statcache import UNCHECKED, Row, make_row
 from dver.workspace.walk import FileType
 
@@ -53,8 +52,7 @@ class Assembler:
         self._root = root
         self._store = store
         self._temporary = os.fsencode(temporary)
-        self._executor = workers.executor
-        self._window = workers.window
+        self._workers = workers
         self._verify = verify
         self._task = task
         self._parents = _Parents(root)
@@ -68,16 +66,9 @@ class Assembler:
             ObjectNotFoundError: a chunk is not in the store.
             IntegrityError: a chunk is damaged; the file in question is left as it was.
         """
-        running: deque[Future[list[tuple[bytes, Row]]]] = deque()
-        try:
-            for batch in _batches(self._planned(entries, manifest)):
-                running.append(self._start(batch))
-                while len(running) > self._window:
-                    yield from running.popleft().result()
-            while running:
-                yield from running.popleft().result()
-        finally:
-            abandon(running)
+        batches = _batches(self._planned(entries, manifest))
+        for rows in self._workers.in_order(self._start(batch) for batch in batches):
+            yield from rows
 
     def write_link(self, path: bytes, target: bytes) -> tuple[bytes, Row]:
         """Make a symbolic link, replacing what is there."""
@@ -110,7 +101,7 @@ class Assembler:
             done: Future[list[tuple[bytes, Row]]] = Future()
             done.set_result([self._write_large(batch[0])])
             return done
-        return self._executor.submit(self._write_batch, batch)
+        return self._workers.executor.submit(self._write_batch, batch)
 
     def _write_batch(self, batch: Sequence[_Planned]) -> list[tuple[bytes, Row]]:
         plain = self._read({chunk for planned in batch for chunk, _ in planned.chunks})
@@ -165,19 +156,15 @@ class Assembler:
             return entry.path, make_row(FileType.FILE, os.lstat(final), UNCHECKED)
 
     def _write_parts(self, fd: int, chunks: Sequence[tuple[ChunkId, int]]) -> None:
-        running: deque[Future[None]] = deque()
-        offset = 0
-        try:
+        def parts() -> Iterator[Future[None]]:
+            offset = 0
             for start in range(0, len(chunks), PART_CHUNKS):
                 part = chunks[start : start + PART_CHUNKS]
-                running.append(self._executor.submit(self._write_part, fd, offset, part))
+                yield self._workers.executor.submit(self._write_part, fd, offset, part)
                 offset += sum(length for _, length in part)
-                while len(running) > self._window:
-                    running.popleft().result()
-            while running:
-                running.popleft().result()
-        finally:
-            abandon(running)
+
+        for _ in self._workers.in_order(parts()):
+            pass
 
     def _write_part(self, fd: int, offset: int, part: Sequence[tuple[ChunkId, int]]) -> None:
         places: dict[ChunkId, list[int]] = {}

@@ -64,29 +64,20 @@ class Ingester:
         self._root = root
         self._writer = writer
         self._chunker = chunker
-        self._executor = workers.executor
-        self._window = workers.window
+        self._workers = workers
         self._task = task
 
     def run(self, sources: Iterable[Source]) -> Iterator[Ingested]:
         """Yield an entry for each source, in order: entries as they are, walked files after storing them."""
-        running: deque[Future[list[Ingested]]] = deque()
-        try:
-            for batch in _batches(sources):
-                running.append(self._start(batch))
-                while len(running) > self._window:
-                    yield from running.popleft().result()
-            while running:
-                yield from running.popleft().result()
-        finally:
-            abandon(running)
+        for results in self._workers.in_order(self._start(batch) for batch in _batches(sources)):
+            yield from results
 
     def _start(self, batch: _Batch) -> Future[list[Ingested]]:
         if len(batch) == 1 and isinstance(batch[0], WalkItem) and _is_large(batch[0]):
             done: Future[list[Ingested]] = Future()
             done.set_result([self._ingest_large(batch[0])])
             return done
-        return self._executor.submit(self._ingest_batch, batch)
+        return self._workers.executor.submit(self._ingest_batch, batch)
 
     def _ingest_batch(self, batch: _Batch) -> list[Ingested]:
         results: list[Ingested] = []
@@ -153,16 +144,16 @@ class Ingester:
         offsets = iter(range(0, found.st_size, SEGMENT))
         try:
             while True:
-                for offset in _up_to(offsets, self._window - len(cutting)):
+                for offset in _up_to(offsets, self._workers.window - len(cutting)):
                     length = min(SEGMENT, found.st_size - offset)
-                    cutting.append(self._executor.submit(self._cut_segment, fd, offset, length))
+                    cutting.append(self._workers.executor.submit(self._cut_segment, fd, offset, length))
                 if not cutting:
                     break
                 segment, ends = cutting.popleft().result()
-                storing.append(self._executor.submit(self._store_segment, joiner.feed(segment, ends)))
-                while len(storing) > self._window:
+                storing.append(self._workers.executor.submit(self._store_segment, joiner.feed(segment, ends)))
+                while len(storing) > self._workers.window:
                     packed.append(storing.popleft().result())
-            storing.append(self._executor.submit(self._store_segment, joiner.finish()))
+            storing.append(self._workers.executor.submit(self._store_segment, joiner.finish()))
             packed.extend(future.result() for future in storing)
         finally:
             abandon(cutting)

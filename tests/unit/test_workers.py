@@ -1,0 +1,76 @@
+"""Tests of running tasks in order with a bounded number under way."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from dver.workers import Workers, abandon
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    """Two threads."""
+    with ThreadPoolExecutor(2) as executor:
+        yield Workers(executor, 2)
+
+
+def test_results_come_in_the_order_of_the_tasks(workers: Workers) -> None:
+    first_may_end = threading.Event()
+
+    def work(number: int) -> int:
+        if number == 0:
+            first_may_end.wait(10)
+        else:
+            first_may_end.set()
+        return number
+
+    started = (workers.executor.submit(work, number) for number in range(20))
+
+    assert list(workers.in_order(started)) == list(range(20))
+
+
+def test_no_more_tasks_are_started_than_the_window_holds(workers: Workers) -> None:
+    submitted = 0
+
+    def start() -> Iterator[Future[int]]:
+        nonlocal submitted
+        for number in range(100):
+            submitted += 1
+            yield workers.executor.submit(lambda number=number: number)
+
+    results = workers.in_order(start())
+    assert next(results) == 0
+    assert submitted == workers.window + 1
+    results.close()  # type: ignore[attr-defined]  # a generator
+    assert submitted == workers.window + 1
+
+
+def test_the_first_error_ends_the_run_and_later_tasks_are_not_left_running(workers: Workers) -> None:
+    running = threading.Semaphore(0)
+    finished = []
+
+    def fail() -> None:
+        running.acquire(timeout=10)
+        raise ValueError("as planned")
+
+    def slow() -> None:
+        running.release()
+        threading.Event().wait(0.1)
+        finished.append(True)
+
+    with pytest.raises(ValueError, match="as planned"):
+        list(workers.in_order(workers.executor.submit(task) for task in (fail, slow)))
+    assert finished == [True]
+
+
+def test_abandon_cancels_what_waits_and_waits_for_what_runs(workers: Workers) -> None:
+    release = threading.Event()
+    futures = [workers.executor.submit(release.wait, 10) for _ in range(5)]
+    threading.Timer(0.05, release.set).start()
+
+    abandon(futures)
+
+    assert all(future.done() for future in futures)
+    assert sum(future.cancelled() for future in futures) == 3
