@@ -41,6 +41,7 @@ class Workers:
 
 def abandon(running: Iterable[Future[Any]]) -> None:
     """Cancel tasks and wait for those that run, so that nothing they use is pulled away under them."""
-    for future in list(running):
-        if not future.cancel():
-            future.exception()
+    # All are cancelled before the first is waited for: none is to begin meanwhile.
+    begun = [future for future in list(running) if not future.cancel()]
+    for future in begun:
+        future.exception()

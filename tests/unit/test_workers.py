@@ -38,7 +38,7 @@ def test_no_more_tasks_are_started_than_the_window_holds(workers: Workers) -> No
         nonlocal submitted
         for number in range(100):
             submitted += 1
-            yield workers.executor.submit(lambda number=number: number)
+            yield workers.executor.submit(int, number)
 
     results = workers.in_order(start())
     assert next(results) == 0
@@ -66,8 +66,15 @@ def test_the_first_error_ends_the_run_and_later_tasks_are_not_left_running(worke
 
 
 def test_abandon_cancels_what_waits_and_waits_for_what_runs(workers: Workers) -> None:
-    release = threading.Event()
-    futures = [workers.executor.submit(release.wait, 10) for _ in range(5)]
+    release, begun = threading.Event(), threading.Semaphore(0)
+
+    def work() -> None:
+        begun.release()
+        release.wait(10)
+
+    futures = [workers.executor.submit(work) for _ in range(5)]
+    for _ in range(2):
+        begun.acquire(timeout=10)
     threading.Timer(0.05, release.set).start()
 
     abandon(futures)
