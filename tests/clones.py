@@ -174,3 +174,8 @@ def files_opened(below: Path) -> Iterator[list[bytes]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "open", counting)
         yield opened
+
+
+def everything_but_dvers_own(clone: Clone) -> Snapshot:
+    """Return all of a working tree but what dver and git keep for themselves."""
+    return {path: what for path, what in snapshot(clone.root).items() if not path.startswith((b".dver/", b".git/"))}

@@ -28,21 +28,29 @@ _NAMED_IN_TIP = 2
     help="Stage the pointer and .gitignore in git, or leave that to you. The setting add.stage decides otherwise.",
 )
 @click.option(
-    "--force", is_flag=True, help="Store the data here even if git has moved its pointer on since it was checked out."
+    "--force",
+    is_flag=True,
+    help="Take the data here as the whole, even if files of the version were never here or git moved the pointer on.",
 )
 @click.pass_obj
 def command(session: Session, paths: Sequence[str], stage: bool | None, force: bool) -> None:
     """Store data as a new version and write its pointer.
 
-    PATH is a file or a folder; each becomes one dataset. The data goes into the cache, its pointer PATH.dver is written
-    and staged in git, and the data itself is named in .gitignore. Only what is new is stored, and files that did not
-    change are not read again. Folders may hold a .dverignore file, written like .gitignore.
+    PATH is a file or a folder, not a pointer; each becomes one dataset. The data goes into the cache, its pointer
+    PATH.dver is written and staged in git, and the data itself is named in .gitignore. Only what is new is stored, and
+    files that did not change are not read again. Folders may hold a .dverignore file, written like .gitignore.
+
+    A dataset that was never checked out here, or whose checkout was interrupted, is refused if files of its version are
+    missing. A merge conflict in the pointer is settled with the data as it is here.
     """
     with session.repo() as repo:
         if stage is None:
             stage = repo.settings.add_stage
         result = add(repo, session.paths(repo, paths), stage=stage, force=force, progress=session.console)
     _show(session, result)
+    for added in result.added:
+        if added.settled_conflict:
+            session.console.note(_conflict_note(session, added.dataset))
     _show_next(session, result.added, staged=stage)
 
 
@@ -54,6 +62,14 @@ def _show(session: Session, result: AddResult) -> None:
         session.console.done(f"{_sentence(session, added)}{end}")
     if together and any(added.changed for added in result.added):
         session.console.done(stored)
+
+
+def _conflict_note(session: Session, dataset: str) -> str:
+    return (
+        f"the merge conflict in {session.relative_to_start(pointer_path(dataset))} is settled with the data as it is"
+        f" here; dver checkout --force REV -- {session.relative_to_start(dataset)} brings another side's, with"
+        " MERGE_HEAD as REV that of the branch being merged"
+    )
 
 
 def _sentence(session: Session, added: Added) -> str:

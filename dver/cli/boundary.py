@@ -161,7 +161,8 @@ def _(exc: click.ClickException, session: Session) -> int:
     _show_trace(exc, session)
     context = exc.ctx if isinstance(exc, click.UsageError) else None
     hint = f"{context.command_path} --help" if context is not None else None
-    session.console.error(_as_clause(exc.format_message()), hint=hint)
+    message = exc.format_message().replace(". Choose from:", "; choose from").replace("\n\t", " ")
+    session.console.error(_as_clause(message), hint=hint)
     return USAGE
 
 

@@ -3,7 +3,7 @@
 import click
 
 from dver.cli.command import PATH, Command
-from dver.cli.revisions import split_place
+from dver.cli.revisions import revision_hint, split_place
 from dver.cli.session import Session
 from dver.operations.tree import cat
 
@@ -24,7 +24,9 @@ def command(session: Session, place: str) -> None:
     """
     with session.repo() as repo:
         revision, path = split_place(session, repo, place)
+        with revision_hint(repo, place):
+            pieces = cat(repo, revision, path)
         output = session.console.raw()
-        for piece in cat(repo, revision, path):
+        for piece in pieces:
             output.write(piece)
         output.flush()

@@ -9,6 +9,7 @@ from dver.cli.revisions import RevisionCommand, split_arguments
 from dver.cli.session import Session
 from dver.cli.wording import count_text, size_text
 from dver.objects.entry import FileEntry
+from dver.objects.pointer import pointer_path
 from dver.operations.checkout import CheckoutOptions, CheckoutPlan, checkout
 from dver.operations.checkout_plan import DatasetPlan
 from dver.operations.datasets import decode_path
@@ -55,8 +56,9 @@ def show_checkout(session: Session, plan: CheckoutPlan) -> None:
         return
     unchanged = 0
     for dataset in plan.datasets:
-        if dataset.writes or dataset.deletes:
-            session.console.done(f"checked out {session.shown(dataset.dataset)}: {_summary(dataset)}")
+        summary = _summary(dataset, brings_pointer=dataset.dataset in plan.pointers)
+        if summary:
+            session.console.done(f"checked out {session.shown(dataset.dataset)}: {summary}")
         else:
             unchanged += 1
     if unchanged == len(plan.datasets):
@@ -69,13 +71,15 @@ def _all(count: int) -> str:
     return "the one dataset is" if count == 1 else f"all {count:,} datasets are"
 
 
-def _summary(plan: DatasetPlan) -> str:
+def _summary(plan: DatasetPlan, *, brings_pointer: bool) -> str:
+    """Return what was done to a dataset, or "" for nothing."""
     parts = []
     if plan.writes:
         parts.append(f"{count_text(len(plan.writes), 'file')} written, {size_text(plan.write_bytes)}")
     if plan.deletes:
         parts.append(f"{count_text(len(plan.deletes), 'file')} deleted")
-    return "; ".join(parts)
+    # With the files it goes without saying.
+    return "; ".join(parts) or ("pointer restored" if brings_pointer else "")
 
 
 def _show_plan(session: Session, plan: CheckoutPlan) -> None:
@@ -86,9 +90,11 @@ def _show_plan(session: Session, plan: CheckoutPlan) -> None:
             console.out(f"would write   {_shown(session, dataset, decode_path(entry.path))}{size}")
         for path in dataset.deletes:
             console.out(f"would delete  {_shown(session, dataset, decode_path(path))}")
+        if dataset.dataset in plan.pointers:
+            console.out(f"would write   {session.shown(pointer_path(dataset.dataset))}")
     for conflict in plan.conflicts:
         console.out(console.style(f"in the way    {session.shown(conflict)}  (its content is stored nowhere)", "red"))
-    if not any(dataset.writes or dataset.deletes for dataset in plan.datasets):
+    if not plan.pointers and not any(dataset.writes or dataset.deletes for dataset in plan.datasets):
         console.out("nothing to do")
 
 

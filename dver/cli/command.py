@@ -86,7 +86,12 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command, or say which one may have been meant."""
+        """Find a command, or say which one may have been meant; `help` stands for `--help`, as in git."""
+        if args[0] == "help":
+            args = [*args[1:], "--help"]
+            if len(args) == 1:
+                click.echo(ctx.get_help())
+                ctx.exit()
         if args[0] in _GIT_WORDS:
             raise UsageError(f"dver has no command {args[0]!r}", hint=_GIT_WORDS[args[0]])
         check_command(ctx, args[0], self._names)

@@ -11,6 +11,7 @@ from dver.cli.wording import path_json, path_text, size_text, table_lines, versi
 from dver.errors import UsageError
 from dver.objects.ids import VersionId, format_version
 from dver.operations.diff import ChangeKind, DatasetDiff, FileChange, diff
+from dver.operations.kinds import NodeKind
 
 _EXAMPLES = {
     "dver diff": "the data here against the last commit",
@@ -23,6 +24,13 @@ _LETTERS = {
     ChangeKind.MODIFIED: ("M", "yellow"),
     ChangeKind.DELETED: ("D", "red"),
     ChangeKind.RENAMED: ("R", "cyan"),
+}
+_FILES = (NodeKind.FILE, NodeKind.EXECUTABLE)
+_KIND_NAMES = {
+    NodeKind.FILE: "file",
+    NodeKind.EXECUTABLE: "file",
+    NodeKind.LINK: "link",
+    NodeKind.DIRECTORY: "empty folder",
 }
 _MOST_REVISIONS = 2
 
@@ -70,7 +78,7 @@ def _show(session: Session, found: DatasetDiff) -> None:
     )
     versions = f"{old} → {new}" if old and new else f"new, {new}" if new else f"gone, was {old}"
     console.out(console.style(f"{session.shown(found.dataset)}: {versions}", "bold"))
-    rows = [[_path(found, change), _sizes(change)] for change in found.files]
+    rows = [[_path(found, change), _what(change)] for change in found.files]
     for change, line in zip(found.files, table_lines(rows, "<<"), strict=True):
         letter, style = _LETTERS[change.kind]
         console.out(f"  {console.style(letter, style)}  {line}")
@@ -79,6 +87,20 @@ def _show(session: Session, found: DatasetDiff) -> None:
 def _path(found: DatasetDiff, change: FileChange) -> str:
     path = path_text(change.path or found.dataset.rpartition("/")[2])
     return path if change.old_path is None else f"{path_text(change.old_path)} → {path}"
+
+
+def _what(change: FileChange) -> str:
+    """Return how a path differs: the sizes of files, and what it was and is where that is another thing."""
+    old, new = change.old_kind, change.new_kind
+    if old is None or new is None:
+        return next(
+            (_KIND_NAMES[kind] for kind in (old, new) if kind is not None and kind not in _FILES), _sizes(change)
+        )
+    if old not in _FILES or new not in _FILES:
+        return "(other target)" if old is new else f"({_KIND_NAMES[old]} → {_KIND_NAMES[new]})"
+    mode = "" if old is new else "(now executable)" if new is NodeKind.EXECUTABLE else "(no longer executable)"
+    sizes = "" if mode and change.same_content and change.kind is ChangeKind.MODIFIED else _sizes(change)
+    return f"{sizes} {mode}".strip()
 
 
 def _sizes(change: FileChange) -> str:
@@ -104,6 +126,8 @@ def _document(found: DatasetDiff) -> dict[str, object]:
                 "old_path": None if change.old_path is None else path_json(change.old_path),
                 "old_size": change.old_size,
                 "new_size": change.new_size,
+                "old_kind": change.old_kind,
+                "new_kind": change.new_kind,
             }
             for change in found.files
         ],

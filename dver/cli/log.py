@@ -1,5 +1,6 @@
 """`dver log`."""
 
+import sys
 from itertools import islice
 
 import click
@@ -7,30 +8,38 @@ import click
 from dver.cli.command import PATH, Command
 from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, path_json, size_text, version_text
+from dver.errors import UsageError
 from dver.objects.ids import format_version
 from dver.objects.pointer import DatasetKind
+from dver.operations.datasets import working_datasets
 from dver.operations.log import ChangeCounts, LogEntry, log
+from dver.repo import Repo
 
 _EXAMPLES = {
+    "dver log": "all versions of the only dataset there is",
     "dver log data/raw": "all versions, newest first",
     "dver log -n 5 data/raw": "the last five",
     "dver log --json data/raw": "for programs",
 }
 _COMMIT_DIGITS = 10
+_MOST_NAMES = 10
 
 
 @click.command("log", cls=Command, examples=_EXAMPLES)
-@click.argument("path", metavar="PATH", type=PATH)
+@click.argument("path", metavar="[PATH]", required=False, type=PATH)
 @click.option("-n", "limit", metavar="N", type=click.IntRange(min=1), help="Show at most N versions.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
 @click.pass_obj
-def command(session: Session, path: str, limit: int | None, as_json: bool) -> None:
+def command(session: Session, path: str | None, limit: int | None, as_json: bool) -> None:
     """Show the versions of a dataset through git's history.
 
     The newest comes first. The history goes on where the dataset had another name, if dver mv or git mv renamed it.
+    PATH may be left out where there is only one dataset.
     """
     with session.repo() as repo:
-        entries = islice(log(repo, session.paths(repo, [path])[0]), limit)
+        dataset = _only_dataset(session, repo) if path is None else session.paths(repo, [path])[0]
+        # islice takes no larger number.
+        entries = islice(log(repo, dataset), None if limit is None else min(limit, sys.maxsize))
         if as_json:
             session.console.document({"versions": [_document(entry) for entry in entries]})
             return
@@ -40,6 +49,21 @@ def command(session: Session, path: str, limit: int | None, as_json: bool) -> No
                 session.console.out()
             first = first or entry
             _show(session, entry, first.dataset)
+
+
+def _only_dataset(session: Session, repo: Repo) -> str:
+    """Return the dataset that is meant where none is named."""
+    known = working_datasets(repo)
+    if len(known) == 1:
+        return known[0]
+    if not known:
+        raise UsageError("there is no dataset here", hint="dver log PATH shows one that was removed")
+    names = [session.shown(dataset) for dataset in known[:_MOST_NAMES]]
+    more = f" and {len(known) - _MOST_NAMES:,} more" if len(known) > _MOST_NAMES else ""
+    raise UsageError(
+        f"which dataset? There are {len(known):,}: {', '.join(names)}{more}",
+        hint=f"dver log {session.relative_to_start(known[0])}",
+    )
 
 
 def _show(session: Session, entry: LogEntry, dataset: str) -> None:

@@ -3,10 +3,11 @@
 import click
 
 from dver.cli.command import PATH, Command
-from dver.cli.revisions import split_place
+from dver.cli.revisions import revision_hint, split_place
 from dver.cli.session import Session
 from dver.cli.wording import count_text, path_json, path_text, size_text, table_lines
-from dver.operations.tree import ListedPath, NodeKind, ls
+from dver.operations.kinds import NodeKind
+from dver.operations.tree import ListedPath, ls
 
 _EXAMPLES = {
     "dver ls": "the datasets",
@@ -30,7 +31,8 @@ def command(session: Session, place: str, recursive: bool, as_json: bool) -> Non
     """
     with session.repo() as repo:
         revision, path = split_place(session, repo, place)
-        listed = ls(repo, revision, path, recursive=recursive)
+        with revision_hint(repo, place):
+            listed = ls(repo, revision, path, recursive=recursive)
     if as_json:
         session.console.document({"revision": revision, "entries": [_document(one) for one in listed]})
         return

@@ -4,6 +4,7 @@
 plain text for the same reason: listing them loads none of them.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -41,9 +42,12 @@ COMMANDS = {
 }
 """The commands by section of the help; each is the module of its name, and the text is how its own help begins."""
 
+_STREAMS = ("stdin", "stdout", "stderr")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run dver with `argv`, by default those of this process, and return the exit code."""
+    _open_closed_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == ["--version"]:
         sys.stdout.write(f"dver {__version__}\n")
@@ -52,3 +56,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     from dver.cli.boundary import run  # noqa: PLC0415
 
     return run(arguments, os.environ, COMMANDS)
+
+
+def _open_closed_streams() -> None:
+    """Let a standard stream that the caller closed, as by `>&-`, be an empty one.
+
+    Python has None for it. Its number would go to the next file that is opened, and what a library says on standard
+    error would then be written into that file.
+    """
+    closed = [name for name in _STREAMS if getattr(sys, name) is None]
+    if not closed:
+        return
+    while (number := os.open(os.devnull, os.O_RDWR)) < len(_STREAMS):
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name in closed:
+        binary = io.FileIO(os.devnull, "r" if name == "stdin" else "w")
+        buffered = io.BufferedReader(binary) if name == "stdin" else io.BufferedWriter(binary)
+        setattr(sys, name, io.TextIOWrapper(buffered, encoding="utf-8"))

@@ -5,7 +5,8 @@ a dataset and names no commit is a path, and one that could be either is asked a
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
@@ -72,6 +73,17 @@ def split_place(session: Session, repo: Repo, word: str) -> tuple[str | None, st
     if not revision:
         raise UsageError(f"{word}: there is no revision before the colon", hint=f"HEAD{word} is the last commit's")
     return revision, repo.relative(path, session.start)
+
+
+@contextmanager
+def revision_hint(repo: Repo, word: str) -> Iterator[None]:
+    """Where an argument `[REV:]PATH` that is no path is a revision, say how to write that."""
+    try:
+        yield
+    except PathError as exc:
+        if not repo.git.is_revision(word):
+            raise
+        raise PathError(exc.path, exc.reason, hint=f"dver ls {word}: lists the datasets of that revision") from exc
 
 
 def _is_revision(session: Session, repo: Repo, known: Sequence[str], word: str) -> bool:

@@ -7,7 +7,8 @@ import click
 
 from dver.cli.command import PATH, Command
 from dver.cli.session import Session
-from dver.cli.wording import count_text, path_json, table_lines
+from dver.cli.wording import count_text, escape_text, path_json, table_lines
+from dver.errors import FormatError, PathError, UnsupportedFormatError
 from dver.objects.ids import format_version
 from dver.objects.pointer import DatasetKind, pointer_path
 from dver.operations.status import DatasetStatus, State, status
@@ -20,9 +21,13 @@ _EXAMPLES = {
 }
 
 
+def _nothing(_one: DatasetStatus) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """Datasets to which the same thing happened, and the command that helps."""
+    """Datasets to which the same thing happened, and what helps: all of them, or by `hint` each."""
 
     heading: str
     help: str
@@ -30,6 +35,7 @@ class _Section:
     detail: Callable[[DatasetStatus], str]
     style: str = "red"
     names_pointer: bool = False
+    hint: Callable[[DatasetStatus], str] = _nothing
 
 
 @click.command("status", cls=Command, examples=_EXAMPLES)
@@ -69,10 +75,15 @@ def _show(session: Session, found: Sequence[DatasetStatus], remote: str) -> None
             console.out()
         shown = True
         console.out(console.style(f"{section.heading}:", "bold"))
-        console.out(f"  ({section.help})")
+        if section.help:
+            console.out(f"  ({section.help})")
         names = [pointer_path(one.dataset) if section.names_pointer else one.dataset for one in members]
         rows = [[session.shown(name), section.detail(one)] for name, one in zip(names, members, strict=True)]
-        console.lines(console.style(f"        {line}", section.style) for line in table_lines(rows, "<<"))
+        for one, line in zip(members, table_lines(rows, "<<"), strict=True):
+            console.out(console.style(f"        {line}", section.style))
+            hint = section.hint(one)
+            if hint:
+                console.out(f"          ({escape_text(hint)})")
     unchanged = sum(one.state is State.UNCHANGED for one in found)
     if not shown:
         console.out(_all_clean(unchanged, remote))
@@ -90,11 +101,17 @@ def _all_clean(count: int, remote: str) -> str:
 def _sections(remote: str) -> list[_Section]:
     """Return what may have to be said, the most pressing first."""
     return [
-        _Section("Broken pointers", "git checkout PATH.dver restores one", _in(State.BROKEN), _problem),
+        _Section("Broken pointers", "", _in(State.BROKEN), _problem, names_pointer=True, hint=_hint),
         _Section(
             "Pointer changed, data not yet",
             "dver checkout PATH brings the data up to date",
             _in(State.POINTER_CHANGED),
+            _changes,
+        ),
+        _Section(
+            "Checkout interrupted",
+            "dver checkout PATH goes on with it",
+            _in(State.INTERRUPTED),
             _changes,
         ),
         _Section(
@@ -115,7 +132,7 @@ def _sections(remote: str) -> list[_Section]:
             lambda one: one.state is State.NOT_CHECKED_OUT and not one.in_cache,
             _nothing,
         ),
-        _Section("Not comparable", "dver fetch PATH brings the version to compare with", _in(State.UNKNOWN), _problem),
+        _Section("Not comparable", "", _in(State.UNKNOWN), _problem, hint=_hint),
         _Section(
             "Not in the cache",
             "dver fetch PATH brings the version from the remote; dver add PATH stores the data anew",
@@ -133,7 +150,7 @@ def _sections(remote: str) -> list[_Section]:
         _Section(
             "Pointers that git does not track",
             "git add PATH.dver, then git commit",
-            lambda one: not one.tracked,
+            lambda one: not one.tracked and one.state is not State.BROKEN,
             _nothing,
             style="yellow",
             names_pointer=True,
@@ -148,12 +165,20 @@ def _in(state: State) -> Callable[[DatasetStatus], bool]:
     return lambda one: one.state is state
 
 
-def _nothing(_one: DatasetStatus) -> str:
-    return ""
-
-
 def _problem(one: DatasetStatus) -> str:
-    return one.problem.message if one.problem is not None else ""
+    problem = one.problem
+    if problem is None:
+        return ""
+    # The path is on the line already.
+    return escape_text(problem.reason if isinstance(problem, FormatError | PathError) else problem.message)
+
+
+def _hint(one: DatasetStatus) -> str:
+    problem = one.problem
+    of_git = isinstance(problem, FormatError) and not isinstance(problem, UnsupportedFormatError)
+    if of_git and not one.tracked:
+        return f"git does not track it, so it cannot restore it; dver add --force {one.dataset} replaces it"
+    return (problem.hint if problem is not None else None) or ""
 
 
 def _changes(one: DatasetStatus) -> str:
@@ -183,7 +208,7 @@ def _document(one: DatasetStatus) -> dict[str, object]:
             "deleted": [path_json(path) for path in one.changes.deleted],
         },
         "partial": one.partial,
-        "in_cache": one.in_cache,
+        "in_cache": None if pointer is None else one.in_cache,
         "on_remote": one.on_remote,
         "tracked": one.tracked,
         "problem": None if one.problem is None else one.problem.message,

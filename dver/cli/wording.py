@@ -5,7 +5,7 @@ that output stays one line a path, whatever the files are called.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _STEP = 1024
@@ -17,6 +17,8 @@ _SHORT_DIGITS = 12
 # Some scripts need these between letters; the other marks that do not show could make one name look like another.
 _JOINERS = "\u200c\u200d"
 _BAD_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# A wider cell takes the room it needs and moves nothing on other lines.
+_MOST_COLUMNS = 60
 
 
 def size_text(size: int) -> str:
@@ -53,7 +55,7 @@ def escape_text(text: str) -> str:
 def path_text(path: str) -> str:
     """Return a path for people: as it is, or in double quotes with escapes where it holds what would mislead."""
     escaped = escape_text(path)
-    if escaped == path and '"' not in path and path == path.strip() and path:
+    if escaped == path and '"' not in path and path and all(part == part.strip() for part in path.split("/")):
         return path
     doubled = path.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escape_text(doubled)}"'
@@ -66,13 +68,19 @@ def path_json(path: str) -> str:
 
 def table_lines(rows: Sequence[Sequence[str]], align: str) -> list[str]:
     """Return rows as lines of aligned columns; `align` has one of `<` and `>` for each. Empty columns are left out."""
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    widths = [_column_width(column) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
-            _pad(cell, width, side) for cell, width, side in zip(row, widths, align, strict=True) if width
-        ).rstrip()
+            _pad(cell, width, side) for cell, width, side in zip(row, widths, align, strict=True) if width is not None
+        ).rstrip(" ")
         for row in rows
     ]
+
+
+def _column_width(cells: Iterable[str]) -> int | None:
+    """Return the width to which a column is filled up, or None for one that is empty."""
+    widths = [_width(cell) for cell in cells]
+    return max((width for width in widths if width <= _MOST_COLUMNS), default=0) if any(widths) else None
 
 
 def _rounded(value: float) -> float:

@@ -21,6 +21,7 @@ from dver.config.keys import (
     parse_value,
     suggest,
 )
+from dver.config.urls import is_url, resolve_url
 from dver.errors import ConfigError
 from dver.fileio import write_atomically
 
@@ -64,6 +65,7 @@ def add_remote(dver_dir: Path, name: str, url: str, *, local: bool) -> bool:
     if becomes_default:
         changes[DEFAULT_REMOTE] = name
     changes[REMOTES, name, "url"] = _checked(f"{REMOTES}.{name}.url", url, local=local)
+    _check_place(dver_dir, url)
     _change(dver_dir, changes, local=local)
     return becomes_default
 
@@ -102,7 +104,19 @@ def set_remote_option(dver_dir: Path, name: str, key: str, value: object, *, loc
         raise _no_remote(dver_dir, name)
     if key not in REMOTE_OPTIONS:
         raise ConfigError(f"a remote has no option {key!r}", hint=suggest(key, REMOTE_OPTIONS))
+    if key == "url":
+        _check_place(dver_dir, str(value))
     set_value(dver_dir, f"{REMOTES}.{name}.{key}", value, local=local)
+
+
+def _check_place(dver_dir: Path, url: str) -> None:
+    """Refuse an empty place, and one in the working tree, where a store would mix with code and data."""
+    if not url.strip():
+        raise ConfigError("the URL of a remote is empty", hint="name a folder or a URL, such as s3://bucket/path")
+    root = dver_dir.parent.resolve()
+    place = resolve_url(url, root)
+    if not is_url(place) and Path(place).resolve().is_relative_to(root):
+        raise ConfigError(f"{url}: lies in this repository", hint="choose a folder outside of it, such as ../store")
 
 
 def _checked(key: str, value: object, *, local: bool) -> Value:

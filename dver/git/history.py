@@ -17,7 +17,13 @@ _RENAME_LIMIT = 1000
 
 @dataclass(frozen=True, slots=True)
 class HistoryItem:
-    """A commit in which a followed file changed; `path` is its name there, `blob` is None where it was deleted."""
+    """A commit in which a followed file changed.
+
+    Attributes:
+        path: its name there.
+        blob: its content there, None where the commit deleted it.
+        before: its content in the commit's first parent that is followed, None where it was not there.
+    """
 
     commit: CommitId
     author: str
@@ -25,6 +31,7 @@ class HistoryItem:
     subject: str
     path: str
     blob: bytes | None
+    before: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ def walk_history(reader: ObjectReader, path: str, start: CommitId) -> Iterator[H
         place = heappop(queue)[2]
         origins, changed = _origins(reader, place)
         if changed:
-            yield _history_item(reader, place)
+            yield _history_item(reader, place, origins[0].blob if origins else None)
         for origin in origins:
             if (origin.commit.id, origin.path) not in seen:
                 seen.add((origin.commit.id, origin.path))
@@ -86,7 +93,7 @@ def _before_rename(place: _Place, origin: _Place) -> _Place:
     return _Place(origin.commit, source, gone[source]) if source in gone else origin
 
 
-def _history_item(reader: ObjectReader, place: _Place) -> HistoryItem:
+def _history_item(reader: ObjectReader, place: _Place, before: pygit2.Oid | None) -> HistoryItem:
     commit = place.commit
     message = commit.raw_message.decode(errors="replace").strip()
     return HistoryItem(
@@ -96,6 +103,7 @@ def _history_item(reader: ObjectReader, place: _Place) -> HistoryItem:
         subject=" ".join(message.partition("\n\n")[0].split("\n")),
         path=place.path,
         blob=None if place.blob is None else reader.content(place.blob),
+        before=None if before is None else reader.content(before),
     )
 
 

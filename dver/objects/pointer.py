@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dver.errors import FormatError, UnsupportedFormatError
-from dver.objects.ids import VersionId, format_version, parse_version
+from dver.objects.ids import VERSION_PREFIX, VersionId, format_version, parse_version
 
 FORMAT = 1
 SUFFIX = ".dver"
@@ -45,6 +45,16 @@ def pointer_path(dataset: str) -> str:
 def dataset_path(pointer: str) -> str:
     """Return the path of the dataset that a pointer at this path is for."""
     return pointer.removesuffix(SUFFIX)
+
+
+def looks_like_pointer(data: bytes) -> bool:
+    """Whether a file is meant as a pointer, be it damaged or full of conflict markers: others may end in .dver too."""
+    return b"# dver pointer" in data or b'version = "' + VERSION_PREFIX.encode() in data
+
+
+def has_conflict_markers(data: bytes) -> bool:
+    """Whether an unfinished merge left its marks in a pointer."""
+    return data.startswith(b"<<<<<<<") or b"\n<<<<<<<" in data
 
 
 def may_be_dataset(path: str) -> bool:
@@ -90,7 +100,7 @@ def decode_pointer(data: bytes, where: str) -> Pointer:
     """
     if len(data) > MAX_POINTER:
         raise FormatError(where, f"{len(data)} bytes is too large for a pointer")
-    if data.startswith(b"<<<<<<<") or b"\n<<<<<<<" in data:
+    if has_conflict_markers(data):
         raise FormatError(
             where,
             "the pointer has merge conflict markers",

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from dver.errors import FormatError, PathError, UsageError
+from dver.errors import FormatError, PathError, UnsupportedFormatError, UsageError, VersionNotFoundError
 from dver.objects.entry import DirectoryEntry
 from dver.objects.manifest import ManifestBuilder, Summary
-from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, may_be_dataset, pointer_path
+from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, has_conflict_markers, may_be_dataset, pointer_path
 from dver.operations.datasets import enclosing_dataset, working_datasets
+from dver.operations.status import scan_dataset
 from dver.operations.working import working_entries
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
@@ -27,11 +28,18 @@ from dver.workspace.statcache import Base, Row
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A dataset that was added: its pointer now, and the one before, None for a new dataset."""
+    """A dataset that was added.
+
+    Attributes:
+        pointer: its pointer now.
+        previous: the one before, None for a new dataset.
+        settled_conflict: whether there was a pointer with the marks of a merge conflict before.
+    """
 
     dataset: str
     pointer: Pointer
     previous: Pointer | None
+    settled_conflict: bool
 
     @property
     def changed(self) -> bool:
@@ -88,7 +96,9 @@ def add(
 
 
 def _add_one(repo: Repo, dataset: str, writer: StoreWriter, task: Task, *, force: bool) -> Added:
-    previous = _previous_pointer(repo, dataset)
+    previous, conflict = _previous_pointer(repo, dataset, force=force)
+    if previous is not None and not force:
+        _check_checked_out(repo, dataset, previous, task)
     stored = _store(repo, dataset, writer, task)
     summary = stored.summary
     is_directory = (repo.root / dataset).is_dir()
@@ -110,7 +120,8 @@ def _add_one(repo: Repo, dataset: str, writer: StoreWriter, task: Task, *, force
         removed=stored.gone,
         keep_rows=stored.base is not None,
     )
-    return Added(dataset, pointer, previous)
+    repo.stat_cache.end_checkout(dataset)
+    return Added(dataset, pointer, previous, conflict)
 
 
 def _store(repo: Repo, dataset: str, writer: StoreWriter, task: Task) -> _Stored:
@@ -142,12 +153,52 @@ def _check_base(dataset: str, pointer: Pointer, previous: Pointer | None, base: 
     )
 
 
-def _previous_pointer(repo: Repo, dataset: str) -> Pointer | None:
+def _check_checked_out(repo: Repo, dataset: str, previous: Pointer, task: Task) -> None:
+    """Refuse to take files as deleted that may never have been here."""
+    how = (
+        f"dver checkout {dataset} brings them and keeps new files; dver add --force {dataset} takes what is here as all"
+    )
+    if repo.stat_cache.is_unfinished(dataset):
+        raise PathError(
+            dataset, "its last checkout was interrupted, so files of its version are missing here", hint=how
+        )
+    if repo.stat_cache.base(dataset) is not None:
+        return
     try:
-        return read_pointer(repo.root, dataset)
-    except FormatError:
-        # A pointer with the marks of a merge conflict is settled by adding the data.
-        return None
+        scan = scan_dataset(repo, dataset, previous.version, task)
+    except VersionNotFoundError as exc:
+        raise PathError(
+            dataset,
+            "it was not checked out here, and its version is out of reach, so nobody can tell what is missing",
+            hint=f"dver fetch {dataset}; or dver add --force {dataset}, which takes what is here as the whole",
+        ) from exc
+    if scan is not None and scan.deleted:
+        raise PathError(
+            dataset, f"it was not checked out here, and {len(scan.deleted)} of its files are missing", hint=how
+        )
+
+
+def _previous_pointer(repo: Repo, dataset: str, *, force: bool) -> tuple[Pointer | None, bool]:
+    """Return the pointer there is, and whether it is torn by a merge conflict, which adding the data settles.
+
+    Raises:
+        PathError: a file of that name is no pointer; with `force` it is replaced.
+        UnsupportedFormatError: a newer dver wrote the pointer.
+    """
+    try:
+        return read_pointer(repo.root, dataset), False
+    except UnsupportedFormatError:
+        raise
+    except FormatError as exc:
+        if has_conflict_markers((repo.root / pointer_path(dataset)).read_bytes()):
+            return None, True
+        if force:
+            return None, False
+        raise PathError(
+            pointer_path(dataset),
+            f"is there already, and is {exc.reason}",
+            hint=f"move it away, or dver add --force {dataset} replaces it",
+        ) from exc
 
 
 def _publish(repo: Repo, added: Added, *, stage: bool) -> None:
@@ -185,6 +236,7 @@ def _check_addable(repo: Repo, dataset: str) -> None:
     outer = enclosing_dataset(repo, dataset)
     if outer is not None:
         raise PathError(dataset, f"lies within the dataset {outer}", hint=f"dver add {outer}")
+    check_own_repository(repo.root, dataset)
     check_new_dataset(repo, dataset)
     path = repo.root / dataset
     check_parents(repo.root, dataset)
@@ -221,6 +273,18 @@ def check_new_dataset(repo: Repo, dataset: str) -> None:
         )
     if "\n" in dataset or "\r" in dataset:
         raise PathError(repr(dataset), "a dataset's own name cannot hold a line break", hint="rename it first")
+
+
+def check_own_repository(root: Path, dataset: str) -> None:
+    """Raise PathError if `dataset` is, or lies in, a git repository of its own, such as a submodule."""
+    parts = dataset.split("/")
+    for length in range(1, len(parts) + 1):
+        inner = "/".join(parts[:length])
+        if os.path.lexists(root / inner / ".git"):
+            rest = "/".join(parts[length:])
+            what, hint = ("is", "add what is in it, one by one") if not rest else ("lies in", f"add {rest}")
+            name = "" if not rest else f" {inner}"
+            raise PathError(dataset, f"{what} a git repository of its own{name}", hint=f"dver -C {inner} {hint}")
 
 
 def check_parents(root: Path, dataset: str) -> None:

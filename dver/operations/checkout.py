@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from dver.errors import DataLossError, ObjectNotFoundError, PathError, VersionNotFoundError
+from dver.errors import DataLossError, FormatError, ObjectNotFoundError, PathError, VersionNotFoundError
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry
 from dver.objects.ids import ChunkId, NodeId
 from dver.objects.manifest import Manifest
-from dver.objects.pointer import DatasetKind, Pointer, pointer_path
+from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, decode_pointer, pointer_path
 from dver.operations.add import check_parents, keep_out_of_git
 from dver.operations.checkout_plan import DatasetPlan, Planner
 from dver.operations.datasets import Target, pointers_at, read_pointer_or_problem, select, working_datasets
@@ -123,8 +123,26 @@ def _plan(repo: Repo, rev: str | None, paths: Sequence[str], *, force: bool, pro
             _check_parts(repo, dataset, parts, pointers[dataset])
             plans.append(planner.plan(dataset, pointers[dataset].version, parts, whole=bool(paths)))
             _check_parts_exist(plans[-1], parts)
-    moved = {target.dataset: pointers[target.dataset] for target in targets} if rev is not None else {}
-    return CheckoutPlan(tuple(plans), moved)
+    wanted = {target.dataset: pointers[target.dataset] for target in targets} if rev is not None else {}
+    return CheckoutPlan(tuple(plans), _not_brought_yet(repo, wanted))
+
+
+def _not_brought_yet(repo: Repo, wanted: dict[str, Pointer]) -> dict[str, Pointer]:
+    """Return those pointers that are not what is written and staged; a checkout may have been killed in between."""
+    staged = repo.git.index_files(SUFFIX) if wanted else {}
+
+    def is_staged(dataset: str, pointer: Pointer) -> bool:
+        blob = staged.get(pointer_path(dataset))
+        try:
+            return blob is not None and decode_pointer(repo.git.read_blob(blob), dataset) == pointer
+        except FormatError:
+            return False
+
+    return {
+        dataset: pointer
+        for dataset, pointer in wanted.items()
+        if read_pointer_or_problem(repo, dataset) != pointer or not is_staged(dataset, pointer)
+    }
 
 
 def _read(repo: Repo, dataset: str) -> Pointer:
@@ -212,6 +230,8 @@ def _chunks(manifest: Manifest, entries: Iterable[Entry]) -> Iterator[ChunkId]:
 
 def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, task: Task) -> None:
     root = os.fsencode(repo.root / plan.dataset)
+    if plan.writes or plan.deletes:
+        repo.stat_cache.begin_checkout(plan.dataset)
     delete_files(root, plan.deletes)
     rows: dict[bytes, Row] = dict(plan.settled)
     written: dict[bytes, Row] = {}
@@ -235,6 +255,7 @@ def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, task: Task) ->
     repo.stat_cache.rebase(
         plan.dataset, Base(plan.version, plan.parts), rows, removed=plan.gone, keep_rows=plan.keeps_rows
     )
+    repo.stat_cache.end_checkout(plan.dataset)
 
 
 def _make_root(root: bytes) -> None:

@@ -156,6 +156,7 @@ class _Differences:
         deleted = set(self._scan.deleted)
         known = find_entries(base, [*changes]) if base is not None and self._cache_lacks_base() else {}
         endangered: dict[bytes, Entry | None] = {}
+        emptied: set[bytes] = set()
         for path, entry in changes.items():
             item = self._local.get(path)
             if item is not None and entry is not None and self._already_is(item, entry):
@@ -166,11 +167,19 @@ class _Differences:
                 self._plan.gone.append(path)
                 if path not in deleted:
                     self._plan.deletes.append(path)
+                else:
+                    emptied.update(parent for parent in _parents(path) if self._is_empty_directory(parent))
             if item is not None:
                 endangered[path] = None
             elif path in known and path not in deleted:
                 endangered[path] = known[path]
+        # Left by whoever deleted what was in them, be it a checkout that was killed.
+        self._plan.deletes += emptied - changes.keys()
         return endangered
+
+    def _is_empty_directory(self, path: bytes) -> bool:
+        item = self._local.get(path)
+        return item is not None and item.type is FileType.DIRECTORY
 
     def _cache_lacks_base(self) -> bool:
         """Whether unchanged working files may be the only copy of their version, as after the cache was deleted."""

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 from dver.errors import DverError, FormatError, PathError
 from dver.git import CommitId
-from dver.objects.pointer import SUFFIX, Pointer, checked_dataset_path, dataset_path, decode_pointer
+from dver.objects.pointer import (
+    MAX_POINTER,
+    SUFFIX,
+    Pointer,
+    checked_dataset_path,
+    dataset_path,
+    decode_pointer,
+    looks_like_pointer,
+    pointer_path,
+)
 from dver.repo import Repo
 from dver.workspace.pointers import find_datasets, read_pointer
 
@@ -25,7 +34,21 @@ class Target:
 
 def working_datasets(repo: Repo, start: str = "") -> list[str]:
     """Return the paths of all datasets with a pointer in the working tree, at or below the folder `start`."""
-    return find_datasets(repo.root, start, repo.git.is_ignored)
+    return [path for path in find_datasets(repo.root, start, repo.git.is_ignored) if is_dataset(repo, path)]
+
+
+def is_dataset(repo: Repo, path: str) -> bool:
+    """Whether a path has a pointer in the working tree.
+
+    A file of the user's own may end in .dver too. What git tracks under such a name is a pointer, even a damaged one.
+    """
+    try:
+        with (repo.root / pointer_path(path)).open("rb") as file:
+            return looks_like_pointer(file.read(MAX_POINTER)) or repo.git.is_tracked(pointer_path(path))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False
+    except OSError:
+        return True
 
 
 def pointers_at(repo: Repo, commit: CommitId) -> dict[str, Pointer]:
@@ -76,7 +99,7 @@ def enclosing_dataset(repo: Repo, path: str) -> str | None:
     parts = path.split("/")
     for length in range(1, len(parts)):
         candidate = "/".join(parts[:length])
-        if (repo.root / (candidate + SUFFIX)).is_file():
+        if is_dataset(repo, candidate):
             return candidate
     return None
 

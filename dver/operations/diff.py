@@ -15,6 +15,7 @@ from dver.objects.ids import VersionId
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import Target, decode_path, head_pointers, pointers_at, select, working_pointers
+from dver.operations.kinds import NodeKind, entry_kind
 from dver.operations.reading import open_manifest
 from dver.operations.status import scan_dataset
 from dver.operations.working import working_manifest
@@ -33,13 +34,20 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """One path within a dataset that differs. Sizes are in bytes, None where the path is not on that side."""
+    """One path within a dataset that differs. Sizes, in bytes, and kinds are None where the path is not on that side.
+
+    Attributes:
+        same_content: whether both sides are files with equal bytes, so that only the name or the mode changed.
+    """
 
     kind: ChangeKind
     path: str
     old_path: str | None
     old_size: int | None
     new_size: int | None
+    old_kind: NodeKind | None
+    new_kind: NodeKind | None
+    same_content: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,4 +192,7 @@ def _file_change(kind: ChangeKind, new: Entry | None, old: Entry | None, old_pat
         None if old_path is None else decode_path(old_path),
         None if old is None else entry_size(old),
         None if new is None else entry_size(new),
+        None if old is None else entry_kind(old),
+        None if new is None else entry_kind(new),
+        isinstance(old, FileEntry) and new is not None and old.same_content(new),
     )

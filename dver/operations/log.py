@@ -67,18 +67,18 @@ def log(repo: Repo, path: str) -> Iterator[LogEntry]:
 
 
 def _entries(repo: Repo, items: list[HistoryItem]) -> Iterator[LogEntry]:
-    pointers = [_pointer(item) for item in items]
-    for item, pointer, before in zip(items, pointers, [*pointers[1:], None], strict=True):
+    for item in items:
+        pointer, before = (_pointer(item, blob) for blob in (item.blob, item.before))
         dataset = dataset_path(item.path)
         changes = _count(repo, dataset, before, pointer)
         yield LogEntry(item.commit, item.author, item.when, item.subject, dataset, pointer, changes)
 
 
-def _pointer(item: HistoryItem) -> Pointer | None:
-    if item.blob is None:
+def _pointer(item: HistoryItem, blob: bytes | None) -> Pointer | None:
+    if blob is None:
         return None
     try:
-        return decode_pointer(item.blob, f"{item.path} in commit {item.commit[:8]}")
+        return decode_pointer(blob, f"{item.path} in commit {item.commit[:8]}")
     except FormatError:
         return None
 

@@ -11,7 +11,15 @@ from dver.objects.manifest import Manifest
 from dver.objects.pointer import pointer_path
 from dver.operations.add import check_new_dataset, check_parents, keep_out_of_git
 from dver.operations.checkout import remove_empty
-from dver.operations.datasets import Target, decode_path, enclosing_dataset, encode_path, select, working_datasets
+from dver.operations.datasets import (
+    Target,
+    decode_path,
+    enclosing_dataset,
+    encode_path,
+    is_dataset,
+    select,
+    working_datasets,
+)
 from dver.operations.rewrite import check_rewritable, pointer_of, rewrite
 from dver.repo import Repo
 from dver.workspace.assemble import translated
@@ -56,7 +64,7 @@ def _move_dataset(repo: Repo, dataset: str, destination: str) -> Moved:
         raise PathError(destination, f"lies within the dataset {outer or dataset}", hint="choose a path outside of it")
     for path in (destination, pointer_path(destination)):
         if os.path.lexists(repo.root / path):
-            raise PathError(path, "is there already", hint=f"dver rm {path}, or choose another path")
+            raise _taken(path, f"dver rm {destination}" if is_dataset(repo, destination) else None)
     check_new_dataset(repo, destination)
     check_parents(repo.root, destination)
     old, new = repo.root / dataset, repo.root / destination
@@ -88,8 +96,10 @@ def _move_within(repo: Repo, target: Target, destination: str) -> Moved:
     if wanted == part or wanted.startswith(part + b"/"):
         raise PathError(new_path, "lies within what is to be moved")
     old, new = (os.fsencode(repo.root / dataset) + b"/" + path for path in (part, wanted))
-    if manifest.get(wanted) is not None or os.path.lexists(new):
-        raise PathError(new_path, "is there already", hint=f"dver rm {new_path}, or choose another path")
+    if manifest.get(wanted) is not None:
+        raise _taken(new_path, f"dver rm {new_path}")
+    if os.path.lexists(new):
+        raise _taken(new_path, None)
     for parent in _parents(wanted):
         if not isinstance(manifest.get(parent), DirectoryEntry | None):
             raise PathError(f"{dataset}/{decode_path(parent)}", "is not a directory", hint="choose another path")
@@ -108,6 +118,11 @@ def _move_within(repo: Repo, target: Target, destination: str) -> Moved:
     entries = (entry for entry in _renamed(manifest, renames) if entry.path not in filled)
     rewrite(repo, dataset, entries, rows=moved_rows, removed={*renames, *filled})
     return Moved(f"{dataset}/{decode_path(part)}", new_path)
+
+
+def _taken(path: str, removal: str | None) -> PathError:
+    """Return the error for a destination that something has; `removal` is the command that takes it away."""
+    return PathError(path, "is there already", hint=f"choose another path, or {removal or f'move {path} away'}")
 
 
 def _part_of(dataset: str, destination: str) -> bytes:

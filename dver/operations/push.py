@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dver.errors import DverError, ObjectNotFoundError, VersionNotFoundError
+from dver.errors import ConfigError, DverError, ObjectNotFoundError, VersionNotFoundError
 from dver.objects.ids import VersionId
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import head_pointers, pointers_at, readable_pointers_at, select, working_pointers
+from dver.operations.reading import NO_STORE_HINT
 from dver.operations.status import present_versions
 from dver.operations.transfer import Transfer, Transferred, Wanted
 from dver.progress import NO_PROGRESS, Progress
@@ -88,7 +89,7 @@ def push(
     missing = tuple(want for want in absent if want not in sendable)
     if not sendable:
         return TransferResult(name, len(whole), Transferred(), missing)
-    target.prepare(repo.chunker.params)
+    target.prepare(repo.cache.read_params() or repo.chunker.params)
     sent = _run(repo, repo.cache, target, sendable, label=f"pushing to {name}", progress=progress)
     return TransferResult(name, len(whole), sent, missing)
 
@@ -107,6 +108,8 @@ def fetch(
         return TransferResult(name, len(wanted), Transferred())
     source = repo.remote(remote)
     held = present_versions(source, [want.version for want in absent])
+    if not held and source.read_params() is None:
+        raise ConfigError(f"there is no store at {source.name}", hint=NO_STORE_HINT)
     missing = tuple(want for want in absent if want.version not in held)
     fetchable = [want for want in absent if want.version in held]
     if not fetchable:

@@ -8,6 +8,10 @@ from dver.objects.manifest import Manifest
 from dver.repo import Repo
 from dver.storage.store import Store
 
+NO_STORE_HINT = (
+    "dver push --all makes it, run where the data was added; dver remote set NAME url URL mends a wrong place"
+)
+
 
 def stores_to_read(repo: Repo) -> list[Store]:
     """Return the cache, and the default remote if there is one."""
@@ -20,6 +24,16 @@ def open_manifest(repo: Repo, version: VersionId, dataset: str) -> Manifest:
     Raises:
         VersionNotFoundError: its root is in neither.
     """
+    manifest = lazy_manifest(repo, version, dataset)
+    try:
+        manifest.totals()
+    except ObjectNotFoundError as exc:
+        raise missing_version(repo, version, dataset) from exc
+    return manifest
+
+
+def lazy_manifest(repo: Repo, version: VersionId, dataset: str) -> Manifest:
+    """Return the manifest of a version that may be nowhere; reading it raises ObjectNotFoundError then."""
 
     def load(ids: Sequence[NodeId]) -> Sequence[Bytes]:
         try:
@@ -29,15 +43,15 @@ def open_manifest(repo: Repo, version: VersionId, dataset: str) -> Manifest:
                 raise
             return repo.remote().load_nodes(ids)
 
-    try:
-        load([NodeId(version)])
-    except ObjectNotFoundError as exc:
-        raise missing_version(repo, version, dataset) from exc
     return Manifest(version, load, where=f"manifest of {dataset}")
 
 
 def missing_version(repo: Repo, version: VersionId, dataset: str) -> VersionNotFoundError:
     """Return the error for a version that is nowhere within reach, with the command that could bring it."""
+    if repo.has_remote and repo.remote().read_params() is None:
+        return VersionNotFoundError(
+            version, dataset, f"the cache, and there is no store at {repo.remote().name}", hint=NO_STORE_HINT
+        )
     if repo.has_remote:
         where = f"the cache, nor in {repo.remote().name}"
         hint = "dver push --all, run where it was added; or dver fetch -r REMOTE, if another remote has it"

@@ -41,6 +41,9 @@ def rm(repo: Repo, paths: Iterable[str], *, keep: bool = False, force: bool = Fa
     with repo.lock():
         targets = select(working_datasets(repo), [_not_root(path) for path in paths])
         for target in targets:
+            if not force:
+                # A file that is no pointer may be the user's own, and a torn one stands for an unfinished merge.
+                pointer_of(repo, target.dataset)
             if target.part:
                 check_rewritable(repo, target)
             if not (keep or force):

@@ -9,7 +9,7 @@ from dver.errors import DverError, ObjectNotFoundError, VersionNotFoundError
 from dver.objects.ids import VersionId
 from dver.objects.pointer import Pointer, pointer_path
 from dver.operations.datasets import Target, decode_path, read_pointer_or_problem, select, working_datasets
-from dver.operations.reading import missing_version, open_manifest
+from dver.operations.reading import lazy_manifest, missing_version, open_manifest
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
 from dver.storage.store import Store
@@ -24,6 +24,7 @@ class State(StrEnum):
 
     BROKEN = "broken pointer"
     POINTER_CHANGED = "pointer changed"
+    INTERRUPTED = "checkout interrupted"
     MODIFIED = "modified"
     NOT_CHECKED_OUT = "not checked out"
     UNKNOWN = "not comparable"
@@ -143,6 +144,8 @@ def _compare(repo: Repo, dataset: str, pointer: Pointer, task: Task) -> _Compari
     partial = scan.base.parts is not None
     if scan.base.version != pointer.version:
         return _Comparison(State.POINTER_CHANGED, changes, scan.base.version, partial)
+    if repo.stat_cache.is_unfinished(dataset):
+        return _Comparison(State.INTERRUPTED, changes, None, partial)
     return _Comparison(State.MODIFIED if changes else State.UNCHANGED, changes, None, partial)
 
 
@@ -158,7 +161,7 @@ def scan_dataset(repo: Repo, dataset: str, wanted: VersionId, task: Task) -> Sca
     if base is None and not os.path.lexists(repo.root / dataset):
         return None
     if base is not None:
-        scan = repo.scanner.scan(dataset, base, repo.cache.manifest(base.version), task, known=True)
+        scan = repo.scanner.scan(dataset, base, lazy_manifest(repo, base.version, dataset), task, known=True)
         # Without any file left it is as if it had never been checked out, not a deletion of everything.
         return scan if scan.present else None
     manifest = open_manifest(repo, wanted, dataset)

@@ -2,29 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from dver.errors import ObjectNotFoundError, PathError
-from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, counts_as_file, entry_size
+from dver.objects.entry import Entry, FileEntry, LinkEntry, counts_as_file, entry_size
 from dver.objects.ids import Bytes, ChunkId
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import DatasetKind, Pointer
 from dver.operations.datasets import decode_path, pointers_at, select, working_pointers
+from dver.operations.kinds import NodeKind, entry_kind
 from dver.operations.reading import missing_version, open_manifest, stores_to_read
 from dver.repo import Repo
 from dver.storage.store import Store
 
 READ_BATCH_CHUNKS = 128
-
-
-class NodeKind(StrEnum):
-    """What a listed path is."""
-
-    DATASET = "dataset"
-    FILE = "file"
-    EXECUTABLE = "executable"
-    LINK = "link"
-    DIRECTORY = "directory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +30,7 @@ class ListedPath:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
+    rev: str | None
     dataset: str
     pointer: Pointer
     part: bytes
@@ -59,13 +50,14 @@ def ls(repo: Repo, rev: str | None, path: str, *, recursive: bool = False) -> li
     targets = select(pointers, [path], hint=_ls_hint(rev)) if pointers or path else []
     if len(targets) == 1 and targets[0].dataset in _at_or_above(path):
         target = targets[0]
-        return _list_within(repo, _Place(target.dataset, pointers[target.dataset], target.part), recursive=recursive)
+        place = _Place(rev, target.dataset, pointers[target.dataset], target.part)
+        return _list_within(repo, place, recursive=recursive)
     listed = []
     for target in targets:
         pointer = pointers[target.dataset]
         listed.append(ListedPath(target.dataset, NodeKind.DATASET, pointer.size, pointer.files))
         if recursive:
-            listed += _list_within(repo, _Place(target.dataset, pointer, b""), recursive=True)
+            listed += _list_within(repo, _Place(rev, target.dataset, pointer, b""), recursive=True)
     return listed
 
 
@@ -75,12 +67,14 @@ def cat(repo: Repo, rev: str | None, path: str) -> Iterator[Bytes]:
     Raises:
         PathError: there is no such file, or it is a directory or a link.
     """
+    if not path:
+        raise PathError(_place_text(rev, path), "names no file", hint=f"dver ls {_place_text(rev, path)}")
     pointers = pointers_of(repo, rev)
     targets = select(pointers, [path], hint=_ls_hint(rev))
     target = targets[0]
     pointer = pointers[target.dataset]
     if len(targets) > 1 or target.dataset not in _at_or_above(path):
-        raise PathError(path, "is a directory", hint=f"dver ls {path}")
+        raise PathError(path, "is a directory", hint=f"dver ls {_place_text(rev, path)}")
     manifest = open_manifest(repo, pointer.version, target.dataset)
     entry = manifest.get(target.part)
     if isinstance(entry, LinkEntry):
@@ -88,12 +82,17 @@ def cat(repo: Repo, rev: str | None, path: str) -> Iterator[Bytes]:
     if not isinstance(entry, FileEntry):
         found = entry is not None or next(manifest.entries(target.part), None) is not None
         reason = "is a directory" if found else f"is not in the dataset {target.dataset}"
-        raise PathError(path, reason, hint=f"dver ls {target.dataset}")
-    return _read_file(repo, manifest, entry, _Place(target.dataset, pointer, target.part))
+        raise PathError(path, reason, hint=f"dver ls {_place_text(rev, path if found else target.dataset)}")
+    return _read_file(repo, manifest, entry, _Place(rev, target.dataset, pointer, target.part))
 
 
 def _ls_hint(rev: str | None) -> str:
     return "dver ls lists the datasets" if rev is None else f"dver ls {rev}: lists the datasets of that revision"
+
+
+def _place_text(rev: str | None, path: str) -> str:
+    """Return a path of a revision, or of the working tree, as one types it."""
+    return path or "." if rev is None else f"{rev}:{path}"
 
 
 def _at_or_above(path: str) -> set[str]:
@@ -112,7 +111,9 @@ def _list_within(repo: Repo, place: _Place, *, recursive: bool) -> list[ListedPa
         listed = _one_level(place, entries)
     if not listed and place.part:
         raise PathError(
-            _join(place.dataset, place.part), f"is not in the dataset {place.dataset}", hint=f"dver ls {place.dataset}"
+            _join(place.dataset, place.part),
+            f"is not in the dataset {place.dataset}",
+            hint=f"dver ls {_place_text(place.rev, place.dataset)}",
         )
     return listed
 
@@ -139,11 +140,8 @@ def _one_level(place: _Place, entries: Iterator[Entry]) -> list[ListedPath]:
 
 
 def _listed(path: str, entry: Entry) -> ListedPath:
-    if isinstance(entry, LinkEntry):
-        return ListedPath(path, NodeKind.LINK, 0, 1, decode_path(entry.target))
-    if isinstance(entry, DirectoryEntry):
-        return ListedPath(path, NodeKind.DIRECTORY, 0, 0)
-    return ListedPath(path, NodeKind.EXECUTABLE if entry.executable else NodeKind.FILE, entry.size, 1)
+    target = decode_path(entry.target) if isinstance(entry, LinkEntry) else None
+    return ListedPath(path, entry_kind(entry), entry_size(entry), int(counts_as_file(entry)), target)
 
 
 def _join(dataset: str, path: bytes) -> str:

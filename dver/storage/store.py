@@ -38,7 +38,9 @@ NODE_CACHE_BYTES = 32 * 1024 * 1024
 _LOCAL_GAP, _LOCAL_SPAN = 4 * 1024, 4 * 1024 * 1024
 _REMOTE_GAP, _REMOTE_SPAN = 256 * 1024, 8 * 1024 * 1024
 
-DAMAGE_HINT = "restore that file from a backup, or use another remote that has the data (-r REMOTE)"
+DAMAGE_HINT = (
+    "move the damaged store aside: dver fetch -r REMOTE fills a new cache, dver push --all -r REMOTE a new remote"
+)
 
 
 class _GoneError(Exception):
@@ -96,8 +98,9 @@ class Store:
         elif found != params:
             raise ConfigError(
                 f"{self.name} holds chunks of {found.average_size} bytes on average,"
-                f" and this repository is set to {params.average_size}",
-                hint=f"dver config set chunks.size {found.average_size}",
+                f" and those to store are {params.average_size}",
+                hint="chunks of two sizes share nothing: use a store of its own for this repository, or, as long as it"
+                f" has no version, dver config set chunks.size {found.average_size}",
             )
 
     def read_params(self) -> ChunkerParams | None:

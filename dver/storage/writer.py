@@ -21,11 +21,14 @@ from dver.errors import DverError
 from dver.objects.ids import NodeId, ObjectId
 from dver.objects.indexfile import IndexedPack
 from dver.objects.pack import TARGET_SIZE, Kind, PackBuilder, Record, encode_object
+from dver.storage.local import LocalBackend
 from dver.storage.packs import pack_key
 from dver.storage.store import Store
 
 LOCAL_WRITERS = 2
 REMOTE_WRITERS = 3
+# No writer holds a temporary file for this long, even over a slow network.
+STALE_SECONDS = 600.0
 PUBLISH_EVERY_PACKS = 16
 
 
@@ -112,6 +115,8 @@ class StoreWriter:
         if self.store.journal is not None and os.path.exists(self.store.journal):
             self.store.index.ensure_fresh()
             self.store.index.recover()
+            if isinstance(self.store.backend, LocalBackend):
+                self.store.backend.remove_stale_temporaries(STALE_SECONDS)
 
     def _note_unfinished(self) -> None:
         """Leave a mark on this machine until the packs written from now on are indexed."""

@@ -105,7 +105,7 @@ class Scanner:
                     scan.modified.append(item)
                 else:
                     scan.unchanged += 1
-            elif item.type is FileType.DIRECTORY and row.kind == FileType.DIRECTORY:
+            elif item.type is FileType.DIRECTORY and row.kind == FileType.DIRECTORY and not row.differs:
                 scan.unchanged += 1
                 settled[item.path] = row
             else:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from dver.database import CacheDatabase
 from dver.objects.ids import VersionId
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # The kernel stamps files with its tick (at most 10 ms on Linux), and some file systems with whole seconds.
 TICK_NS = 20_000_000
@@ -33,6 +33,7 @@ _SCHEMA = """
 CREATE TABLE datasets (
     number INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, version BLOB NOT NULL, parts TEXT
 );
+CREATE TABLE unfinished (path BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE files (
     dataset INTEGER NOT NULL, path BLOB NOT NULL, kind INTEGER NOT NULL, size INTEGER NOT NULL,
     mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, inode INTEGER NOT NULL, checked INTEGER NOT NULL,
@@ -84,6 +85,8 @@ def is_trusted(row: Row, kind: int, found: os.stat_result) -> bool:
 
 def _is_settled(row: Row) -> bool:
     latest = row.mtime if row.mtime > row.ctime else row.ctime
+    if latest + COARSE_TICK_NS < row.checked:
+        return True
     return latest + clock_tick(row.mtime, row.ctime) < row.checked
 
 
@@ -150,9 +153,22 @@ class StatCache:
                 self._database.execute("DELETE FROM files WHERE dataset = ?", (number,))
             self._write(number, rows, removed)
 
+    def begin_checkout(self, dataset: str) -> None:
+        """Note that a dataset's files are about to change, and may be left half way."""
+        self._database.execute("INSERT OR IGNORE INTO unfinished VALUES (?)", (os.fsencode(dataset),))
+
+    def end_checkout(self, dataset: str) -> None:
+        """Note that a dataset's files are all as they should be."""
+        self._database.execute("DELETE FROM unfinished WHERE path = ?", (os.fsencode(dataset),))
+
+    def is_unfinished(self, dataset: str) -> bool:
+        """Whether a checkout of a dataset began and did not end."""
+        return bool(self._database.query("SELECT 1 FROM unfinished WHERE path = ?", (os.fsencode(dataset),)))
+
     def forget(self, dataset: str) -> None:
         """Forget a dataset."""
         with self._database.transaction():
+            self.end_checkout(dataset)
             number = self._number(dataset)
             if number is not None:
                 self._database.execute("DELETE FROM files WHERE dataset = ?", (number,))

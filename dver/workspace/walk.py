@@ -26,6 +26,9 @@ class FileType(IntEnum):
     OTHER = 4
 
 
+_TYPES = {stat.S_IFREG: FileType.FILE, stat.S_IFLNK: FileType.LINK, stat.S_IFDIR: FileType.DIRECTORY}
+
+
 class WalkItem(NamedTuple):
     """A path relative to the dataset, what it is, and its stat. DIRECTORY means one with nothing in it."""
 
@@ -36,14 +39,7 @@ class WalkItem(NamedTuple):
 
 def file_type(found: os.stat_result) -> FileType:
     """Return the type of a file from its lstat."""
-    mode = found.st_mode
-    if stat.S_ISREG(mode):
-        return FileType.FILE
-    if stat.S_ISLNK(mode):
-        return FileType.LINK
-    if stat.S_ISDIR(mode):
-        return FileType.DIRECTORY
-    return FileType.OTHER
+    return _TYPES.get(stat.S_IFMT(found.st_mode), FileType.OTHER)
 
 
 def is_executable(found: os.stat_result) -> bool:

@@ -38,10 +38,11 @@ _PATHS = """\
 ## Paths and revisions
 
 Paths may be given from any folder of the repository. Where a dataset is meant, its pointer (`data.dver`) will do as
-well, and so will a folder that holds datasets. REV is anything that git takes for a commit: a branch, a tag, an id,
-`HEAD~2`. Where both may stand, a first word that names a commit is a revision and one that names a dataset is a path; a
-word that is both is asked about, and `--` settles it: what stands before it is a revision, what follows is a path.
-`REV:PATH` is a path as a revision has it, from the current folder, too.
+well, and so will a folder that holds datasets, except for `dver add`, which takes the data itself. REV is anything that
+git takes for a commit: a branch, a tag, an id, `HEAD~2`. Where both may stand, a first word that names a commit is a
+revision and one that names a dataset is a path; a word that is both is asked about, and `--` settles it: what stands
+before it is a revision, what follows is a path. `REV:PATH` is a path as a revision has it, from the current folder,
+too.
 """
 
 

@@ -154,6 +154,18 @@ def test_does_not_undo_what_git_brought_unless_forced(dataset: Cli, git: GitComm
     assert dataset.ok("add", "--force", "data").startswith("updated data")
 
 
+def test_says_what_becomes_of_a_merge_conflict(dataset: Cli) -> None:
+    pointer = dataset.folder / "data.dver"
+    text = pointer.read_text()
+    pointer.write_text(f"<<<<<<< ours\n{text}=======\n{text}>>>>>>> theirs\n")
+    result = dataset.at("data")("add", ".")
+    assert result.code == 0
+    assert "the merge conflict in ../data.dver is settled with the data as it is here" in result.err
+    assert "dver checkout --force REV -- . brings" in result.err
+    assert pointer.read_text() == text
+    dataset.ok("add", "data")
+
+
 def test_needs_dver_to_be_set_up(git_repo: Path) -> None:
     err = Cli(git_repo).fails(3, "add", "x")
     assert "dver is not set up here yet" in err

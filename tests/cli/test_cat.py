@@ -34,4 +34,8 @@ def test_names_what_cannot_be_written(dataset: Cli) -> None:
     assert "dver ls data" in err
     assert "data/nothing: is not in the dataset data" in dataset.fails(3, "cat", "data/nothing")
     assert "nothing: no dataset is there" in dataset.fails(3, "cat", "nothing")
+    assert dataset.fails(3, "cat", "HEAD:") == "dver: error: HEAD:: names no file\n  hint: dver ls HEAD:\n"
+    assert dataset.fails(3, "cat", ".") == "dver: error: .: names no file\n  hint: dver ls .\n"
+    assert "hint: dver ls HEAD:data/deep\n" in dataset.fails(3, "cat", "HEAD:data/deep")
+    assert "hint: dver ls HEAD: lists the datasets of that revision" in dataset.fails(3, "cat", "HEAD")
     assert "missing argument" in dataset.fails(2, "cat")

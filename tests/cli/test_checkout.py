@@ -88,6 +88,7 @@ def test_only_says_what_it_would_do_if_told(two_versions: Cli) -> None:
         "would write   data/b.txt  10 bytes",
         "would delete  data/new.txt",
         "would delete  data/renamed.txt",
+        "would write   data.dver",
     ]
     assert (two_versions.folder / "data/new.txt").exists()
     assert two_versions.ok("checkout", "--dry-run") == "nothing to do\n"
@@ -98,6 +99,16 @@ def test_shows_what_is_in_the_way_of_a_dry_run(dataset: Cli) -> None:
     result = dataset("checkout", "--dry-run")
     assert result.code == 1
     assert "in the way    data/b.txt  (its content is stored nowhere)" in result.out
+
+
+def test_says_so_when_only_the_pointer_was_brought(dataset: Cli) -> None:
+    pointer = dataset.folder / "data.dver"
+    content = pointer.read_bytes()
+    pointer.unlink()
+    assert dataset.ok("checkout", "--dry-run", "HEAD") == "would write   data.dver\n"
+    assert dataset.ok("checkout", "HEAD", "--", "data") == "checked out data: pointer restored\n"
+    assert pointer.read_bytes() == content
+    assert dataset.ok("checkout", "HEAD") == "nothing to do: the one dataset is up to date\n"
 
 
 def test_verifies_if_told(two_versions: Cli) -> None:

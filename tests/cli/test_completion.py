@@ -14,6 +14,11 @@ def test_refuses_an_unknown_shell(cli: Cli) -> None:
     assert "'cmd' is not one of" in cli.fails(2, "completion", "cmd")
 
 
+def test_names_the_shells_if_none_is_given(cli: Cli) -> None:
+    err = cli.fails(2, "completion")
+    assert err.startswith("dver: error: missing argument 'SHELL'; choose from bash, zsh, fish\n")
+
+
 def _complete(cli: Cli, monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
     monkeypatch.chdir(cli.folder)
     monkeypatch.setenv("_DVER_COMPLETE", "bash_complete")

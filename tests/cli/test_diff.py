@@ -74,6 +74,61 @@ def test_answers_with_its_exit_code_if_told(two_versions: Cli) -> None:
     assert two_versions("diff", "first").code == 0
 
 
+def _file(
+    path: str, change: str, *, sizes: tuple[int | None, int | None], old_path: str | None = None
+) -> dict[str, object]:
+    old, new = sizes
+    return {
+        "path": path,
+        "change": change,
+        "old_path": old_path,
+        "old_size": old,
+        "new_size": new,
+        "old_kind": None if old is None else "file",
+        "new_kind": None if new is None else "file",
+    }
+
+
+def test_shows_what_became_another_thing(dataset: Cli, git: GitCommand) -> None:
+    folder = dataset.folder / "data"
+    (folder / "latest").symlink_to("a.csv")
+    (folder / "other").symlink_to("a.csv")
+    (folder / "target").symlink_to("a.csv")
+    dataset.write("data/run.sh", "#!\n")
+    dataset.write("data/stop.sh", "#!\n").chmod(0o755)
+    dataset.write("data/edited.sh", "#!\n")
+    dataset.ok("add", "data")
+    git("commit", "--quiet", "-m", "Add links")
+    for name in ("latest", "other", "target"):
+        (folder / name).unlink()
+    dataset.write("data/latest", "a file now")
+    (folder / "other").mkdir()
+    (folder / "target").symlink_to("b.txt")
+    (folder / "run.sh").chmod(0o755)
+    (folder / "stop.sh").chmod(0o644)
+    dataset.write("data/edited.sh", "#?\n").chmod(0o755)
+    (folder / "fresh").symlink_to("a.csv")
+    (folder / "hollow").mkdir()
+    assert dataset.ok("diff").splitlines()[1:] == [
+        "  M  edited.sh  3 bytes (now executable)",
+        "  A  fresh      link",
+        "  A  hollow     empty folder",
+        "  M  latest     (link → file)",
+        "  M  other      (link → empty folder)",
+        "  M  run.sh     (now executable)",
+        "  M  stop.sh    (no longer executable)",
+        "  M  target     (other target)",
+    ]
+    kinds = {
+        file["path"]: (file["old_kind"], file["new_kind"])
+        for file in dataset("diff", "--json").json["datasets"][0]["files"]
+    }
+    assert kinds["run.sh"] == ("file", "executable")
+    assert kinds["latest"] == ("link", "file")
+    assert kinds["other"] == ("link", "directory")
+    assert kinds["fresh"] == (None, "link")
+
+
 def test_writes_json(two_versions: Cli) -> None:
     with Repo.find(two_versions.folder) as repo:
         old, new = (pointers_at(repo, repo.git.resolve(rev))["data"].version for rev in ("first", "HEAD"))
@@ -87,9 +142,9 @@ def test_writes_json(two_versions: Cli) -> None:
                 "old_version": format_version(old),
                 "new_version": format_version(new),
                 "files": [
-                    {"path": "a.csv", "change": "modified", "old_path": None, "old_size": 21, "new_size": 29},
-                    {"path": "new.txt", "change": "added", "old_path": None, "old_size": None, "new_size": 4},
-                    {"path": "renamed.txt", "change": "renamed", "old_path": "b.txt", "old_size": 10, "new_size": 10},
+                    _file("a.csv", "modified", sizes=(21, 29)),
+                    _file("new.txt", "added", sizes=(None, 4)),
+                    _file("renamed.txt", "renamed", old_path="b.txt", sizes=(10, 10)),
                 ],
             }
         ],

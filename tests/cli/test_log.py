@@ -19,6 +19,22 @@ def test_shows_as_many_as_asked(two_versions: Cli) -> None:
     assert two_versions.ok("log", "-n", "1", "data").count("Change data") == 1
     assert "Add data" not in two_versions.ok("log", "-n", "1", "data")
     two_versions.fails(2, "log", "-n", "0", "data")
+    assert two_versions.ok("log", "-n", "9" * 25, "data") == two_versions.ok("log", "data")
+
+
+def test_takes_the_only_dataset_if_none_is_named(two_versions: Cli) -> None:
+    assert two_versions.ok("log") == two_versions.ok("log", "data")
+    assert two_versions.at("data", "deep").ok("log", "-n", "1").count("Change data") == 1
+
+
+def test_asks_which_dataset_if_there_are_several_or_none(cli: Cli) -> None:
+    assert "there is no dataset here" in cli.fails(2, "log")
+    for number in range(12):
+        cli.write(f"sub/{number:02}", "1")
+    cli.ok("add", "sub/00", "sub/01")
+    assert "which dataset? There are 2: 00, 01\n  hint: dver log 00\n" in cli.at("sub").fails(2, "log")
+    cli.ok("add", *(f"sub/{number:02}" for number in range(12)))
+    assert cli.at("sub").fails(2, "log").splitlines()[0].endswith("08, 09 and 2 more")
 
 
 def test_follows_a_rename(two_versions: Cli, git: GitCommand) -> None:
@@ -60,4 +76,3 @@ def test_names_what_has_no_history(dataset: Cli) -> None:
     assert "x: is not committed yet" in err
     assert "git commit" in err
     assert "nothing: is no dataset and never was one" in dataset.fails(3, "log", "nothing")
-    assert "missing argument" in dataset.fails(2, "log")

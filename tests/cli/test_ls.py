@@ -55,11 +55,19 @@ def test_takes_a_dataset_whose_name_has_a_colon(cli: Cli) -> None:
 
 
 def test_shows_odd_names_on_one_line(cli: Cli) -> None:
-    for name in (b"new\nline", b"\xff", b"esc\x1b[1m", "übung 中".encode()):
+    for name in (b"new\nline", b"\xff", b"esc\x1b[1m", "übung 中".encode(), b" first", b"last ", b"in between"):
         cli.write(b"data/" + name, "1")
     cli.ok("add", "data")
     shown = [line.split("  ")[-1] for line in cli.ok("ls", "data").splitlines()]
-    assert shown == ['"data/esc\\x1b[1m"', '"data/new\\nline"', "data/übung 中", '"data/\\xff"']
+    assert shown == [
+        '"data/ first"',
+        '"data/esc\\x1b[1m"',
+        "data/in between",
+        '"data/last "',
+        '"data/new\\nline"',
+        "data/übung 中",
+        '"data/\\xff"',
+    ]
 
 
 def test_writes_json(dataset: Cli) -> None:
@@ -80,5 +88,7 @@ def test_says_so_to_a_person_when_there_is_nothing(cli: Cli) -> None:
 def test_names_what_is_not_there(dataset: Cli) -> None:
     assert "nothing: no dataset is there" in dataset.fails(3, "ls", "nothing")
     assert "data/nothing: is not in the dataset data" in dataset.fails(3, "ls", "data/nothing")
+    assert "hint: dver ls HEAD:data\n" in dataset.fails(3, "ls", "HEAD:data/nothing")
+    assert "hint: dver ls HEAD: lists the datasets of that revision" in dataset.fails(3, "ls", "HEAD")
     assert "no commit, branch or tag named 'nothing'" in dataset.fails(3, "ls", "nothing:data")
     assert "HEAD:data is the last commit's" in dataset.fails(2, "ls", ":data")

@@ -167,6 +167,46 @@ def test_a_full_disk_under_the_output_is_an_error(dataset: Cli, run_dver: DverCo
     assert done.stderr == "dver: error: No space left on device\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "closed", "code"),
+    [
+        ("status", ">&-", 0),
+        ("status", "2>&-", 0),
+        ("status", "<&- >&- 2>&-", 0),
+        ("cat data/a.csv", ">&-", 0),
+        ("--version", ">&-", 0),
+        ("--help", ">&-", 0),
+        ("status nothing", "2>&-", 3),
+    ],
+)
+def test_closed_streams_do_no_harm(dataset: Cli, run_dver: DverCommand, arguments: str, closed: str, code: int) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{' '.join(run_dver.command)} {arguments} {closed}"],
+        cwd=dataset.folder,
+        env={**os.environ, **run_dver.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, "")
+    assert "Traceback" not in done.stdout
+
+
+def test_files_do_not_take_the_place_of_closed_streams(cli: Cli, run_dver: DverCommand) -> None:
+    cli.write("data/x", "1")
+    script = f"{' '.join(run_dver.command)} add data <&- >&- 2>&-"
+    environment = {**os.environ, **run_dver.environment}
+    subprocess.run(["bash", "-c", script], cwd=cli.folder, env=environment, check=True)
+    assert cli.ok("cat", "data/x") == "1"
+
+
+def test_help_is_a_command_too(cli: Cli) -> None:
+    assert cli.ok("help") == cli.ok("--help")
+    assert cli.ok("help", "add") == cli.ok("add", "--help")
+    assert cli.ok("help", "remote", "add") == cli.ok("remote", "add", "--help")
+    assert "no command 'nothing'" in cli.fails(2, "help", "nothing")
+
+
 def test_any_locale_will_do(cli: Cli, run_dver: DverCommand) -> None:
     cli.write("data/übung", "1")
     cli.write(b"data/\xff", "1")

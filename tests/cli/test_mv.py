@@ -29,3 +29,16 @@ def test_refuses_what_cannot_be_moved(dataset: Cli) -> None:
     assert "is outside the repository" in dataset.fails(3, "mv", "data", "../data")
     assert "lies within the dataset data" in dataset.fails(3, "mv", "data", "data/inner")
     dataset.fails(2, "mv", "data")
+
+
+def test_says_how_to_make_room(dataset: Cli) -> None:
+    dataset.write("code.py", "pass")
+    dataset.write("x", "1")
+    dataset.ok("add", "x")
+    assert "hint: choose another path, or move code.py away\n" in dataset.fails(3, "mv", "data", "code.py")
+    assert "hint: choose another path, or dver rm x\n" in dataset.fails(3, "mv", "data", "x")
+    dataset.write("data/stray", "1")
+    err = dataset.fails(3, "mv", "data/b.txt", "data/stray")
+    assert "hint: choose another path, or move data/stray away\n" in err
+    err = dataset.fails(3, "mv", "data/b.txt", "data/a.csv")
+    assert "hint: choose another path, or dver rm data/a.csv\n" in err

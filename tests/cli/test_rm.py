@@ -1,6 +1,6 @@
 """`dver rm`."""
 
-from tests.cli.runner import Cli
+from tests.cli.runner import Cli, on_terminals
 from tests.commands import GitCommand
 
 
@@ -16,6 +16,13 @@ def test_keeps_the_files_if_told(dataset: Cli) -> None:
     assert dataset.ok("rm", "--keep", "data.dver") == "removed data; its files are kept\n"
     assert (dataset.folder / "data/b.txt").exists()
     assert not (dataset.folder / "data.dver").exists()
+
+
+def test_tells_a_person_that_kept_files_stay_ignored(dataset: Cli, git: GitCommand) -> None:
+    tip = "the data stays ignored by git; edit .gitignore to let git see it"
+    assert tip not in on_terminals(dataset.folder, "rm", "--keep", "data/b.txt")[2]
+    assert tip in on_terminals(dataset.folder, "rm", "--keep", "data")[2]
+    assert git("check-ignore", "data/a.csv") == "data/a.csv\n"
 
 
 def test_removes_a_path_from_a_dataset(dataset: Cli) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dver.objects.ids import format_version
+from dver.repo import Repo
 from dver.workspace.pointers import read_pointer
 from tests.cli.runner import Cli, on_terminals
 from tests.commands import GitCommand
@@ -73,9 +74,42 @@ def test_shows_a_broken_pointer_among_others(dataset: Cli) -> None:
     dataset.ok("add", "x")
     dataset.write("x.dver", "<<<<<<< ours\n")
     out = dataset.ok("status")
-    assert "Broken pointers:" in out
-    assert "merge conflict" in out
-    assert "1 dataset unchanged" in out
+    assert out == (
+        "Broken pointers:\n"
+        "        x.dver  the pointer has merge conflict markers\n"
+        "          (choose a side with `git checkout --ours` or `--theirs` on it, then run `dver checkout`)\n"
+        "\n"
+        "1 dataset unchanged\n"
+    )
+    broken = dataset("status", "--json").json["datasets"][1]
+    assert (broken["version"], broken["in_cache"], broken["problem"]) == (
+        None,
+        None,
+        "x.dver: the pointer has merge conflict markers",
+    )
+
+
+def test_gives_each_broken_pointer_the_advice_that_helps(dataset: Cli) -> None:
+    for name in ("old", "new"):
+        dataset.write(name, "1")
+    dataset.ok("add", "old")
+    dataset.ok("add", "--no-stage", "new")
+    for name in ("old", "new"):
+        dataset.write(f"{name}.dver", "# dver pointer\nformat = 1\n")
+    out = dataset.ok("status")
+    assert "        new.dver  not a dver pointer" in out
+    assert "          (git does not track it, so it cannot restore it; dver add --force new replaces it)\n" in out
+    assert "          (`git checkout` the file to restore it)\n" in out
+    assert "Pointers that git does not track" not in out
+    dataset.ok("add", "--force", "new")
+    assert "new.dver  not" not in dataset.ok("status")
+
+
+def test_shows_a_checkout_that_was_cut_off(dataset: Cli) -> None:
+    with Repo.find(dataset.folder) as repo:
+        repo.stat_cache.begin_checkout("data")
+    assert dataset.ok("status") == ("Checkout interrupted:\n  (dver checkout PATH goes on with it)\n        data\n")
+    assert dataset("status", "--json").json["datasets"][0]["state"] == "interrupted"
 
 
 def test_shows_data_that_is_in_no_cache(dataset: Cli) -> None:

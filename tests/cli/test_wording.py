@@ -44,6 +44,8 @@ def test_counts() -> None:
         ("both\\\n", '"both\\\\\\n"'),
         ('quo"te', '"quo\\"te"'),
         (" edge", '" edge"'),
+        ("folder/ edge", '"folder/ edge"'),
+        ("folder /edge", '"folder /edge"'),
         ("", '""'),
         (os.fsdecode(b"bad\xff"), '"bad\\xff"'),
         ("cod\u202eexe", '"cod\\u202eexe"'),
@@ -68,6 +70,12 @@ def test_tables_align_and_leave_out_empty_columns() -> None:
         "中中  22",
         "ccc    x",
     ]
+
+
+def test_a_very_wide_cell_moves_nothing_on_other_lines() -> None:
+    wide = "w" * 200
+    assert table_lines([["a", "1"], [wide, "2"], ["ccc", "3"]], "<<") == ["a    1", f"{wide}  2", "ccc  3"]
+    assert table_lines([[wide, "2"]], "<<") == [f"{wide}  2"]
 
 
 def test_a_counter_tells_amount_pace_and_time_left() -> None:

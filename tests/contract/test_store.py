@@ -138,7 +138,7 @@ def test_other_chunk_sizes_are_refused_with_the_setting_that_helps(store_place: 
     assert store.read_params() == PARAMS
     with pytest.raises(ConfigError) as caught:
         store.prepare(ChunkerParams.from_average(4096))
-    assert caught.value.hint == "dver config set chunks.size 1024"
+    assert "dver config set chunks.size 1024" in str(caught.value.hint)
     assert store.read_params() == PARAMS
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.clones import Snapshot, snapshot
 from tests.commands import DverCommand, GitCommand
 from tests.servers.s3 import S3Server
-from tests.trees import Snapshot, snapshot
 
 
 @pytest.fixture

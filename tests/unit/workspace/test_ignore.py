@@ -1,0 +1,90 @@
+"""`.dverignore`: where it counts, and what it leaves out."""
+
+from pathlib import Path
+
+import pytest
+
+from dver.errors import ConfigError
+from dver.workspace.ignore import IgnoreRules
+from dver.workspace.walk import walk_dataset
+
+
+def kept(root: Path, dataset: str) -> list[str]:
+    rules = IgnoreRules.for_dataset(root, dataset)
+    found = walk_dataset(bytes(root / dataset), rules)
+    return [item.path.decode() for item in found if not item.path.endswith(b".dverignore")]
+
+
+def make(root: Path, files: str, **ignored: str) -> None:
+    for file in files.split():
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).touch()
+    for folder, text in ignored.items():
+        (root / folder.replace("__", "/") / ".dverignore").write_text(text)
+
+
+def test_a_file_at_the_root_counts_for_all_datasets(tmp_path: Path) -> None:
+    make(tmp_path, "a/data/x.tmp a/data/x.csv a/data/sub/y.tmp")
+    (tmp_path / ".dverignore").write_text("*.tmp\n")
+
+    assert kept(tmp_path, "a/data") == ["x.csv"]
+
+
+def test_patterns_with_a_slash_are_anchored_where_the_file_is(tmp_path: Path) -> None:
+    make(tmp_path, "a/data/x a/data/y a/data/data/x", a="data/x\n")
+
+    assert kept(tmp_path, "a/data") == ["data/x", "y"]
+
+
+def test_files_inside_the_dataset_count_below_them(tmp_path: Path) -> None:
+    make(tmp_path, "data/x data/sub/x data/sub/deep/x data/sub/y", data__sub="/x\ndeep/\n")
+
+    assert kept(tmp_path, "data") == ["sub/y", "x"]
+
+
+def test_a_deeper_file_overrules_one_above(tmp_path: Path) -> None:
+    make(tmp_path, "data/a.log data/keep/b.log", data="*.log\n", data__keep="!b.log\n")
+
+    assert kept(tmp_path, "data") == ["keep/b.log"]
+
+
+def test_the_last_match_in_a_file_decides(tmp_path: Path) -> None:
+    make(tmp_path, "data/a data/b", data="*\n!b\n!.dverignore\n")
+
+    assert kept(tmp_path, "data") == ["b"]
+
+
+def test_what_lies_in_an_ignored_folder_cannot_be_brought_back(tmp_path: Path) -> None:
+    make(tmp_path, "data/out/b data/c", data="out/\n!out/b\n")
+
+    assert kept(tmp_path, "data") == ["c"]
+
+
+def test_a_pattern_for_folders_spares_files(tmp_path: Path) -> None:
+    make(tmp_path, "data/a/build data/build/x", data="build/\n")
+
+    assert kept(tmp_path, "data") == ["a/build"]
+
+
+def test_names_that_are_not_utf8_are_matched(tmp_path: Path) -> None:
+    make(tmp_path, "data/x")
+    (tmp_path / "data" / "bad\udcff").touch()
+    (tmp_path / "data" / ".dverignore").write_bytes(b"bad\xff\n")
+
+    assert kept(tmp_path, "data") == ["x"]
+
+
+def test_git_ignore_files_mean_nothing_here(tmp_path: Path) -> None:
+    make(tmp_path, "data/x.csv")
+    (tmp_path / "data" / ".gitignore").write_text("*.csv\n")
+
+    assert kept(tmp_path, "data") == [".gitignore", "x.csv"]
+
+
+def test_a_broken_pattern_is_refused_by_name(tmp_path: Path) -> None:
+    make(tmp_path, "data/x", data="a\n!\n")
+
+    with pytest.raises(ConfigError, match=r"data/\.dverignore") as caught:
+        kept(tmp_path, "data")
+
+    assert caught.value.hint

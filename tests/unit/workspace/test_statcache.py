@@ -1,0 +1,178 @@
+"""The stat cache: when a row may be trusted, and what is kept for a dataset."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dver.objects.ids import VersionId
+from dver.workspace.statcache import (
+    COARSE_TICK_NS,
+    TICK_NS,
+    UNCHECKED,
+    WITHOUT_READING,
+    Base,
+    Row,
+    StatCache,
+    clock_tick,
+    is_trusted,
+    make_row,
+)
+from dver.workspace.walk import FileType
+
+FIRST, SECOND = (Base(VersionId(byte * 32), None) for byte in (b"1", b"2"))
+ROW = Row(0, 1, 2, 3, 4, 5, 0)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> StatCache:
+    return StatCache(tmp_path / "state.db")
+
+
+def settled_file(folder: Path, *, age_ns: int = 10 * COARSE_TICK_NS) -> os.stat_result:
+    path = folder / "file"
+    path.write_bytes(b"12345")
+    now = time.time_ns()
+    os.utime(path, ns=(now - age_ns, now - age_ns))
+    return path.stat()
+
+
+def with_fields(found: os.stat_result, **changed: int) -> os.stat_result:
+    """Return a stat with other values; only the fields that dver looks at are kept exact."""
+    fields = {name: getattr(found, name) for name in ("st_mtime_ns", "st_ctime_ns", "st_size", "st_ino")} | changed
+    template = list(found)
+    template[6], template[1] = fields["st_size"], fields["st_ino"]
+    times = {name: fields[name] for name in ("st_mtime_ns", "st_ctime_ns")}
+    return os.stat_result(template, {**times, "st_atime_ns": 0})
+
+
+def test_a_row_is_trusted_while_nothing_changes(folder: Path) -> None:
+    found = settled_file(folder)
+
+    assert is_trusted(make_row(FileType.FILE, found, time.time_ns() + TICK_NS * 2), FileType.FILE, found)
+
+
+@pytest.mark.parametrize("field", ["st_mtime_ns", "st_ctime_ns", "st_size", "st_ino"])
+def test_any_sign_of_change_ends_trust(folder: Path, field: str) -> None:
+    found = settled_file(folder)
+    row = make_row(FileType.FILE, found, WITHOUT_READING)
+
+    assert not is_trusted(row, FileType.FILE, with_fields(found, **{field: getattr(found, field) + 1}))
+    assert not is_trusted(row, FileType.FILE, with_fields(found, **{field: getattr(found, field) - 1}))
+    assert not is_trusted(row, FileType.LINK, found)
+    assert is_trusted(row, FileType.FILE, with_fields(found))
+
+
+@given(
+    latest=st.integers(10**18, 2 * 10**18),
+    earlier=st.integers(0, 10**10),
+    after=st.integers(-COARSE_TICK_NS, 2 * COARSE_TICK_NS),
+    mtime_is_latest=st.booleans(),
+)
+def test_a_row_made_within_a_tick_of_the_last_write_is_never_trusted(
+    latest: int, earlier: int, after: int, mtime_is_latest: bool
+) -> None:
+    times = (latest, latest - earlier) if mtime_is_latest else (latest - earlier, latest)
+    found = os.stat_result([0] * 10, {"st_mtime_ns": times[0], "st_ctime_ns": times[1], "st_atime_ns": 0})
+    row = make_row(FileType.FILE, found, latest + after)
+
+    assert is_trusted(row, FileType.FILE, found) == (after > clock_tick(*times))
+
+
+def test_file_systems_that_count_seconds_are_given_seconds() -> None:
+    whole = 1_700_000_000_000_000_000
+
+    assert clock_tick(whole, whole) == COARSE_TICK_NS
+    assert clock_tick(whole, whole + 1) == TICK_NS
+    # An archive sets a modification time of whole seconds on a fine file system.
+    assert clock_tick(whole - 10**9, whole + 123) == TICK_NS
+
+
+def test_unchecked_rows_are_never_trusted_and_sizes_always(folder: Path) -> None:
+    found = settled_file(folder, age_ns=0)
+
+    assert not is_trusted(make_row(FileType.FILE, found, UNCHECKED), FileType.FILE, found)
+    assert is_trusted(make_row(FileType.FILE, found, WITHOUT_READING, differs=True), FileType.FILE, found)
+
+
+def test_nothing_is_known_of_a_new_dataset(cache: StatCache) -> None:
+    assert cache.base("data") is None
+    assert cache.rows("data") == {}
+
+
+def test_base_and_rows_are_kept_across_openings(tmp_path: Path, cache: StatCache) -> None:
+    rows = {b"a": ROW, b"\xff/\n": ROW._replace(differs=1), b"": ROW}
+    cache.rebase("data", Base(FIRST.version, (b"sub", b"\xff")), rows)
+    cache.close()
+
+    again = StatCache(tmp_path / "state.db")
+
+    assert again.base("data") == Base(FIRST.version, (b"sub", b"\xff"))
+    assert again.rows("data") == rows
+    assert again.rows("other") == {}
+
+
+@pytest.mark.parametrize("parts", [None, (), (b"a",), (b"a", b"b\n")])
+def test_parts_come_back_as_they_were(cache: StatCache, parts: tuple[bytes, ...] | None) -> None:
+    cache.rebase("data", Base(FIRST.version, parts), {})
+
+    base = cache.base("data")
+
+    assert base is not None
+    assert base.parts == parts
+
+
+def test_a_new_base_drops_the_rows_of_the_old_unless_they_still_hold(cache: StatCache) -> None:
+    cache.rebase("data", FIRST, {b"a": ROW, b"b": ROW})
+    cache.rebase("data", SECOND, {b"c": ROW}, removed=[b"b"], keep_rows=True)
+    assert cache.rows("data") == {b"a": ROW, b"c": ROW}
+
+    cache.rebase("data", FIRST, {b"d": ROW})
+    assert cache.rows("data") == {b"d": ROW}
+    assert cache.base("data") == FIRST
+
+
+def test_what_was_learnt_about_another_base_is_not_kept(cache: StatCache) -> None:
+    cache.rebase("data", FIRST, {b"a": ROW})
+    cache.rebase("data", SECOND, {b"a": ROW})
+
+    cache.update("data", FIRST, {b"a": ROW._replace(differs=1)})
+    assert cache.rows("data") == {b"a": ROW}
+
+    cache.update("data", SECOND, {b"a": ROW._replace(differs=1)})
+    assert cache.rows("data") == {b"a": ROW._replace(differs=1)}
+
+    cache.update("unknown", SECOND, {b"a": ROW})
+    assert cache.base("unknown") is None
+
+
+def test_a_dataset_is_forgotten_with_its_rows(cache: StatCache) -> None:
+    cache.rebase("data", FIRST, {b"a": ROW})
+    cache.rebase("other", FIRST, {b"b": ROW})
+
+    cache.forget("data")
+    cache.forget("never known")
+
+    assert cache.base("data") is None
+    assert cache.rows("data") == {}
+    assert cache.rows("other") == {b"b": ROW}
+
+
+def test_a_renamed_dataset_keeps_what_is_known_and_replaces_what_was_there(cache: StatCache) -> None:
+    cache.rebase("old", FIRST, {b"a": ROW})
+    cache.rebase("new", SECOND, {b"b": ROW})
+
+    cache.rename("old", "new")
+
+    assert (cache.base("old"), cache.base("new")) == (None, FIRST)
+    assert cache.rows("new") == {b"a": ROW}
+
+
+def test_datasets_may_have_names_that_are_not_utf8(cache: StatCache) -> None:
+    cache.rebase("bad\udcff", FIRST, {b"a": ROW})
+
+    assert cache.base("bad\udcff") == FIRST
+    assert cache.rows("bad\udcff") == {b"a": ROW}
