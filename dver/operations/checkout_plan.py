@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from dver.errors import VersionNotFoundError
 from dver.objects.diff import diff_manifests
-from dver.objects.entry import DirectoryEntry, Entry, FileEntry
+from dver.objects.entry import DirectoryEntry, Entry, FileEntry, is_within
 from dver.objects.ids import VersionId
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import Pointer
@@ -149,7 +149,9 @@ class _Differences:
         return open_manifest(self._repo, self._scan.base.version, self._plan.dataset)
 
     def _wants(self, path: bytes) -> bool:
-        return all(any(_within(path, part) for part in limits) for limits in (self._asked, self._plan.parts) if limits)
+        return all(
+            any(is_within(path, part) for part in limits) for limits in (self._asked, self._plan.parts) if limits
+        )
 
     def _sort_changes(self, changes: dict[bytes, Entry | None], base: Manifest | None) -> dict[bytes, Entry | None]:
         """Fill the plan; return the files that would be lost, with the entry they are known to equal, if any."""
@@ -240,10 +242,6 @@ class _Differences:
             return holds_file(self._repo.cache, entry, manifest)
         # Nothing is lost with an empty directory; a link's target is in no chunk, only a manifest could hold it.
         return isinstance(entry, DirectoryEntry)
-
-
-def _within(path: bytes, part: bytes) -> bool:
-    return not part or path == part or path.startswith(part + b"/")
 
 
 def _parts_afterwards(

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from dver.errors import PathError
 from dver.objects.diff import EntryChange, diff_manifests
-from dver.objects.entry import Entry, FileEntry, entry_size
+from dver.objects.entry import Entry, FileEntry, entry_size, is_within
 from dver.objects.ids import VersionId
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import Pointer
@@ -104,7 +104,7 @@ def diff(
 
 def changes_between(old: Manifest | None, new: Manifest | None, part: bytes = b"") -> tuple[FileChange, ...]:
     """Return the file changes between two manifests, with renames recognised, below `part` if it is given."""
-    return _with_renames([change for change in diff_manifests(old, new) if _within(change.path, part)])
+    return _with_renames([change for change in diff_manifests(old, new) if is_within(change.path, part)])
 
 
 def _recorded(repo: Repo, dataset: str, pointer: Pointer | None) -> _Side:
@@ -140,10 +140,6 @@ def _diff_dataset(target: Target, left: _Side, right: _Side) -> DatasetDiff | No
     if target.part and not files:
         return None
     return DatasetDiff(target.dataset, kind, left.version, right.version, files)
-
-
-def _within(path: bytes, part: bytes) -> bool:
-    return not part or path == part or path.startswith(part + b"/")
 
 
 def _with_renames(changes: Sequence[EntryChange]) -> tuple[FileChange, ...]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dver.errors import DataLossError, PathError
+from dver.objects.entry import is_within
 from dver.objects.pointer import pointer_path
 from dver.operations.checkout import delete_files
 from dver.operations.datasets import Target, decode_path, select, working_datasets
@@ -86,7 +87,7 @@ def _remove_empty_parents(repo: Repo, dataset: str) -> None:
 def _remove_part(repo: Repo, target: Target, *, keep: bool, force: bool) -> Removed:
     dataset, part = target.dataset, target.part
     manifest = check_rewritable(repo, target)
-    entries = (entry for entry in manifest.entries() if not _within(entry.path, part))
+    entries = (entry for entry in manifest.entries() if not is_within(entry.path, part))
     removed = [entry.path for entry in manifest.entries(part)]
     if not keep:
         _delete_data(repo, target, force=force)
@@ -101,7 +102,7 @@ def _check_stored(repo: Repo, target: Target) -> None:
     if scan is None:
         return
     changed = sorted({*(item.path for item in [*scan.added, *scan.modified]), *scan.special})
-    endangered = [path for path in changed if _within(path, part)]
+    endangered = [path for path in changed if is_within(path, part)]
     if endangered:
         files = "1 file" if len(endangered) == 1 else f"{len(endangered):,} files"
         raise DataLossError(
@@ -131,15 +132,11 @@ def _delete_data(repo: Repo, target: Target, *, force: bool) -> None:
         paths = _below(root, target.part)
     else:
         walked = walk_dataset(root, IgnoreRules.for_dataset(repo.root, target.dataset))
-        paths = [item.path for item in walked if _within(item.path, target.part)]
+        paths = [item.path for item in walked if is_within(item.path, target.part)]
     delete_files(root, paths)
     if not target.part:
         with suppress(OSError):
             os.rmdir(root)
-
-
-def _within(path: bytes, part: bytes) -> bool:
-    return not part or path == part or path.startswith(part + b"/")
 
 
 def _below(root: bytes, part: bytes) -> list[bytes]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dver.errors import IntegrityError, ObjectNotFoundError, VersionNotFoundError
-from dver.objects.entry import FileEntry, unpack_chunks
+from dver.objects.entry import FileEntry, is_within, unpack_chunks
 from dver.objects.ids import ChunkId, NodeId, ObjectId, VersionId
 from dver.objects.manifest import Manifest
 from dver.objects.pack import Kind, Record, encode_object
@@ -41,9 +41,6 @@ class Transferred:
     versions: tuple[VersionId, ...] = ()
     objects: int = 0
     bytes: int = 0
-
-    def __add__(self, other: "Transferred") -> "Transferred":
-        return Transferred(self.versions + other.versions, self.objects + other.objects, self.bytes + other.bytes)
 
 
 class Transfer:
@@ -119,7 +116,7 @@ class Transfer:
             for identity, node in manifest.nodes(_never if want.part else self._is_done):
                 nodes.append(identity)
                 for entry in node.entries:
-                    if isinstance(entry, FileEntry) and _within(entry.path, want.part):
+                    if isinstance(entry, FileEntry) and is_within(entry.path, want.part):
                         yield from self._file_chunks(manifest, entry, nodes)
 
         self.copy_chunks(chunks())
@@ -209,10 +206,6 @@ def missing_chunks(store: Store, chunks: Iterable[ChunkId]) -> Iterator[ChunkId]
     for batch in _batches(chunks, LOOKUP_BATCH):
         present = store.present(batch)
         yield from (chunk for chunk in dict.fromkeys(batch) if chunk not in present)
-
-
-def _within(path: bytes, part: bytes) -> bool:
-    return not part or path == part or path.startswith(part + b"/")
 
 
 def _never(_node: NodeId) -> bool:

@@ -20,7 +20,7 @@ from dver.errors import BackendError, BackendProblem, FormatError, IntegrityErro
 from dver.objects.codec import Codec
 from dver.objects.ids import IndexId, ObjectId, PackId, parse_id
 from dver.objects.indexfile import IndexedPack, decode_index, encode_index
-from dver.objects.pack import RECORD_HEADER_LENGTH, Kind, PackEntry
+from dver.objects.pack import Kind, PackEntry
 from dver.storage.backend import Backend
 from dver.storage.packs import is_complete, list_packs, read_pack_entries, whole_trees
 
@@ -47,21 +47,10 @@ CREATE TABLE objects (
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
-    """Where an object lies: `offset` of its record in the pack, lengths in bytes."""
+class Location(PackEntry):
+    """Where an object lies: its entry, and the pack that this is an entry of."""
 
-    id: ObjectId
     pack: PackId
-    offset: int
-    stored_length: int
-    plain_length: int
-    kind: Kind
-    codec: Codec
-
-    @property
-    def end(self) -> int:
-        """The offset just past the record."""
-        return self.offset + RECORD_HEADER_LENGTH + self.stored_length
 
 
 def index_key(index: IndexId) -> str:
@@ -299,7 +288,7 @@ class ChunkIndex:
                 batch,
             )
             for row in rows:
-                found[row[0]] = Location(row[0], PackId(row[1]), row[2], row[3], row[4], Kind(row[5]), Codec(row[6]))
+                found[row[0]] = Location(row[0], row[2], row[3], row[4], Kind(row[5]), Codec(row[6]), PackId(row[1]))
         return found
 
     def _clear(self) -> None:
@@ -309,4 +298,4 @@ class ChunkIndex:
 
 
 def _locate(pack: PackId, entry: PackEntry) -> Location:
-    return Location(entry.id, pack, entry.offset, entry.stored_length, entry.plain_length, entry.kind, entry.codec)
+    return Location(entry.id, entry.offset, entry.stored_length, entry.plain_length, entry.kind, entry.codec, pack)
