@@ -29,7 +29,7 @@ _QUICK_SCALE = 0.005
 # The repository in which start-up is measured has a hundred files.
 _STARTUP_SCALE = 0.002
 _STARTUP_RUNS = 5
-_PLACES = 10
+_PLACES = 50
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

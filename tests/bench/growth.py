@@ -62,17 +62,17 @@ def _insert(content: bytes, place: int, random: Random) -> bytes:
     return content[:place] + random.randbytes(64 * _KIB) + content[place:]
 
 
-def _delete(content: bytes, place: int, random: Random) -> bytes:
-    return content[:place] + content[place + random.randint(60 * _KIB, 70 * _KIB) :]
+def _delete(content: bytes, place: int, _: Random) -> bytes:
+    return content[:place] + content[place + 64 * _KIB :]
 
 
-# By name: bytes that are new, and the edit.
+# By name: bytes that are new or gone, and the edit.
 _EDITS: dict[str, tuple[int, Callable[[bytes, int, Random], bytes]]] = {
     "1 byte overwritten": (1, _overwrite(1)),
     "4 KiB overwritten": (4 * _KIB, _overwrite(4 * _KIB)),
     "1 MiB overwritten": (_MIB, _overwrite(_MIB)),
     "64 KiB inserted": (64 * _KIB, _insert),
-    "about 64 KiB deleted": (0, _delete),
+    "64 KiB deleted": (64 * _KIB, _delete),
 }
 
 

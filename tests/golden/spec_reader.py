@@ -53,7 +53,7 @@ def cut(data: bytes, average: int) -> list[int]:
     ends = []
     start = 0
     while start < len(data):
-        start += _first_chunk(data[start : start + 4 * average], average, MASKS[bits + 2], MASKS[bits - 2])
+        start += _first_chunk(data[start : start + 4 * average], average, MASKS[bits + 1], MASKS[bits - 1])
         ends.append(start)
     return ends
 

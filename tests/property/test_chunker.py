@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyfastcdc.py import FastCDC as ReferenceFastCDC
 
-from dver.objects.chunker import Chunker, ChunkerParams, SegmentJoiner
+from dver.objects.chunker import NORMALIZATION, Chunker, ChunkerParams, SegmentJoiner
 from tests.property.strategies import data
 
 PARAMS = ChunkerParams.from_average(1024)
@@ -78,6 +78,8 @@ def test_edits_change_few_chunks() -> None:
 @settings(max_examples=20)
 def test_cuts_are_those_of_the_reference_in_pure_python(content: bytes, average: int) -> None:
     params = ChunkerParams.from_average(average)
-    reference = ReferenceFastCDC(average, min_size=params.min_size, max_size=params.max_size, normalized_chunking=2)
+    reference = ReferenceFastCDC(
+        average, min_size=params.min_size, max_size=params.max_size, normalized_chunking=NORMALIZATION
+    )
     expected = [chunk.offset + chunk.length for chunk in reference.cut_buf(content)]
     assert Chunker(params).cut(content) == expected
