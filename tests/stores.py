@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     # Slow to load, and of no use to the processes that some tests start.
     from tests.servers.s3 import S3Server
 
+SMALL_PACK = 4 * 1024
 PARAMS = ChunkerParams.from_average(1024)
 STORE_FILE = re.compile(
     r"dver-store\.json|packs/([0-9a-f]{2})/\1[0-9a-f]{62}\.pack|index/[0-9a-f]{64}\.idx|versions/[0-9a-f]{64}"
@@ -138,6 +139,9 @@ def noise(size: int, seed: int = 0) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
+FILES = {"a": noise(9000, 1), "b": noise(3000, 2), "c": b"text " * 700}
+
+
 def put_chunks(writer: StoreWriter, data: bytes) -> list[ChunkId]:
     """Put the chunks of some data that the store lacks, and return all their ids."""
     found = {}
@@ -206,3 +210,14 @@ def all_nodes(store: Store, version: VersionId) -> set[NodeId]:
 def keys(backend: Backend, prefix: str = "") -> list[str]:
     """Return the keys of all blobs below a prefix."""
     return sorted(info.key for info in backend.list(prefix))
+
+
+def replace(backend: Backend, key: str, data: bytes) -> None:
+    backend.delete(key)
+    backend.write(key, [data])
+
+
+def flip(data: bytes, at: int) -> bytes:
+    damaged = bytearray(data)
+    damaged[at] ^= 0x10
+    return bytes(damaged)

@@ -4,7 +4,7 @@ import click
 
 from dver.cli.command import Command
 from dver.cli.session import Session
-from dver.cli.transfers import Request, document, moved_anything, moved_text, transfer_options
+from dver.cli.transfers import Request, conclude, moved_anything, moved_text, transfer_options
 from dver.cli.wording import count_text
 from dver.operations.push import TransferResult, fetch, missing_error
 
@@ -26,12 +26,7 @@ def command(session: Session, request: Request) -> None:
     with session.repo() as repo:
         result = fetch(repo, request.wanted(session, repo), remote=request.remote, progress=session.console)
         problem = missing_error(result, repo, pushing=False)
-    if request.as_json:
-        session.console.document(document(result))
-    else:
-        show_fetch(session, result)
-    if problem is not None:
-        raise problem
+    conclude(session, request, result, problem, show_fetch)
 
 
 def show_fetch(session: Session, result: TransferResult) -> None:

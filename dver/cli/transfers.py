@@ -84,6 +84,22 @@ _OPTIONS = (
 )
 
 
+def conclude(
+    session: Session,
+    request: Request,
+    result: TransferResult,
+    problem: DverError | None,
+    show: Callable[[Session, TransferResult], None],
+) -> None:
+    """Report a transfer in the form that was asked for, then raise what is wrong with it."""
+    if request.as_json:
+        session.console.document(document(result))
+    else:
+        show(session, result)
+    if problem is not None:
+        raise problem
+
+
 def moved_text(verb: str, result: TransferResult, direction: str) -> str:
     """Return the sentence for a transfer that moved something, such as "pushed 2 versions to origin: …"."""
     sent = result.sent
