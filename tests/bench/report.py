@@ -222,9 +222,9 @@ def _growth(results: Results) -> str:
 ## Growth
 
 KiB that dver's store grew by, before compression: the mean of several places of the edit, and the largest. Allowed are
-{growth.FACTOR:g} × the changed bytes (new ones, or those that went) and one average chunk of
-{growth.AVERAGE_CHUNK // 1024} KiB on each side of an edited region; a file that is new as a whole has no sides. Chunks differ in length, so that single places lie above and
-below the mean.
+{growth.FACTOR:g} × the changed bytes, be they new or gone, and one average chunk of {growth.AVERAGE_CHUNK // 1024} KiB
+on each side of an edited region; a file that is new as a whole has no sides. Chunks differ in length, so that single
+places lie above and below the mean.
 
 """
     return text + table(header, rows)
