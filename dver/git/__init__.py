@@ -6,8 +6,11 @@ UTF-8 are surrogates (PEP 383). Only regular files count as files: a symbolic li
 Whatever pygit2 raises leaves here as `GitError`, `NotARepositoryError` or `LockedError`.
 """
 
+from dver.git.changes import StagedFile
 from dver.git.history import HistoryItem
 from dver.git.objects import CommitId
+from dver.git.ranges import ChangedFile
 from dver.git.repository import GitRepo
+from dver.git.staging import Conflict
 
-__all__ = ["CommitId", "GitRepo", "HistoryItem"]
+__all__ = ["ChangedFile", "CommitId", "Conflict", "GitRepo", "HistoryItem", "StagedFile"]

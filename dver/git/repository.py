@@ -11,15 +11,20 @@ import pygit2
 from pygit2.enums import FileStatus, ReferenceType, RepositoryOpenFlag
 
 from dver.errors import GitError, NotARepositoryError
+from dver.git.changes import StagedFile, blob_size, changed_files, staged_file
 from dver.git.history import HistoryItem, walk_history
 from dver.git.objects import CommitId, ObjectReader
-from dver.git.staging import StagingArea
+from dver.git.ranges import ChangedFile, changed_paths, remote_heads, walk_changes
+from dver.git.staging import Conflict, StagingArea
 from dver.git.translation import MISSING_HINT, translated
 
 # Extensions that change nothing for a reader of objects; without this, libgit2 refuses to open a partial clone.
 _KNOWN_EXTENSIONS = ["partialclone", "relativeworktrees"]
 _REFERENCE_FOLDERS = ("refs/heads/", "refs/remotes/", "refs/tags/")
 _IGNORE_SAMPLE = 100
+_INDEX = "index"
+_PARTIAL_INDEX = "next-index-"
+_REBASE_FOLDERS = ("rebase-merge", "rebase-apply")
 
 
 class GitRepo:
@@ -33,7 +38,7 @@ class GitRepo:
         self.git_dir = Path(repository.path).resolve()
         self._repository = repository
         self._objects = ObjectReader(repository)
-        self._staging = StagingArea(repository, root, index_path or self.git_dir / "index")
+        self._staging = StagingArea(repository, root, index_path or self.git_dir / _INDEX)
 
     @classmethod
     def find(cls, start: Path, *, env: Mapping[str, str] = {}) -> "GitRepo":
@@ -63,13 +68,20 @@ class GitRepo:
         return cls(repository, root, root / index if index else None)
 
     @property
+    def common_dir(self) -> Path:
+        """The git directory that all work trees share; `git_dir` unless this one is linked to another."""
+        try:
+            named = (self.git_dir / "commondir").read_bytes().strip()
+        except FileNotFoundError:
+            return self.git_dir
+        return (self.git_dir / os.fsdecode(named)).resolve()
+
+    @property
     def main_root(self) -> Path:
         """The top of the main work tree, where this one is linked to another; else the same as `root`."""
-        try:
-            common = self.git_dir / os.fsdecode((self.git_dir / "commondir").read_bytes().strip())
-        except FileNotFoundError:
+        if self.common_dir == self.git_dir:
             return self.root
-        main = _open(str(common)).workdir
+        main = _open(str(self.common_dir)).workdir
         return Path(main).resolve() if main else self.root
 
     @property
@@ -176,6 +188,24 @@ class GitRepo:
         with translated(f"cannot read the history of {path}"):
             yield from walk_history(self._objects, path, start)
 
+    def changes_leading_to(self, starts: Iterable[str], known: Iterable[str], *, suffix: str) -> Iterator[ChangedFile]:
+        """Yield the files ending with `suffix` that commits change which lead to `starts` and not to `known`.
+
+        Both are ids of commits or tags; those that are not here, or name something else, count for nothing.
+        """
+        with translated("cannot read the commits that are pushed"):
+            yield from walk_changes(self._repository, self._objects, starts, known, suffix)
+
+    def changed_between(self, old: CommitId, new: CommitId, *, suffix: str) -> set[str]:
+        """Return the files whose name ends with `suffix` that two commits do not have alike."""
+        with translated(f"cannot compare {old[:12]} with {new[:12]}"):
+            return changed_paths(self._objects, old, new, suffix)
+
+    def remote_heads(self, remote: str | None = None) -> list[CommitId]:
+        """Return the commits of a remote's branches as they were last seen; of all remotes' without a name."""
+        with translated("cannot read the remote-tracking branches"):
+            return remote_heads(self._repository, remote)
+
     def is_tracked(self, path: str) -> bool:
         """Return whether the index has `path`, as a file or as a conflict."""
         return self._staging.is_tracked(path)
@@ -187,6 +217,46 @@ class GitRepo:
     def index_files(self, suffix: str) -> dict[str, str]:
         """Return path and blob id of the staged files whose name ends with `suffix`; `.dver` folders are left out."""
         return self._staging.files(suffix)
+
+    @property
+    def is_rebasing(self) -> bool:
+        """Whether a rebase or `git am` has been begun and not ended."""
+        return any((self.git_dir / folder).is_dir() for folder in _REBASE_FOLDERS)
+
+    @property
+    def is_partial_commit(self) -> bool:
+        """Whether `git commit PATH` is running a hook: what is staged now is in that commit, and not afterwards."""
+        return self._staging.path.name.startswith(_PARTIAL_INDEX)
+
+    def lasting_index_files(self, suffix: str) -> dict[str, str]:
+        """Return the same as `index_files` of the index that there is again after a partial commit."""
+        return StagingArea(self._repository, self.root, self.git_dir / _INDEX).files(suffix)
+
+    def staged_changes(self) -> list[StagedFile]:
+        """Return the files that the next commit adds or changes; of a merge, those as neither side has them."""
+        with translated("cannot compare the index with HEAD"):
+            parents = [self._objects.commit(commit).tree for commit in self._next_parents()]
+            return changed_files(self._staging.read(), parents)
+
+    def staged_file(self, path: str) -> StagedFile | None:
+        """Return the file that the index has at `path`; None for nothing, a conflict, a link or a submodule."""
+        return staged_file(self._staging.read(), path)
+
+    def blob_size(self, blob_id: str) -> int | None:
+        """Return the size of a blob without reading it, or None where it is not here, as in a partial clone."""
+        with translated(f"cannot read blob {blob_id[:12]}"):
+            return blob_size(self._repository, blob_id)
+
+    def _next_parents(self) -> list[CommitId]:
+        head = self.head_commit()
+        with suppress(FileNotFoundError):
+            merged = (self.git_dir / "MERGE_HEAD").read_text().split()
+            return [CommitId(parent) for parent in (head, *merged) if parent is not None]
+        return [head] if head else []
+
+    def conflicts(self, suffix: str) -> dict[str, Conflict]:
+        """Return the sides of the unmerged files whose name ends with `suffix`, by path."""
+        return self._staging.conflicts(suffix)
 
     def stage(self, paths: Sequence[str]) -> None:
         """Stage files as they are in the work tree, ignored or not; for files that are gone, stage the removal.

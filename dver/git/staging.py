@@ -10,7 +10,9 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pygit2
 from pygit2.enums import FileMode
@@ -21,6 +23,18 @@ from dver.git.translation import translated
 
 _LOCK_PATIENCE = 3.0
 _LOCK_PAUSE = 0.05
+_NANOSECONDS = 1_000_000_000
+# The index has no room for more; git cuts its numbers off likewise.
+_SIGNED_32, _UNSIGNED_32 = 0x7FFFFFFF, 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The blob ids of an unmerged file's sides; None for a side that does not have the file."""
+
+    base: str | None
+    ours: str | None
+    theirs: str | None
 
 
 class _Index(pygit2.Index):
@@ -31,24 +45,42 @@ class _Index(pygit2.Index):
             super().__del__()
 
 
-class StagingArea:
-    """The index file of one work tree."""
+class _FileEntry(pygit2.IndexEntry):
+    """An entry with the stat of its file, without which git takes the file for changed until it has read it again."""
 
-    __slots__ = ("_index", "_path", "_repository", "_root")
+    def __init__(self, path: str, blob: pygit2.Oid, mode: FileMode, found: os.stat_result) -> None:
+        super().__init__(path, blob, mode)
+        self._found = found
+
+    def _to_c(self) -> Any:
+        entry, path = super()._to_c()
+        found = self._found
+        for time_field, value in ((entry.ctime, found.st_ctime_ns), (entry.mtime, found.st_mtime_ns)):
+            time_field.seconds, time_field.nanoseconds = value // _NANOSECONDS & _SIGNED_32, value % _NANOSECONDS
+        entry.dev, entry.ino, entry.uid, entry.gid, entry.file_size = (
+            number & _UNSIGNED_32 for number in (found.st_dev, found.st_ino, found.st_uid, found.st_gid, found.st_size)
+        )
+        return entry, path
+
+
+class StagingArea:
+    """The index file of one work tree, at `path`."""
+
+    __slots__ = ("_index", "_repository", "_root", "path")
 
     def __init__(self, repository: pygit2.Repository, root: Path, path: Path) -> None:
         self._repository = repository
         self._root = root
-        self._path = path
+        self.path = path
         self._index: _Index | None = None
 
     def is_tracked(self, path: str) -> bool:
         """Return whether the index has `path`, as a file or as a conflict."""
-        return path in self._read()
+        return path in self.read()
 
     def tracked_under(self, path: str) -> list[str]:
         """Return what the index has at `path` or, where that is a folder, below it; for "" everything."""
-        index = self._read()
+        index = self.read()
         path = path.rstrip("/")
         if not path:
             return list(dict.fromkeys(_index_path_at(index, at) for at in range(len(index))))
@@ -67,10 +99,19 @@ class StagingArea:
         """Return path and blob id of the staged files whose name ends with `suffix`; `.dver` folders are left out."""
         return {
             os.fsdecode(entry.path): str(entry.id)
-            for entry in self._read()
+            for entry in self.read()
             if is_wanted(os.fsencode(entry.path), os.fsencode(suffix))
             and entry.mode in (FileMode.BLOB, FileMode.BLOB_EXECUTABLE)
         }
+
+    def conflicts(self, suffix: str) -> dict[str, Conflict]:
+        """Return the sides of the unmerged files whose name ends with `suffix`, by path."""
+        found = {}
+        for sides in self.read().conflicts or ():
+            path = next(os.fsdecode(side.path) for side in sides if side is not None)
+            if is_wanted(os.fsencode(path), os.fsencode(suffix)):
+                found[path] = Conflict(*(None if side is None else str(side.id) for side in sides))
+        return found
 
     def stage(self, paths: Sequence[str]) -> None:
         """Stage files as they are in the work tree, ignored or not; for files that are gone, stage the removal.
@@ -86,10 +127,11 @@ class StagingArea:
         with translated("cannot remove from the index"):
             self._change(dict.fromkeys(paths))
 
-    def _read(self) -> pygit2.Index:
+    def read(self) -> pygit2.Index:
+        """Return the index as it is now, to be read only."""
         with translated("cannot read the git index"):
             if self._index is None:
-                self._index = _Index(str(self._path))
+                self._index = _Index(str(self.path))
             else:
                 self._index.read(force=False)
             return self._index
@@ -97,25 +139,27 @@ class StagingArea:
     def _entry(self, path: str) -> pygit2.IndexEntry | None:
         """Return the index entry of a file as it is on disk, its content stored as a blob; None if it is gone."""
         try:
-            mode = (self._root / path).lstat().st_mode
+            # Before the content is read, so that a change in between is seen by git.
+            found = (self._root / path).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        mode = found.st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
             raise GitError(f"cannot stage {path}: not a file")
         kind = FileMode.LINK if stat.S_ISLNK(mode) else FileMode.BLOB
         if stat.S_ISREG(mode) and mode & stat.S_IXUSR and self._trusts_mode():
             kind = FileMode.BLOB_EXECUTABLE
-        return pygit2.IndexEntry(path, self._repository.create_blob_fromworkdir(path), kind)
+        return _FileEntry(path, self._repository.create_blob_fromworkdir(path), kind, found)
 
     def _trusts_mode(self) -> bool:
         config = self._repository.config
         return "core.filemode" not in config or config.get_bool("core.filemode")
 
     def _change(self, changes: Mapping[str, pygit2.IndexEntry | None]) -> None:
-        index = self._read()
+        index = self.read()
         if not any(_differs(index, path, entry) for path, entry in changes.items()):
             return
-        with _locked_index(Path(os.path.realpath(self._path))) as draft:
+        with _locked_index(Path(os.path.realpath(self.path))) as draft:
             for path, entry in changes.items():
                 if _differs(draft, path, entry):
                     _drop(draft, path)

@@ -6,8 +6,7 @@ Lines are added and taken away exactly; everything else in the file stays byte f
 import os
 from pathlib import Path
 
-from dver.errors import PathError
-from dver.fileio import write_atomically
+from dver.workspace.gitfiles import read_git_file, write_git_file
 
 GITIGNORE = ".gitignore"
 _SPECIAL = b"\\*?[ \t"
@@ -22,25 +21,25 @@ def gitignore_path(dataset: str) -> str:
 def ignore_dataset(root: Path, dataset: str) -> bool:
     """Add a dataset to its `.gitignore`; return whether the file changed."""
     path = root / gitignore_path(dataset)
-    before = _read(path)
+    before = read_git_file(path)
     line = _pattern(dataset)
     if line in before.split(b"\n"):
         return False
     separator = b"\n" if before and not before.endswith(b"\n") else b""
-    _write(path, before + separator + line + b"\n")
+    write_git_file(path, before + separator + line + b"\n")
     return True
 
 
 def unignore_dataset(root: Path, dataset: str) -> bool:
     """Take a dataset out of its `.gitignore`, and the file away if nothing is left; return whether it changed."""
     path = root / gitignore_path(dataset)
-    lines = _read(path).split(b"\n")
+    lines = read_git_file(path).split(b"\n")
     kept = [line for line in lines if line != _pattern(dataset)]
     if len(kept) == len(lines):
         return False
     rest = b"\n".join(kept)
     if rest.strip():
-        _write(path, rest)
+        write_git_file(path, rest)
     else:
         path.unlink()
     return True
@@ -52,19 +51,3 @@ def _pattern(dataset: str) -> bytes:
     escaped = b"".join(b"\\" + bytes([byte]) if byte in _SPECIAL else bytes([byte]) for byte in name)
     # A pattern ends at the end of its line, so a line break can only be matched by a wildcard.
     return b"/" + escaped.replace(b"\n", b"?").replace(b"\r", b"?")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as exc:
-        raise PathError(str(path), f"cannot be read: {exc.strerror}") from exc
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        write_atomically(path, data)
-    except OSError as exc:
-        raise PathError(str(path), f"cannot be written: {exc.strerror}") from exc

@@ -125,6 +125,25 @@ def test_stage_notices_a_change_of_equal_size_right_after(bench: Workbench) -> N
         assert bench.git("diff", "--name-only").split() == ["f"]
 
 
+def test_git_takes_staged_files_for_unchanged_without_reading_them(bench: Workbench) -> None:
+    bench.commit("one", {"f": "1", "same": "1"})
+    bench.write("f", "22")
+    (bench.root / "link").symlink_to("f")
+    bench.repo.stage(["f", "link"])
+    # Unlike git status, these do not look into files first.
+    assert bench.git("diff-files", "--name-only") == ""
+    bench.git("reset", "--merge", "HEAD")
+    assert (bench.root / "f").read_text() == "1"
+
+
+def test_a_change_of_equal_size_right_after_staging_is_noticed(bench: Workbench) -> None:
+    for number in range(20):
+        bench.write("f", f"{number:02}")
+        bench.repo.stage(["f"])
+        bench.write("f", f"{number + 50:02}")
+        assert bench.git("diff", "--name-only").split() == ["f"]
+
+
 @pytest.mark.parametrize("version", ["2", "3", "4"])
 def test_stage_leaves_the_other_entries_as_they_are(bench: Workbench, version: str) -> None:
     bench.commit("one", {f"d{number}/f": str(number) for number in range(20)})
