@@ -1,12 +1,15 @@
 """`dver config` and its subcommands."""
 
+from collections.abc import Sequence
+
 import click
 from click.shell_completion import CompletionItem
 
 from dver.cli.command import CommandGroup
 from dver.cli.session import Session
 from dver.cli.wording import escape_text, table_lines
-from dver.config import SETTINGS, Value, get_value, list_values, set_value, unset_value
+from dver.config import SETTINGS, Kind, Value, find_setting, get_value, list_values, set_value, unset_value
+from dver.errors import UsageError
 
 _EXAMPLES = {
     "dver config list": "all settings that have a value",
@@ -36,24 +39,32 @@ def command() -> None:
 @_KEY
 @click.pass_obj
 def get(session: Session, key: str) -> int:
-    """Print the value of a setting; exit with 1 if it has none."""
+    """Print the value of a setting, a list one a line; exit with 1 if it has none."""
     with session.repo() as repo:
         value = get_value(repo.dver_dir, key)
     if value is None:
         return 1
-    session.console.out(_text(value))
+    session.console.lines(value if isinstance(value, tuple) else [_text(value)])
     return 0
 
 
-@command.command("set", examples={"dver config set cache.dir /mnt/share/cache": "a cache that clones share"})
+@command.command(
+    "set",
+    examples={
+        "dver config set cache.dir /mnt/share/cache": "a cache that clones share",
+        "dver config set hooks.allow '*.png' 'docs/*.pdf'": "a list, in the place of the one before",
+    },
+)
 @_KEY
-@click.argument("value", metavar="VALUE")
+@click.argument("values", metavar="VALUE...", nargs=-1, required=True)
 @_LOCAL
 @click.pass_obj
-def set_(session: Session, key: str, value: str, local: bool) -> None:
-    """Set a value."""
+def set_(session: Session, key: str, values: Sequence[str], local: bool) -> None:
+    """Set a value; for a setting that is a list, all its values."""
+    if len(values) > 1 and find_setting(key).kind is not Kind.PATTERNS:
+        raise UsageError(f"{key} takes one value, and here are {len(values)}", hint="quote a value that has spaces")
     with session.repo() as repo:
-        set_value(repo.dver_dir, key, value, local=local)
+        set_value(repo.dver_dir, key, values if len(values) > 1 else values[0], local=local)
     session.console.done(f"set {key}")
 
 
@@ -86,4 +97,6 @@ def unset(session: Session, key: str, local: bool) -> int:
 
 
 def _text(value: Value) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -14,7 +14,7 @@ from dver.config.editing import (
     set_value,
     unset_value,
 )
-from dver.config.files import COMMITTED_FILE, LOCAL_FILE
+from dver.config.files import COMMITTED_FILE, LOCAL_FILE, committed_problems
 from dver.config.keys import SETTINGS, STORE_OPTIONS, Kind, Setting, Value, check_chunk_size, find_setting, parse_size
 from dver.config.settings import ListedValue, RemoteSettings, Settings, get_value, list_values, load_settings
 from dver.config.urls import resolve_url
@@ -32,6 +32,7 @@ __all__ = [
     "Value",
     "add_remote",
     "check_chunk_size",
+    "committed_problems",
     "find_setting",
     "get_value",
     "list_values",

@@ -38,7 +38,7 @@ def _insert(document: tomlkit.TOMLDocument, path: KeyPath, value: Value) -> None
         if section not in table:
             table[section] = tomlkit.table(is_super_table=depth < len(sections))
         table = table[section]
-    table[name] = value
+    table[name] = list(value) if isinstance(value, tuple) else value
 
 
 def _remove(document: tomlkit.TOMLDocument, path: KeyPath) -> None:

@@ -125,7 +125,7 @@ def _checked(key: str, value: object, *, local: bool) -> Value:
     checked = parse_value(setting, value)
     if not local:
         refuse_secret(setting, checked)
-    if setting.kind is Kind.CHUNK_SIZE and isinstance(value, str) and not value.strip().isdigit():
+    if setting.kind in (Kind.CHUNK_SIZE, Kind.SIZE) and isinstance(value, str) and not value.strip().isdigit():
         return value.strip()
     return checked
 
@@ -151,13 +151,18 @@ def _no_remote(dver_dir: Path, name: str) -> ConfigError:
     )
 
 
+def _as_toml(value: object) -> object:
+    """Return a value as a file that is read gives it."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _change(dver_dir: Path, changes: Mapping[KeyPath, Value | None], *, local: bool) -> None:
     """Set values, or take them out where None, and write the file if that makes a difference."""
     path = settings_file(dver_dir, local=local)
     where = short_name(path)
     text = read_text(path)
     before = parse_entries(text, where)
-    wanted = {key: value for key, value in {**before, **changes}.items() if value is not None}
+    wanted = {key: _as_toml(value) for key, value in {**before, **changes}.items() if value is not None}
     if wanted == before and all(type(wanted[key]) is type(before[key]) for key in wanted):
         return
     # Imported here because tomlkit doubles the start-up time of a command, and few commands change settings.

@@ -21,15 +21,21 @@ def settings_file(dver_dir: Path, *, local: bool) -> Path:
 def read_values(dver_dir: Path, *, local: bool) -> dict[KeyPath, Value]:
     """Return what one file sets, each value checked; nothing for a missing file."""
     path = settings_file(dver_dir, local=local)
-    found: dict[KeyPath, Value] = {}
-    for key, value in read_entries(path).items():
+    return {key: _checked_value(key, value, short_name(path), local=local) for key, value in read_entries(path).items()}
+
+
+def committed_problems(data: bytes, where: str) -> list[ConfigError]:
+    """Return all that is wrong with the bytes of a committed settings file; `where` names it."""
+    try:
+        entries = parse_entries(_decode(data, where), where)
+    except ConfigError as exc:
+        return [exc]
+    found = []
+    for key, value in entries.items():
         try:
-            setting = _setting_at(key)
-            found[key] = check_value(setting, value)
-            if not local:
-                refuse_secret(setting, found[key])
+            _checked_value(key, value, where, local=False)
         except ConfigError as exc:
-            raise ConfigError(f"{short_name(path)}: {exc.message}", hint=exc.hint) from exc
+            found.append(exc)
     return found
 
 
@@ -47,13 +53,7 @@ def read_text(path: Path) -> str:
         return ""
     except OSError as exc:
         raise ConfigError(f"{short_name(path)}: cannot be read: {exc.strerror}", hint=f"ls -l {path}") from exc
-    if len(data) > MAX_FILE:
-        raise ConfigError(f"{short_name(path)}: too large for a settings file", hint=f"git log -- {path.name}")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as exc:
-        line = data.count(b"\n", 0, exc.start) + 1
-        raise ConfigError(f"{short_name(path)}: line {line} is not UTF-8 text", hint="save the file as UTF-8") from exc
+    return _decode(data, short_name(path))
 
 
 def parse_entries(text: str, where: str) -> dict[KeyPath, object]:
@@ -89,6 +89,27 @@ def local_command(key: str) -> str:
 def short_name(path: Path) -> str:
     """Return the path as users know it, `.dver/config.toml`."""
     return f"{path.parent.name}/{path.name}"
+
+
+def _decode(data: bytes, where: str) -> str:
+    if len(data) > MAX_FILE:
+        raise ConfigError(f"{where}: too large for a settings file", hint=f"git log -- {where}")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as exc:
+        line = data.count(b"\n", 0, exc.start) + 1
+        raise ConfigError(f"{where}: line {line} is not UTF-8 text", hint="save the file as UTF-8") from exc
+
+
+def _checked_value(key: KeyPath, value: object, where: str, *, local: bool) -> Value:
+    try:
+        setting = _setting_at(key)
+        checked = check_value(setting, value)
+        if not local:
+            refuse_secret(setting, checked)
+    except ConfigError as exc:
+        raise ConfigError(f"{where}: {exc.message}", hint=exc.hint) from exc
+    return checked
 
 
 def _setting_at(path: KeyPath) -> Setting:

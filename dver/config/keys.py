@@ -10,7 +10,8 @@ from typing import TypeAlias
 from dver.config.urls import check_location, is_url
 from dver.errors import ConfigError
 
-Value: TypeAlias = str | int | bool
+Scalar: TypeAlias = str | int | bool
+Value: TypeAlias = Scalar | tuple[str, ...]
 KeyPath: TypeAlias = tuple[str, ...]
 
 REMOTES = "remotes"
@@ -37,6 +38,8 @@ class Kind(StrEnum):
     COUNT = "a whole number from 1"
     PORT = "a port number from 1 to 65535"
     CHUNK_SIZE = "a power of two from 1 KiB to 4 MiB"
+    SIZE = "a size, such as 500KiB or 1 MiB"
+    PATTERNS = "a list of patterns, as in .gitignore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,9 @@ SETTINGS = _by_name(
         Setting("core.transfer_jobs", Kind.COUNT, "how many transfers run at once"),
         Setting("chunks.size", Kind.CHUNK_SIZE, "average size of a chunk in a new store", default=64 << 10),
         Setting("add.stage", Kind.FLAG, "whether add stages pointers in git", default=True),
+        Setting("hooks.max_size", Kind.SIZE, "largest file that may enter git", default=1 << 20),
+        Setting("hooks.allow", Kind.PATTERNS, "files that may enter git whatever their size"),
+        Setting("hooks.data", Kind.PATTERNS, "files that are data and must not enter git, however small"),
     ]
 )
 
@@ -181,16 +187,16 @@ def check_value(setting: Setting, value: object) -> Value:
     match setting.kind, value:
         case Kind.FLAG, bool():
             return value
-        case ((Kind.COUNT | Kind.PORT | Kind.CHUNK_SIZE), bool()):
+        case ((Kind.COUNT | Kind.PORT | Kind.CHUNK_SIZE | Kind.SIZE), bool()):
             pass
         case Kind.COUNT, int() if value >= 1:
             return value
         case Kind.PORT, int() if 1 <= value <= _MAX_PORT:
             return value
-        case Kind.CHUNK_SIZE, int():
-            return check_chunk_size(value)
-        case Kind.CHUNK_SIZE, str():
-            return check_chunk_size(parse_size(value))
+        case ((Kind.CHUNK_SIZE | Kind.SIZE), (int() | str())):
+            return _check_size(setting, value)
+        case Kind.PATTERNS, (list() | tuple()):
+            return tuple(_check_text(setting, one) for one in value)
         case ((Kind.TEXT | Kind.NAME | Kind.PATH | Kind.LOCATION | Kind.ENDPOINT), str()):
             return _check_text(setting, value)
     raise ConfigError(f"{setting.name} is not {setting.kind}", hint=f"{setting.name}: {setting.help}")
@@ -203,11 +209,24 @@ def parse_value(setting: Setting, value: object) -> Value:
             value = _FLAGS.get(value.strip().lower(), value)
         elif setting.kind in (Kind.COUNT, Kind.PORT) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
             value = int(value)
+        elif setting.kind is Kind.PATTERNS:
+            value = [value]
     return check_value(setting, value)
 
 
-def _check_text(setting: Setting, text: str) -> str:
+def _check_size(setting: Setting, value: int | str) -> int:
+    size = parse_size(value) if isinstance(value, str) else value
+    if setting.kind is Kind.CHUNK_SIZE:
+        return check_chunk_size(size)
+    if size < 0:
+        raise ConfigError(f"{setting.name} is not {setting.kind}", hint=f"{setting.name}: {setting.help}")
+    return size
+
+
+def _check_text(setting: Setting, text: object) -> str:
     what = setting.name
+    if not isinstance(text, str):
+        raise ConfigError(f"{what} is not {setting.kind}", hint=f"{what}: {setting.help}")
     if not text or any(ord(letter) < ord(" ") or ord(letter) == _DELETE for letter in text):
         raise ConfigError(f"{what} is empty or holds control characters", hint=f"{what}: {setting.help}")
     try:

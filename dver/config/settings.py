@@ -12,6 +12,7 @@ from dver.config.keys import (
     STORE_OPTIONS,
     KeyPath,
     Kind,
+    Scalar,
     Value,
     find_setting,
     key_name,
@@ -30,7 +31,7 @@ class RemoteSettings:
 
     name: str
     url: str = field(repr=False)
-    options: Mapping[str, Value] = field(repr=False, default_factory=dict)
+    options: Mapping[str, Scalar] = field(repr=False, default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Settings:
     """All settings. Locations are as the user wrote them; `resolve_url` makes them absolute."""
 
     cache_dir: str | None = field(repr=False)
-    cache_options: Mapping[str, Value] = field(repr=False)
+    cache_options: Mapping[str, Scalar] = field(repr=False)
     index_dir: str | None
     default_remote: str | None
     remotes: Mapping[str, RemoteSettings]
@@ -46,6 +47,9 @@ class Settings:
     jobs: int | None
     transfer_jobs: int | None
     add_stage: bool
+    hook_max_size: int
+    hook_allow: tuple[str, ...]
+    hook_data: tuple[str, ...]
 
     def remote(self, name: str | None = None) -> RemoteSettings:
         """Return a remote by name, or the default one.
@@ -89,14 +93,17 @@ def load_settings(dver_dir: Path, overrides: Mapping[str, object] = {}) -> Setti
     }
     return Settings(
         cache_dir=_text(values, "cache.dir"),
-        cache_options={name: values["cache", name] for name in STORE_OPTIONS if ("cache", name) in values},
+        cache_options={name: _scalar(values["cache", name]) for name in STORE_OPTIONS if ("cache", name) in values},
         index_dir=_text(values, "index.dir"),
         default_remote=_text(values, "core.remote"),
         remotes=_remotes(values),
-        chunk_size=int(values["chunks", "size"]),
+        chunk_size=int(_scalar(values["chunks", "size"])),
         jobs=_count(values, "core.jobs"),
         transfer_jobs=_count(values, "core.transfer_jobs"),
         add_stage=bool(values["add", "stage"]),
+        hook_max_size=int(_scalar(values["hooks", "max_size"])),
+        hook_allow=_patterns(values, "hooks.allow"),
+        hook_data=_patterns(values, "hooks.data"),
     )
 
 
@@ -142,13 +149,24 @@ def _text(values: Mapping[KeyPath, Value], key: str) -> str | None:
 
 def _count(values: Mapping[KeyPath, Value], key: str) -> int | None:
     value = values.get(key_path(key))
-    return None if value is None else int(value)
+    return None if value is None else int(_scalar(value))
+
+
+def _patterns(values: Mapping[KeyPath, Value], key: str) -> tuple[str, ...]:
+    value = values.get(key_path(key), ())
+    assert isinstance(value, tuple)
+    return value
+
+
+def _scalar(value: Value) -> Scalar:
+    assert not isinstance(value, tuple)
+    return value
 
 
 def _remotes(values: Mapping[KeyPath, Value]) -> dict[str, RemoteSettings]:
     """Return the remotes that have a URL; a local file may keep options for one that this commit does not have."""
-    options: dict[str, dict[str, Value]] = {}
+    options: dict[str, dict[str, Scalar]] = {}
     for path, value in values.items():
         if path[0] == REMOTES:
-            options.setdefault(path[1], {})[path[2]] = value
+            options.setdefault(path[1], {})[path[2]] = _scalar(value)
     return {name: RemoteSettings(name, str(own.pop("url")), own) for name, own in options.items() if "url" in own}

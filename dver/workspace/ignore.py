@@ -1,10 +1,12 @@
 """`.dverignore`: which files are no part of any dataset, in gitignore syntax.
 
 Such a file counts for its own directory and everything below, from the repository's root down. The last pattern
-that matches decides, and a deeper file overrules one above, as in git.
+that matches decides, and a deeper file overrules one above, as in git. Settings that list patterns have the same
+syntax.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +57,24 @@ class IgnoreRules:
         return False
 
 
+class PathPatterns:
+    """The patterns of a setting, for paths from the top of the repository."""
+
+    def __init__(self, patterns: Sequence[str], where: str) -> None:
+        """Take the patterns; `where` names the setting.
+
+        Raises:
+            ConfigError: one is malformed.
+        """
+        self._patterns = patterns
+        self._spec = _compile(patterns, where) if patterns else None
+
+    def find(self, path: str) -> str | None:
+        """Return the pattern that decides on the file at `path`, or None if it does not match."""
+        found = self._spec.check_file(path) if self._spec else None
+        return self._patterns[found.index] if found and found.include and found.index is not None else None
+
+
 def _read_spec(path: bytes) -> "GitIgnoreSpec | None":
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:  # bytes paths
@@ -63,11 +83,15 @@ def _read_spec(path: bytes) -> "GitIgnoreSpec | None":
         return None
     except OSError as exc:
         raise ConfigError(f"{os.fsdecode(path)}: cannot be read: {exc.strerror}") from exc
-    # Most repositories have no such file, and the pattern library takes its time to load.
+    return _compile(lines, os.fsdecode(path))
+
+
+def _compile(lines: Sequence[str], where: str) -> "GitIgnoreSpec":
+    # Most repositories have no patterns, and the pattern library takes its time to load.
     from pathspec import GitIgnoreSpec  # noqa: PLC0415
     from pathspec.patterns.gitignore import GitIgnorePatternError  # noqa: PLC0415
 
     try:
         return GitIgnoreSpec.from_lines(lines)
     except GitIgnorePatternError as exc:
-        raise ConfigError(f"{os.fsdecode(path)}: {exc}", hint="the syntax is that of .gitignore") from exc
+        raise ConfigError(f"{where}: {exc}", hint="the syntax is that of .gitignore") from exc

@@ -29,9 +29,10 @@ def test_says_so_when_there_is_nothing_to_unset(cli: Cli) -> None:
 def test_lists_values_with_their_origin(cli: Cli) -> None:
     cli.ok("config", "set", "core.jobs", "3", "--local")
     assert cli.ok("config", "list").splitlines() == [
-        "add.stage    true   (default)",
-        "chunks.size  65536  (default)",
-        "core.jobs    3      (config.local.toml)",
+        "add.stage       true     (default)",
+        "chunks.size     65536    (default)",
+        "core.jobs       3        (config.local.toml)",
+        "hooks.max_size  1048576  (default)",
     ]
 
 
@@ -40,8 +41,20 @@ def test_lists_json(cli: Cli) -> None:
         "settings": [
             {"key": "add.stage", "value": True, "origin": "default"},
             {"key": "chunks.size", "value": 65536, "origin": "default"},
+            {"key": "hooks.max_size", "value": 1048576, "origin": "default"},
         ]
     }
+
+
+def test_sets_lists_whole_and_shows_them(cli: Cli) -> None:
+    cli.ok("config", "set", "hooks.allow", "*.png")
+    assert cli.ok("config", "get", "hooks.allow") == "*.png\n"
+    cli.ok("config", "set", "hooks.allow", "*.pdf", "docs/**")
+    assert cli.ok("config", "get", "hooks.allow") == "*.pdf\ndocs/**\n"
+    assert "hooks.allow     *.pdf, docs/**  (config.toml)" in cli.ok("config", "list")
+    listed = {one["key"]: one["value"] for one in cli("config", "list", "--json").json["settings"]}
+    assert listed["hooks.allow"] == ["*.pdf", "docs/**"]
+    assert cli.ok("config", "unset", "hooks.allow") == "unset hooks.allow\n"
 
 
 @pytest.mark.parametrize(
@@ -51,6 +64,8 @@ def test_lists_json(cli: Cli) -> None:
         (["set", "core.jobs", "many"], 3, "core.jobs is not a whole number"),
         (["set", "cache.secret", "hush"], 3, "--local"),
         (["set", "core.jobs"], 2, "missing argument"),
+        (["set", "core.jobs", "1", "2"], 2, "core.jobs takes one value, and here are 2"),
+        (["set", "hooks.allow", "*.png", ""], 3, "hooks.allow is empty"),
         (["change"], 2, "dver config has no command 'change'"),
     ],
 )

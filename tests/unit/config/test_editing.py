@@ -58,6 +58,8 @@ def _values(kind: Kind) -> st.SearchStrategy[Value]:
         Kind.COUNT: st.integers(1, 999_999_999),
         Kind.PORT: st.integers(1, 65535),
         Kind.CHUNK_SIZE: st.integers(10, 22).map(lambda bits: 1 << bits),
+        Kind.SIZE: st.integers(0, 1 << 50),
+        Kind.PATTERNS: st.lists(_texts(), max_size=3).map(tuple),
         Kind.NAME: st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]*", fullmatch=True),
         Kind.ENDPOINT: st.from_regex(r"https?://[a-z]{1,8}(:[0-9]{1,4})?/[a-z]*", fullmatch=True),
     }
@@ -81,7 +83,8 @@ def test_what_is_set_is_what_one_gets(
     dver_dir = tmp_path_factory.mktemp("repo") / ".dver"
     dver_dir.mkdir()
     for key, value in wanted.items():
-        set_value(dver_dir, key, str(value) if data.draw(st.booleans()) else value, local=True)
+        as_text = not isinstance(value, tuple) and data.draw(st.booleans())
+        set_value(dver_dir, key, str(value) if as_text else value, local=True)
     for key, value in wanted.items():
         found = get_value(dver_dir, key)
         assert found == value
@@ -271,3 +274,17 @@ def test_reading_settings_does_not_load_tomlkit(dver_dir: Path) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(dver.__file__).parents[1])}
     subprocess.run([sys.executable, "-c", program, dver_dir], env=environment, check=True)
+
+
+def test_lists_are_written_one_after_another_and_taken_out(dver_dir: Path) -> None:
+    (dver_dir / "config.toml").write_text('# above\n[hooks]\nallow = ["a"]  # why\n')
+    set_value(dver_dir, "hooks.allow", ("*.png", 'do"c s/'), local=False)
+    assert get_value(dver_dir, "hooks.allow") == ("*.png", 'do"c s/')
+    assert _committed(dver_dir).startswith("# above\n[hooks]\nallow = [")
+    before = _committed(dver_dir)
+    set_value(dver_dir, "hooks.allow", ["*.png", 'do"c s/'], local=False)
+    assert _committed(dver_dir) == before
+    set_value(dver_dir, "hooks.max_size", "2 MiB", local=False)
+    assert 'max_size = "2 MiB"' in _committed(dver_dir)
+    unset_value(dver_dir, "hooks.allow", local=False)
+    assert get_value(dver_dir, "hooks.allow") is None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dver.config import ListedValue, get_value, list_values, load_settings
+from dver.config import ListedValue, committed_problems, get_value, list_values, load_settings
 from dver.errors import ConfigError
 
 COMMITTED = """\
@@ -63,6 +63,7 @@ def test_without_files_the_defaults_hold(dver_dir: Path) -> None:
     assert settings.remotes == {}
     assert (settings.cache_dir, settings.index_dir, settings.default_remote) == (None, None, None)
     assert (settings.jobs, settings.transfer_jobs) == (None, None)
+    assert (settings.hook_max_size, settings.hook_allow, settings.hook_data) == (1 << 20, (), ())
 
 
 def test_the_local_file_wins_over_the_committed_one_and_overrides_over_both(dver_dir: Path) -> None:
@@ -232,3 +233,29 @@ def test_a_folder_in_the_place_of_a_file_is_refused(dver_dir: Path) -> None:
 def test_wrong_overrides_are_refused(dver_dir: Path, key: str, value: object, message: str) -> None:
     with pytest.raises(ConfigError, match=f"environment or command line: {message}"):
         load_settings(dver_dir, {key: value})
+
+
+def test_a_list_of_the_local_file_replaces_that_of_the_committed_one(dver_dir: Path) -> None:
+    _committed(dver_dir, '[hooks]\nmax_size = "2 MiB"\nallow = ["*.png", "docs/"]\ndata = ["*.csv"]\n')
+    _local(dver_dir, '[hooks]\nallow = ["*.pdf"]\n')
+    settings = load_settings(dver_dir)
+    assert (settings.hook_max_size, settings.hook_allow, settings.hook_data) == (2 << 20, ("*.pdf",), ("*.csv",))
+    assert ListedValue("hooks.allow", ("*.pdf",), "config.local.toml") in list_values(dver_dir)
+    assert get_value(dver_dir, "hooks.data") == ("*.csv",)
+
+
+def test_all_problems_of_a_committed_file_are_found() -> None:
+    text = b'core.jobs = "many"\ncore.job = 1\nremotes.origin.secret = "hunter2"\ncore.remote = "fine"\n'
+    problems = committed_problems(text, "the file")
+    assert [problem.message for problem in problems] == [
+        "the file: core.jobs is not a whole number from 1",
+        "the file: unknown setting 'core.job'",
+        "the file: remotes.origin.secret is a secret and this file is committed",
+    ]
+    assert all(problem.hint for problem in problems)
+
+
+@pytest.mark.parametrize("text", [b"[core", b"\xff", b"<<<<<<< HEAD\n"])
+def test_a_committed_file_that_cannot_be_parsed_is_one_problem(text: bytes) -> None:
+    (problem,) = committed_problems(text, "the file")
+    assert problem.message.startswith("the file: ")

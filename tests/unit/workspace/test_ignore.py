@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dver.errors import ConfigError
-from dver.workspace.ignore import IgnoreRules
+from dver.workspace.ignore import IgnoreRules, PathPatterns
 from dver.workspace.walk import walk_dataset
 
 
@@ -87,4 +87,17 @@ def test_a_broken_pattern_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data/\.dverignore") as caught:
         kept(tmp_path, "data")
 
+    assert caught.value.hint
+
+
+def test_path_patterns_say_which_of_them_decides() -> None:
+    patterns = PathPatterns(["*.csv", "# a comment", "data/", "!x.csv"], "hooks.data")
+    assert [patterns.find(path) for path in ("a.csv", "data/deep/q")] == ["*.csv", "data/"]
+    assert [patterns.find(path) for path in ("x.csv", "other")] == [None, None]
+    assert PathPatterns([], "hooks.data").find("a.csv") is None
+
+
+def test_malformed_path_patterns_name_their_setting() -> None:
+    with pytest.raises(ConfigError, match=r"hooks\.data: ") as caught:
+        PathPatterns(["!"], "hooks.data")
     assert caught.value.hint
