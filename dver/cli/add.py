@@ -41,7 +41,8 @@ def command(session: Session, paths: Sequence[str], stage: bool | None, force: b
     files that did not change are not read again. Folders may hold a .dverignore file, written like .gitignore.
 
     A dataset that was never checked out here, or whose checkout was interrupted, is refused if files of its version are
-    missing. A merge conflict in the pointer is settled with the data as it is here.
+    missing. A merge conflict in the pointer is settled with the data as it is here, once dver checkout has brought what
+    the other side changed.
     """
     with session.repo() as repo:
         if stage is None:
@@ -79,14 +80,14 @@ def _sentence(session: Session, added: Added) -> str:
         what = f"{count_text(pointer.files, 'file')}, {what}"
     if not added.changed:
         return f"unchanged {session.shown(added.dataset)}: {what}"
-    return f"{'added' if added.previous is None else 'updated'} {session.shown(added.dataset)}: {what}"
+    return f"{'added' if added.is_new else 'updated'} {session.shown(added.dataset)}: {what}"
 
 
 def _show_next(session: Session, added: Sequence[Added], *, staged: bool) -> None:
     changed = [one for one in added if one.changed]
     if not changed:
         return
-    verb = "Add" if all(one.previous is None for one in changed) else "Update"
+    verb = "Add" if all(one.is_new for one in changed) else "Update"
     names = [session.relative_to_start(one.dataset) for one in changed]
     subject = " and ".join(names) if len(names) <= _NAMED_IN_TIP else f"{len(names)} datasets"
     commit = f"git commit -m {_quoted(f'{verb} {subject}')}"

@@ -1,18 +1,24 @@
 """`dver checkout`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 
 from dver.cli.command import PATH
+from dver.cli.conflicts import show_conflicts
 from dver.cli.revisions import RevisionCommand, split_arguments
 from dver.cli.session import Session
 from dver.cli.wording import count_text, size_text
+from dver.errors import PathError
 from dver.objects.entry import FileEntry
+from dver.objects.merge import Side
 from dver.objects.pointer import pointer_path
 from dver.operations.checkout import CheckoutOptions, CheckoutPlan, checkout
 from dver.operations.checkout_plan import DatasetPlan
 from dver.operations.datasets import decode_path
+from dver.operations.resolve import Resolution, Resolved, Unresolved, checkout_merging, resolve
+from dver.repo import Repo
 
 _EXAMPLES = {
     "dver checkout": "make the data what the pointers say, as after git pull",
@@ -20,6 +26,7 @@ _EXAMPLES = {
     "dver checkout v1.0": "all data as it was in a tag, commit or branch",
     "dver checkout main~2 -- data/raw": "one dataset as it was two commits ago",
     "dver checkout --dry-run v1.0": "only say what would be done",
+    "dver checkout --theirs data/raw/a.csv": "decide a merge conflict",
 }
 
 
@@ -28,25 +35,87 @@ _EXAMPLES = {
 @click.option("--force", is_flag=True, help="Give up changes to files whose content is stored nowhere.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written and deleted.")
 @click.option("--verify", is_flag=True, help="Check every piece of data against its id while writing.")
+@click.option("--ours", "side", flag_value=Side.OURS.value, default=None, help="Decide merge conflicts for our side.")
+@click.option("--theirs", "side", flag_value=Side.THEIRS.value, help="Decide merge conflicts for their side.")
 @click.pass_obj
-def command(session: Session, words: Sequence[str], force: bool, dry_run: bool, verify: bool) -> int:
+def command(session: Session, words: Sequence[str], side: str | None, force: bool, dry_run: bool, verify: bool) -> int:
     """Bring data to the version that a pointer or commit names.
 
     Without REV, files become what the pointers here say. With REV, a commit, tag or branch, its pointers are brought
     and staged too, as by git checkout REV -- PATH. Only files that differ are written; files that no version knows are
     kept; and nothing is overwritten or deleted whose content is stored nowhere. What the cache lacks is fetched from
     the default remote.
+
+    A dataset whose pointer git could not merge is merged file by file. What both sides changed differently stays in
+    conflict until --ours or --theirs decides it, for everything in conflict or for the datasets and paths that are
+    named; or until you make the data what it should be and dver add stores it. As long as something is left, the exit
+    code is 1.
     """
     options = CheckoutOptions(force=force, dry_run=dry_run, verify=verify)
     with session.repo() as repo:
-        arguments = split_arguments(session, repo, words, most=1)
-        revision = arguments.revisions[0] if arguments.revisions else None
-        plan = checkout(repo, revision, arguments.paths, options=options, progress=session.console)
+        outcome = _check_out(session, repo, words, None if side is None else Side(side), options)
     if dry_run:
-        _show_plan(session, plan)
-        return 1 if plan.conflicts else 0
-    show_checkout(session, plan)
-    return 0
+        _show_plan(session, outcome.plan)
+    elif side is None or outcome.resolved:
+        show_resolution(session, outcome)
+    elif not outcome.unresolved:
+        session.console.done("nothing to do: no dataset is in a merge conflict")
+    for unresolved in outcome.unresolved:
+        _show_unresolved(session, unresolved)
+    return 1 if outcome.unresolved or (dry_run and outcome.plan.conflicts) else 0
+
+
+def _check_out(
+    session: Session, repo: Repo, words: Sequence[str], side: Side | None, options: CheckoutOptions
+) -> Resolution:
+    # A side stands in the place of a revision, so that every word is a path.
+    arguments = split_arguments(session, repo, words, most=1 if side is None else 0)
+    progress = session.console
+    if side is not None:
+        return resolve(repo, side, arguments.paths, options=options, progress=progress)
+    if not arguments.revisions:
+        return checkout_merging(repo, arguments.paths, options=options, progress=progress)
+    return Resolution(checkout(repo, arguments.revisions[0], arguments.paths, options=options, progress=progress))
+
+
+def show_resolution(session: Session, outcome: Resolution) -> None:
+    """Say what a checkout did, first where it ended a merge conflict."""
+    plans = {plan.dataset: plan for plan in outcome.plan.datasets}
+    for resolved in outcome.resolved:
+        plan = plans.pop(resolved.dataset, None)
+        data = "" if plan is None else summary_text(plan, brings_pointer=False)
+        session.console.done(f"{_resolution(session, resolved)}{'; ' * bool(data)}{data}")
+        if resolved.taken is not None:
+            session.console.note(
+                f"{session.relative_to_start(resolved.dataset)}: a version is out of reach, so {resolved.taken.value}"
+                f" was taken as it is, without what {resolved.taken.other.value} changed"
+            )
+        if not resolved.has_data:
+            session.console.note(
+                f"dver pull {session.relative_to_start(resolved.dataset)} brings the data once its version is in reach"
+            )
+    others = [plan for plan in plans.values() if summary_text(plan) or not outcome.resolved]
+    if others or not outcome.resolved:
+        show_checkout(session, replace(outcome.plan, datasets=tuple(others)))
+
+
+def _resolution(session: Session, resolved: Resolved) -> str:
+    name = session.shown(resolved.dataset)
+    if resolved.taken is not None:
+        return f"resolved {name}: {resolved.taken.value} as it is"
+    if resolved.decided:
+        return f"resolved {name}: {count_text(resolved.decided, 'conflict')} decided"
+    return f"merged {name}: nothing conflicts"
+
+
+def _show_unresolved(session: Session, unresolved: Unresolved) -> None:
+    problem = unresolved.problem
+    if problem is None:
+        show_conflicts(session, unresolved.dataset, unresolved.conflicts)
+    else:
+        name = session.relative_to_start(unresolved.dataset)
+        reason = problem.reason if isinstance(problem, PathError) else problem.message
+        session.console.error(f"{name} is in a merge conflict: {reason}", hint=problem.hint)
 
 
 def show_checkout(session: Session, plan: CheckoutPlan) -> None:
@@ -56,7 +125,7 @@ def show_checkout(session: Session, plan: CheckoutPlan) -> None:
         return
     unchanged = 0
     for dataset in plan.datasets:
-        summary = _summary(dataset, brings_pointer=dataset.dataset in plan.pointers)
+        summary = summary_text(dataset, brings_pointer=dataset.dataset in plan.pointers)
         if summary:
             session.console.done(f"checked out {session.shown(dataset.dataset)}: {summary}")
         else:
@@ -71,7 +140,7 @@ def _all(count: int) -> str:
     return "the one dataset is" if count == 1 else f"all {count:,} datasets are"
 
 
-def _summary(plan: DatasetPlan, *, brings_pointer: bool) -> str:
+def summary_text(plan: DatasetPlan, *, brings_pointer: bool = False) -> str:
     """Return what was done to a dataset, or "" for nothing."""
     parts = []
     if plan.writes:

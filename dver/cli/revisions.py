@@ -55,7 +55,7 @@ def split_arguments(session: Session, repo: Repo, words: Sequence[str], *, most:
     if after is not None:
         revisions = list(words)
         if len(revisions) > most:
-            raise UsageError(f"before -- there may be {most} revision{'s' * (most > 1)}, not {len(revisions)}")
+            raise UsageError(f"before -- there may be {most} revision{'s' * (most != 1)}, not {len(revisions)}")
         return Arguments(tuple(revisions), tuple(session.paths(repo, after)))
     known = working_datasets(repo)
     count = 0

@@ -11,6 +11,7 @@ from dver.cli.wording import count_text, escape_text, path_json, table_lines
 from dver.errors import FormatError, PathError, UnsupportedFormatError
 from dver.objects.ids import format_version
 from dver.objects.pointer import DatasetKind, pointer_path
+from dver.operations.datasets import decode_path
 from dver.operations.status import DatasetStatus, State, status
 
 _EXAMPLES = {
@@ -103,6 +104,14 @@ def _sections(remote: str) -> list[_Section]:
     return [
         _Section("Broken pointers", "", _in(State.BROKEN), _problem, names_pointer=True, hint=_hint),
         _Section(
+            "Merge conflicts",
+            "dver checkout --ours PATH or --theirs PATH decides; dver checkout PATH merges the rest, to edit and add",
+            _in(State.CONFLICT),
+            _conflicts,
+            names_pointer=True,
+            hint=_hint,
+        ),
+        _Section(
             "Pointer changed, data not yet",
             "dver checkout PATH brings the data up to date",
             _in(State.POINTER_CHANGED),
@@ -192,6 +201,14 @@ def _changes(one: DatasetStatus) -> str:
     return f"{words} (only part is checked out)".lstrip() if one.partial else words
 
 
+def _conflicts(one: DatasetStatus) -> str:
+    if one.conflicts is None:
+        return f"unknown, as {_problem(one)}"
+    if one.problem is not None:
+        return _problem(one)
+    return f"{count_text(len(one.conflicts), 'path')} in conflict" if one.conflicts else "no path in conflict"
+
+
 def _document(one: DatasetStatus) -> dict[str, object]:
     pointer = one.pointer
     return {
@@ -212,4 +229,7 @@ def _document(one: DatasetStatus) -> dict[str, object]:
         "on_remote": one.on_remote,
         "tracked": one.tracked,
         "problem": None if one.problem is None else one.problem.message,
+        "conflicts": None
+        if one.conflicts is None
+        else [{"path": path_json(decode_path(found.path)), "kind": found.kind.name.lower()} for found in one.conflicts],
     }

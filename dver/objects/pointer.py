@@ -17,6 +17,10 @@ SUFFIX = ".dver"
 MAX_POINTER = 64 * 1024
 MAX_COUNT = (1 << 62) - 1
 COMMENT = "# dver pointer: commit this file; `dver checkout` restores the data"
+CONFLICT_HINT = (
+    "dver checkout PATH merges what does not conflict; dver checkout --ours PATH or dver checkout --theirs PATH decides"
+    " the rest"
+)
 _HINT = "`git checkout` the file to restore it"
 
 
@@ -104,7 +108,7 @@ def decode_pointer(data: bytes, where: str) -> Pointer:
         raise FormatError(
             where,
             "the pointer has merge conflict markers",
-            hint="choose a side with `git checkout --ours` or `--theirs` on it, then run `dver checkout`",
+            hint=CONFLICT_HINT,
         )
     try:
         fields = tomllib.loads(data.decode())

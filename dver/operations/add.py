@@ -16,6 +16,7 @@ from dver.objects.entry import DirectoryEntry
 from dver.objects.manifest import ManifestBuilder, Summary
 from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, has_conflict_markers, may_be_dataset, pointer_path
 from dver.operations.datasets import enclosing_dataset, working_datasets
+from dver.operations.merge import merge_pointers, read_conflict
 from dver.operations.status import scan_dataset
 from dver.operations.working import working_entries
 from dver.progress import NO_PROGRESS, Progress, Task
@@ -40,6 +41,11 @@ class Added:
     pointer: Pointer
     previous: Pointer | None
     settled_conflict: bool
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there was no dataset at this path before."""
+        return self.previous is None and not self.settled_conflict
 
     @property
     def changed(self) -> bool:
@@ -97,6 +103,8 @@ def add(
 
 def _add_one(repo: Repo, dataset: str, writer: StoreWriter, task: Task, *, force: bool) -> Added:
     previous, conflict = _previous_pointer(repo, dataset, force=force)
+    if conflict and not force:
+        _check_merged(repo, dataset)
     if previous is not None and not force:
         _check_checked_out(repo, dataset, previous, task)
     stored = _store(repo, dataset, writer, task)
@@ -178,6 +186,28 @@ def _check_checked_out(repo: Repo, dataset: str, previous: Pointer, task: Task) 
         )
 
 
+def _check_merged(repo: Repo, dataset: str) -> None:
+    """Refuse to settle a merge with data that lacks what the other side changed without any conflict."""
+    conflict = read_conflict(repo, dataset)
+    assert conflict is not None
+    try:
+        draft = merge_pointers(repo, dataset, conflict.sides, conflict.choices).pointer
+    except VersionNotFoundError as exc:
+        raise PathError(
+            dataset,
+            "its pointer is in a merge conflict, and what the other side changed is out of reach",
+            hint=f"dver fetch --all {dataset}; or dver add --force {dataset}, which gives those changes up",
+        ) from exc
+    base = repo.stat_cache.base(dataset)
+    if base is None or base.version != draft.version or repo.stat_cache.is_unfinished(dataset):
+        raise PathError(
+            dataset,
+            "its pointer is in a merge conflict, and the data here lacks what the other side changed",
+            hint=f"dver checkout {dataset} brings that, and keeps changes of yours;"
+            f" dver add --force {dataset} gives it up",
+        )
+
+
 def _previous_pointer(repo: Repo, dataset: str, *, force: bool) -> tuple[Pointer | None, bool]:
     """Return the pointer there is, and whether it is torn by a merge conflict, which adding the data settles.
 
@@ -211,11 +241,14 @@ def _publish(repo: Repo, added: Added, *, stage: bool) -> None:
         repo.git.stage(touched)
 
 
+def is_out_of_git(repo: Repo, dataset: str, kind: DatasetKind) -> bool:
+    """Whether git ignores a dataset's data."""
+    return repo.git.is_ignored(dataset + "/" if kind is DatasetKind.DIRECTORY else dataset)
+
+
 def keep_out_of_git(repo: Repo, dataset: str, kind: DatasetKind) -> bool:
     """Make git ignore a dataset's data; return whether its `.gitignore` has something to stage."""
-    changed = False
-    if not repo.git.is_ignored(dataset + "/" if kind is DatasetKind.DIRECTORY else dataset):
-        changed = ignore_dataset(repo.root, dataset)
+    changed = not is_out_of_git(repo, dataset, kind) and ignore_dataset(repo.root, dataset)
     gitignore = gitignore_path(dataset)
     # An earlier run may have been stopped between writing and staging it.
     return changed or ((repo.root / gitignore).is_file() and not repo.git.is_tracked(gitignore))

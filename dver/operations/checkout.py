@@ -7,7 +7,7 @@ crash completes.
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dver.errors import DataLossError, FormatError, ObjectNotFoundError, PathError, VersionNotFoundError
@@ -78,17 +78,64 @@ def checkout(
         DataLossError: files would be lost; all are listed, and nothing was touched.
         VersionNotFoundError: data is neither in the cache nor on the default remote; nothing was touched.
     """
-    with repo.lock(), repo.scratch() as scratch:
+    with repo.lock():
         plan = _plan(repo, rev, paths, force=options.force, progress=progress)
-        if plan.conflicts and not options.dry_run:
-            raise DataLossError(
-                f"checkout would overwrite or delete {_files(len(plan.conflicts))} whose content is stored nowhere;"
-                " nothing was changed",
-                plan.conflicts,
-                hint="dver add keeps their content; dver checkout --force gives it up",
-            )
-        if options.dry_run:
-            return plan
+        carry_out(repo, plan, options=options, progress=progress)
+        return plan
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """How to plan for several datasets; `force` and `whole` are as for `Planner`.
+
+    Attributes:
+        edited: the datasets in which a user's changes are kept, as far as the version does not change the same files.
+    """
+
+    force: bool = False
+    whole: bool = False
+    edited: frozenset[str] = frozenset()
+
+
+def plan_targets(
+    repo: Repo,
+    targets: Sequence[Target],
+    pointers: Mapping[str, Pointer],
+    how: Planning,
+    progress: Progress = NO_PROGRESS,
+) -> tuple[DatasetPlan, ...]:
+    """Return the plans that make the data at `targets` what `pointers` say; the caller holds the repository's lock."""
+    plans = []
+    with progress.task("comparing", bytes=0, files=0) as task:
+        planner = Planner(repo, task, force=how.force)
+        for dataset, parts in _group(targets).items():
+            check_parents(repo.root, dataset)
+            _check_parts(repo, dataset, parts, pointers[dataset])
+            version, keep_changes = pointers[dataset].version, dataset in how.edited
+            plans.append(planner.plan(dataset, version, parts, whole=how.whole, keep_changes=keep_changes))
+            _check_parts_exist(plans[-1], parts)
+    return tuple(plans)
+
+
+def carry_out(
+    repo: Repo, plan: CheckoutPlan, *, options: CheckoutOptions = CheckoutOptions(), progress: Progress = NO_PROGRESS
+) -> None:
+    """Do what a plan says, unless it is a dry run; the caller holds the repository's lock since before planning.
+
+    Raises:
+        DataLossError: files would be lost; all are listed, and nothing was touched.
+        VersionNotFoundError: data is neither in the cache nor on the default remote; nothing was touched.
+    """
+    if options.dry_run:
+        return
+    if plan.conflicts:
+        raise DataLossError(
+            f"checkout would overwrite or delete {_files(len(plan.conflicts))} whose content is stored nowhere;"
+            " nothing was changed",
+            plan.conflicts,
+            hint="dver add keeps their content; dver checkout --force gives it up",
+        )
+    with repo.scratch() as scratch:
         _fetch_missing(repo, plan, progress)
         total = sum(dataset.write_bytes for dataset in plan.datasets)
         files = sum(len(dataset.writes) for dataset in plan.datasets)
@@ -103,8 +150,7 @@ def checkout(
                     task=task,
                 )
                 _execute(repo, dataset, assembler, task)
-                _bring_pointer(repo, dataset.dataset, plan.pointers.get(dataset.dataset))
-        return plan
+                bring_pointer(repo, dataset.dataset, plan.pointers.get(dataset.dataset))
 
 
 def _plan(repo: Repo, rev: str | None, paths: Sequence[str], *, force: bool, progress: Progress) -> CheckoutPlan:
@@ -115,16 +161,9 @@ def _plan(repo: Repo, rev: str | None, paths: Sequence[str], *, force: bool, pro
     else:
         pointers = pointers_at(repo, repo.git.resolve(rev))
         targets = select(pointers, paths, hint=f"dver ls {rev}: lists the datasets of that revision")
-    plans = []
-    with progress.task("comparing", bytes=0, files=0) as task:
-        planner = Planner(repo, task, force=force)
-        for dataset, parts in _group(targets).items():
-            check_parents(repo.root, dataset)
-            _check_parts(repo, dataset, parts, pointers[dataset])
-            plans.append(planner.plan(dataset, pointers[dataset].version, parts, whole=bool(paths)))
-            _check_parts_exist(plans[-1], parts)
+    plans = plan_targets(repo, targets, pointers, Planning(force, whole=bool(paths)), progress)
     wanted = {target.dataset: pointers[target.dataset] for target in targets} if rev is not None else {}
-    return CheckoutPlan(tuple(plans), _not_brought_yet(repo, wanted))
+    return CheckoutPlan(plans, _not_brought_yet(repo, wanted))
 
 
 def _not_brought_yet(repo: Repo, wanted: dict[str, Pointer]) -> dict[str, Pointer]:
@@ -297,7 +336,7 @@ def _remove_if_empty(directory: bytes) -> bool:
     return True
 
 
-def _bring_pointer(repo: Repo, dataset: str, pointer: Pointer | None) -> None:
+def bring_pointer(repo: Repo, dataset: str, pointer: Pointer | None) -> None:
     """Write and stage a pointer that a revision brought."""
     if pointer is None:
         return

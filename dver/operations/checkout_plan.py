@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from dver.errors import VersionNotFoundError
 from dver.objects.diff import diff_manifests
-from dver.objects.entry import DirectoryEntry, Entry, FileEntry, is_within
+from dver.objects.entry import DirectoryEntry, Entry, FileEntry, is_within, parents
 from dver.objects.ids import VersionId
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import Pointer
@@ -71,13 +71,20 @@ class Planner:
         self._task = task
         self._force = force
 
-    def plan(self, dataset: str, version: VersionId, asked: tuple[bytes, ...], *, whole: bool) -> DatasetPlan:
+    def plan(
+        self, dataset: str, version: VersionId, asked: tuple[bytes, ...], *, whole: bool, keep_changes: bool = False
+    ) -> DatasetPlan:
         """Return the plan that makes a dataset's files the wanted version.
 
         Args:
             asked: paths within the dataset to restrict the checkout to; none means no restriction.
             whole: make a partly present dataset whole, rather than keep to the parts that are here.
+            keep_changes: bring only what differs from the version that was checked out before, and leave a user's
+                changes to other files as they are. Where no such version is known, or not all of it came, the whole
+                version is brought.
         """
+        cache = self._repo.stat_cache
+        keep_changes = keep_changes and cache.base(dataset) is not None and not cache.is_unfinished(dataset)
         manifest = open_manifest(self._repo, version, dataset)
         scan = self._scan(dataset, version)
         if scan is None:
@@ -86,7 +93,7 @@ class Planner:
             return plan
         parts = _parts_afterwards(scan.base.parts, asked, whole=whole)
         plan = DatasetPlan(dataset, version, manifest, parts, keeps_rows=True, unchanged=scan.unchanged)
-        _Differences(self._repo, plan, scan, asked).fill(force=self._force)
+        _Differences(self._repo, plan, scan, asked).fill(force=self._force, keep_changes=keep_changes)
         return plan
 
     def _scan(self, dataset: str, version: VersionId) -> Scan | None:
@@ -119,7 +126,7 @@ class _Differences:
         special = [self._look_at(path) for path in scan.special]
         self._local = {item.path: item for item in [*special, *scan.modified, *scan.added]}
 
-    def fill(self, *, force: bool) -> None:
+    def fill(self, *, force: bool, keep_changes: bool) -> None:
         plan, scan = self._plan, self._scan
         base = None if scan.base.version == plan.version else self._base_manifest()
         changes: dict[bytes, Entry | None] = {}
@@ -130,7 +137,8 @@ class _Differences:
                 else:
                     # Outside of what is checked out; what was known of it was known of the old version.
                     plan.gone.append(change.path)
-        for path in [*(item.path for item in scan.modified), *scan.deleted]:
+        changed_here = () if keep_changes else [*(item.path for item in scan.modified), *scan.deleted]
+        for path in changed_here:
             if path not in changes and self._wants(path):
                 changes[path] = self._manifest.get(path)
         if self._fills_up:
@@ -170,7 +178,7 @@ class _Differences:
                 if path not in deleted:
                     self._plan.deletes.append(path)
                 else:
-                    emptied.update(parent for parent in _parents(path) if self._is_empty_directory(parent))
+                    emptied.update(parent for parent in parents(path) if self._is_empty_directory(parent))
             if item is not None:
                 endangered[path] = None
             elif path in known and path not in deleted:
@@ -197,13 +205,13 @@ class _Differences:
     def _find_obstacles(self, endangered: dict[bytes, Entry | None]) -> None:
         """Find files that nobody tracks where a directory must be, or within what must become a file."""
         writes = {entry.path for entry in self._plan.writes if not isinstance(entry, DirectoryEntry)}
-        above_writes = {parent for entry in self._plan.writes for parent in _parents(entry.path)}
-        self._find_ignored(writes & {parent for path in self._plan.deletes for parent in _parents(path)})
+        above_writes = {parent for entry in self._plan.writes for parent in parents(entry.path)}
+        self._find_ignored(writes & {parent for path in self._plan.deletes for parent in parents(path)})
         self._find_ignored(writes & {*self._scan.deleted})
         for path in self._local:
             if path in endangered or path in self._plan.settled:
                 continue
-            if path in above_writes or any(parent in writes for parent in _parents(path)):
+            if path in above_writes or any(parent in writes for parent in parents(path)):
                 endangered[path] = None
                 self._plan.deletes.append(path)
 
@@ -251,10 +259,3 @@ def _parts_afterwards(
     if old is None or (whole and not asked):
         return None
     return tuple(sorted({*old, *asked}))
-
-
-def _parents(path: bytes) -> Iterable[bytes]:
-    """Yield the directories above a path, the last of them b"", the dataset's own."""
-    while path:
-        path = path.rpartition(b"/")[0]
-        yield path

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from heapq import merge
 
 from dver.errors import PathError
-from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, check_path
+from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, check_path, parents
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import pointer_path
 from dver.operations.add import check_new_dataset, check_parents, keep_out_of_git
@@ -100,7 +100,7 @@ def _move_within(repo: Repo, target: Target, destination: str) -> Moved:
         raise _taken(new_path, f"dver rm {new_path}")
     if os.path.lexists(new):
         raise _taken(new_path, None)
-    for parent in _parents(wanted):
+    for parent in parents(wanted):
         if not isinstance(manifest.get(parent), DirectoryEntry | None):
             raise PathError(f"{dataset}/{decode_path(parent)}", "is not a directory", hint="choose another path")
     if os.path.lexists(old):
@@ -114,7 +114,7 @@ def _move_within(repo: Repo, target: Target, destination: str) -> Moved:
         # A rename changes a file's change time, so its content is compared once more.
         return {new: rows[old]._replace(checked=UNCHECKED) for old, new in renames.items() if old in rows}
 
-    filled = {*_parents(wanted)}
+    filled = {*parents(wanted)}
     entries = (entry for entry in _renamed(manifest, renames) if entry.path not in filled)
     rewrite(repo, dataset, entries, rows=moved_rows, removed={*renames, *filled})
     return Moved(f"{dataset}/{decode_path(part)}", new_path)
@@ -135,12 +135,6 @@ def _part_of(dataset: str, destination: str) -> bytes:
             hint="copy the files and run dver add; dver mv moves whole datasets, or paths within one",
         )
     return encode_path(destination[len(dataset) + 1 :])
-
-
-def _parents(path: bytes) -> Iterator[bytes]:
-    while b"/" in path:
-        path = path.rpartition(b"/")[0]
-        yield path
 
 
 def _is_directory(manifest: Manifest, path: bytes) -> bool:

@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dver.errors import DverError, ObjectNotFoundError, VersionNotFoundError
 from dver.objects.ids import VersionId
+from dver.objects.merge import PathConflict
 from dver.objects.pointer import Pointer, pointer_path
 from dver.operations.datasets import Target, decode_path, read_pointer_or_problem, select, working_datasets
+from dver.operations.merge import deleted_on_one_side, find_conflicts, is_torn, read_conflict
 from dver.operations.reading import lazy_manifest, missing_version, open_manifest
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
@@ -23,6 +25,7 @@ class State(StrEnum):
     """What is the matter with a dataset, the most pressing first."""
 
     BROKEN = "broken pointer"
+    CONFLICT = "merge conflict"
     POINTER_CHANGED = "pointer changed"
     INTERRUPTED = "checkout interrupted"
     MODIFIED = "modified"
@@ -54,7 +57,9 @@ class DatasetStatus:
         in_cache: whether all of the pointer's version is in the cache.
         on_remote: the same for the default remote; None if that was not asked.
         tracked: whether git tracks the pointer.
-        problem: what is wrong, for BROKEN and UNKNOWN.
+        problem: what is wrong, for BROKEN and UNKNOWN, and for CONFLICT where there are no two versions to
+            compare, or they are out of reach.
+        conflicts: the paths that the sides of a merge changed differently; None where that is not known.
     """
 
     dataset: str
@@ -67,6 +72,7 @@ class DatasetStatus:
     on_remote: bool | None = None
     tracked: bool = True
     problem: DverError | None = None
+    conflicts: tuple[PathConflict, ...] | None = ()
 
 
 def status(
@@ -81,12 +87,16 @@ def status(
     versions = [pointer.version for pointer in pointers.values() if isinstance(pointer, Pointer)]
     cached = present_versions(repo.cache, versions)
     on_remote = present_versions(repo.remote(), versions) if remote else None
+    deleted = deleted_on_one_side(repo)
     results = []
     with progress.task("comparing", bytes=0, files=0) as task:
         for dataset, pointer in pointers.items():
             tracked = repo.git.is_tracked(pointer_path(dataset))
+            if dataset in deleted:
+                results.append(DatasetStatus(dataset, State.CONFLICT, None, tracked=tracked, problem=deleted[dataset]))
+                continue
             if isinstance(pointer, DverError):
-                results.append(DatasetStatus(dataset, State.BROKEN, None, tracked=tracked, problem=pointer))
+                results.append(_without_pointer(repo, dataset, pointer, tracked=tracked))
                 continue
             found = _compare(repo, dataset, pointer, task)
             results.append(
@@ -104,6 +114,24 @@ def status(
                 )
             )
     return results
+
+
+def _without_pointer(repo: Repo, dataset: str, problem: DverError, *, tracked: bool) -> DatasetStatus:
+    """Return the status of a dataset whose pointer cannot be read, be it in the course of a merge."""
+    broken = DatasetStatus(dataset, State.BROKEN, None, tracked=tracked, problem=problem)
+    try:
+        conflict = read_conflict(repo, dataset) if is_torn(repo, dataset) else None
+        if conflict is None:
+            return broken
+        sides = conflict.sides
+    except DverError as exc:
+        return replace(broken, problem=exc)
+    torn = DatasetStatus(dataset, State.CONFLICT, None, tracked=tracked)
+    try:
+        return replace(torn, conflicts=find_conflicts(repo, dataset, sides, conflict.choices))
+    except DverError as exc:
+        # Without it the conflict can still be decided; whatever is wrong must not keep the status of others back.
+        return replace(torn, conflicts=None, problem=exc)
 
 
 def present_versions(store: Store, versions: Sequence[VersionId]) -> set[VersionId]:

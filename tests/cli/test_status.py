@@ -76,8 +76,8 @@ def test_shows_a_broken_pointer_among_others(dataset: Cli) -> None:
     out = dataset.ok("status")
     assert out == (
         "Broken pointers:\n"
-        "        x.dver  the pointer has merge conflict markers\n"
-        "          (choose a side with `git checkout --ours` or `--theirs` on it, then run `dver checkout`)\n"
+        "        x.dver  has marks of a merge that do not belong together\n"
+        "          (git checkout REV -- x.dver takes the pointer of a commit)\n"
         "\n"
         "1 dataset unchanged\n"
     )
@@ -85,7 +85,7 @@ def test_shows_a_broken_pointer_among_others(dataset: Cli) -> None:
     assert (broken["version"], broken["in_cache"], broken["problem"]) == (
         None,
         None,
-        "x.dver: the pointer has merge conflict markers",
+        "x.dver: has marks of a merge that do not belong together",
     )
 
 
@@ -180,6 +180,7 @@ def test_writes_json(dataset: Cli) -> None:
                 "on_remote": None,
                 "tracked": True,
                 "problem": None,
+                "conflicts": [],
             }
         ]
     }

@@ -1,0 +1,256 @@
+"""Ending a merge conflict of a dataset: by choosing a side, or by itself where nothing conflicts.
+
+A resolved pointer is written and staged like one that a revision brings: after the data, so that the same command run
+again after a crash completes. Choices that leave something open are recorded in the pointer's text and change nothing
+else. Everything is worked out for all datasets before any is touched.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dver.errors import BackendError, DverError, FormatError, PathError, VersionNotFoundError
+from dver.fileio import write_atomically
+from dver.objects.conflict import encode_conflict
+from dver.objects.entry import is_within
+from dver.objects.merge import Choice, PathConflict, Side
+from dver.objects.pointer import Pointer, pointer_path
+from dver.operations.checkout import CheckoutOptions, CheckoutPlan, Planning, bring_pointer, carry_out, plan_targets
+from dver.operations.datasets import Target, decode_path, select, working_datasets
+from dver.operations.merge import (
+    PointerConflict,
+    deleted_on_one_side,
+    is_torn,
+    merge_pointers,
+    read_conflict,
+    unmerged_datasets,
+)
+from dver.operations.reading import open_manifest
+from dver.operations.rewrite import pointer_of
+from dver.progress import NO_PROGRESS, Progress
+from dver.repo import Repo
+
+_AS_USUAL = CheckoutOptions()
+_HINT = "dver status names the datasets that are"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A dataset whose conflict is over.
+
+    Attributes:
+        decided: how many conflicting paths were decided by choice.
+        taken: the side whose version was taken as it is, without what the other side changed, because a manifest was
+            out of reach.
+        has_data: whether the data was brought along; it is not where its version is out of reach.
+    """
+
+    dataset: str
+    decided: int = 0
+    taken: Side | None = None
+    has_data: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A dataset that is still in conflict. `problem` is why its versions could not be compared, if they could not."""
+
+    dataset: str
+    conflicts: tuple[PathConflict, ...]
+    problem: DverError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What was done: the data that was checked out, and what became of each conflict."""
+
+    plan: CheckoutPlan
+    resolved: tuple[Resolved, ...] = ()
+    unresolved: tuple[Unresolved, ...] = ()
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is to be done, gathered before anything is."""
+
+    targets: list[Target] = field(default_factory=list)
+    pointers: dict[str, Pointer] = field(default_factory=dict)
+    brought: dict[str, Pointer] = field(default_factory=dict)
+    without_data: dict[str, Pointer] = field(default_factory=dict)
+    texts: dict[str, bytes] = field(default_factory=dict)
+    drafts: set[str] = field(default_factory=set)
+    resolved: list[Resolved] = field(default_factory=list)
+    unresolved: list[Unresolved] = field(default_factory=list)
+
+    def check_out(self, target: Target, pointer: Pointer) -> None:
+        self.targets.append(target)
+        self.pointers[target.dataset] = pointer
+
+    def bring(self, pointer: Pointer, outcome: Resolved) -> None:
+        self.resolved.append(outcome)
+        if outcome.has_data:
+            self.check_out(Target(outcome.dataset), pointer)
+            self.brought[outcome.dataset] = pointer
+        else:
+            self.without_data[outcome.dataset] = pointer
+
+
+def resolve(
+    repo: Repo,
+    side: Side,
+    paths: Sequence[str] = (),
+    *,
+    options: CheckoutOptions = _AS_USUAL,
+    progress: Progress = NO_PROGRESS,
+) -> Resolution:
+    """Decide conflicts for a side: at `paths`, or all. What does not conflict is taken from both sides.
+
+    Args:
+        paths: datasets, folders of them, or paths in them, relative to the repository.
+
+    Raises:
+        PathError: a path is not in conflict, or the side has no such dataset.
+        DataLossError: files would be lost; nothing was touched.
+    """
+    with repo.lock():
+        work = _Work()
+        for dataset, parts in _conflicted(repo, paths).items():
+            conflict = read_conflict(repo, dataset)
+            # Each of them has marks, or git holds its sides.
+            assert conflict is not None
+            if parts:
+                _choose_parts(repo, conflict, [Choice(side, part) for part in parts], work)
+            else:
+                _choose_whole(repo, conflict, side, work)
+        return _finish(repo, work, options, progress, whole=False)
+
+
+def checkout_merging(
+    repo: Repo,
+    paths: Sequence[str] = (),
+    *,
+    options: CheckoutOptions = _AS_USUAL,
+    progress: Progress = NO_PROGRESS,
+) -> Resolution:
+    """Make working files match their pointers, and merge those that are in conflict.
+
+    Where nothing conflicts, the merge is done. Else the data becomes ours with all that theirs changed elsewhere, so
+    that it can be edited and added; the conflict stays.
+
+    Raises:
+        as `checkout`, and PathError for a path within a dataset in conflict.
+    """
+    with repo.lock():
+        work = _Work()
+        deleted = deleted_on_one_side(repo)
+        for target in select(working_datasets(repo), paths):
+            if not is_torn(repo, target.dataset):
+                work.check_out(target, pointer_of(repo, target.dataset))
+                if target.dataset in deleted:
+                    work.unresolved.append(Unresolved(target.dataset, (), deleted[target.dataset]))
+            elif target.part:
+                raise PathError(
+                    f"{target.dataset}/{decode_path(target.part)}",
+                    "lies in a dataset with a merge conflict",
+                    hint=f"dver checkout --ours PATH or --theirs PATH decides; dver checkout {target.dataset} brings"
+                    " what does not conflict",
+                )
+            else:
+                _merge(repo, target.dataset, work)
+        return _finish(repo, work, options, progress, whole=bool(paths))
+
+
+def _conflicted(repo: Repo, paths: Sequence[str]) -> dict[str, list[bytes]]:
+    """Return the datasets in conflict that are meant, each with the paths in it, none for the whole."""
+    unmerged = unmerged_datasets(repo)
+    working = working_datasets(repo)
+    conflicted = {dataset for dataset in working if is_torn(repo, dataset)} | unmerged
+    known = conflicted.union(working)
+    for path in paths:
+        if not any(target.dataset in conflicted for target in select(known, [path])):
+            raise PathError(path or ".", "is not in a merge conflict", hint=_HINT)
+    found: dict[str, list[bytes]] = {}
+    for target in select(known, paths):
+        if target.dataset in conflicted:
+            found.setdefault(target.dataset, []).extend([target.part] if target.part else [])
+    return found
+
+
+def _choose_whole(repo: Repo, conflict: PointerConflict, side: Side, work: _Work) -> None:
+    dataset, wanted = conflict.dataset, conflict.of(side)
+    if wanted is None:
+        raise conflict.deleted(side)
+    if conflict.of(side.other) is None:
+        work.bring(wanted, Resolved(dataset, 1, has_data=_is_within_reach(repo, dataset, wanted)))
+        return
+    try:
+        merged = merge_pointers(repo, dataset, conflict.sides, conflict.choices, side)
+    except VersionNotFoundError:
+        work.bring(wanted, Resolved(dataset, taken=side, has_data=_is_within_reach(repo, dataset, wanted)))
+    else:
+        work.bring(merged.pointer, Resolved(dataset, len(merged.decided)))
+
+
+def _choose_parts(repo: Repo, conflict: PointerConflict, chosen: Sequence[Choice], work: _Work) -> None:
+    dataset, sides = conflict.dataset, conflict.sides
+    choices = [*(choice for choice in conflict.choices if not _is_replaced(choice, chosen)), *chosen]
+    merged = merge_pointers(repo, dataset, sides, choices)
+    for choice in chosen:
+        if not any(is_within(found.path, choice.path) for found in (*merged.conflicts, *merged.decided)):
+            path = f"{dataset}/{decode_path(choice.path)}"
+            raise PathError(path, "is not in conflict", hint=f"dver checkout {dataset} lists the paths that are")
+    if merged.conflicts:
+        work.texts[dataset] = encode_conflict(sides, merged.conflicts, choices)
+        work.unresolved.append(Unresolved(dataset, merged.conflicts))
+    else:
+        work.bring(merged.pointer, Resolved(dataset, len(merged.decided)))
+
+
+def _is_replaced(choice: Choice, chosen: Sequence[Choice]) -> bool:
+    return any(is_within(choice.path, later.path) for later in chosen)
+
+
+def _merge(repo: Repo, dataset: str, work: _Work) -> None:
+    """Merge a torn pointer, or bring what of it can be merged."""
+    conflict = read_conflict(repo, dataset)
+    if conflict is None:
+        raise FormatError(pointer_path(dataset), "changed while it was read", hint="run the command again")
+    try:
+        merged = merge_pointers(repo, dataset, conflict.sides, conflict.choices)
+    except (VersionNotFoundError, BackendError) as exc:
+        work.unresolved.append(Unresolved(dataset, (), exc))
+        return
+    if merged.conflicts:
+        work.check_out(Target(dataset), merged.pointer)
+        work.drafts.add(dataset)
+        work.unresolved.append(Unresolved(dataset, merged.conflicts))
+    else:
+        work.bring(merged.pointer, Resolved(dataset, len(merged.decided)))
+
+
+def _is_within_reach(repo: Repo, dataset: str, pointer: Pointer) -> bool:
+    try:
+        open_manifest(repo, pointer.version, dataset)
+    except VersionNotFoundError:
+        return False
+    return True
+
+
+def _finish(repo: Repo, work: _Work, options: CheckoutOptions, progress: Progress, *, whole: bool) -> Resolution:
+    """Check out, write the pointers and record the choices that were gathered."""
+    how = Planning(options.force, whole=whole, edited=frozenset(work.drafts))
+    plans = plan_targets(repo, work.targets, work.pointers, how, progress)
+    plan = CheckoutPlan(plans, work.brought)
+    carry_out(repo, plan, options=options, progress=progress)
+    if not options.dry_run:
+        for dataset, pointer in work.without_data.items():
+            bring_pointer(repo, dataset, pointer)
+        for dataset, text in work.texts.items():
+            _record(repo, dataset, text)
+    return Resolution(plan, tuple(work.resolved), tuple(work.unresolved))
+
+
+def _record(repo: Repo, dataset: str, text: bytes) -> None:
+    try:
+        write_atomically(repo.root / pointer_path(dataset), text)
+    except OSError as exc:
+        raise PathError(pointer_path(dataset), f"cannot be written: {exc.strerror}") from exc
