@@ -48,7 +48,9 @@ class DverCommand:
         self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, stdin: str = ""
     ) -> CommandResult:
         """Run dver with `arguments` and return how it ended, whatever that is."""
-        return _run([*self.command, *map(str, arguments)], cwd or self.cwd, {**self.environment, **(env or {})}, stdin)
+        return run_command(
+            [*self.command, *map(str, arguments)], cwd or self.cwd, {**self.environment, **(env or {})}, stdin
+        )
 
     def ok(
         self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, stdin: str = ""
@@ -78,11 +80,24 @@ class GitCommand:
 
     cwd: Path
 
-    def __call__(self, *arguments: str | Path, cwd: Path | None = None) -> str:
+    def __call__(self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
         """Run git, require exit code 0 and return its standard output."""
-        result = _run(["git", *map(str, arguments)], cwd or self.cwd, {}, "")
+        result = self.run(*arguments, cwd=cwd, env=env)
         assert result.returncode == 0, str(result)
         return result.stdout
+
+    def run(
+        self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> CommandResult:
+        """Run git and return how it ended, whatever that is."""
+        return run_command(["git", *map(str, arguments)], cwd or self.cwd, env or {})
+
+    def fails(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> str:
+        """Run git, require that it fails without a traceback, and return all that it and its hooks said."""
+        result = self.run(*arguments, env=env)
+        assert result.returncode != 0, str(result)
+        assert "Traceback" not in result.stderr, str(result)
+        return result.stdout + result.stderr
 
     def at(self, cwd: Path) -> "GitCommand":
         """Return git for another folder."""
@@ -99,7 +114,8 @@ def installed_dver(cwd: Path) -> DverCommand:
     return DverCommand((sys.executable, "-P", "-m", "dver"), cwd, {"PYTHONPATH": package_root})
 
 
-def _run(command: Sequence[str], cwd: Path, environment: Mapping[str, str], stdin: str) -> CommandResult:
+def run_command(command: Sequence[str], cwd: Path, environment: Mapping[str, str], stdin: str = "") -> CommandResult:
+    """Run a command, with `environment` on top of the test's own, and return how it ended, whatever that is."""
     done = subprocess.run(
         command,
         cwd=cwd,

@@ -177,9 +177,8 @@ def _(exc: DverError, session: Session) -> int:
     _show_trace(exc, session)
     paths = exc.paths if isinstance(exc, DataLossError) else ()
     session.console.error(exc.message, hint=exc.hint, paths=paths)
-    elsewhere = session.root is not None and os.path.realpath(session.start) != str(session.root)
-    if elsewhere and isinstance(exc, _WITH_REPOSITORY_PATHS):
-        session.console.say(f"  (paths are from the top of the repository, {session.root})")
+    if isinstance(exc, _WITH_REPOSITORY_PATHS):
+        session.say_where_paths_start()
     return USAGE if isinstance(exc, UsageError) else FAILED
 
 

@@ -62,6 +62,43 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+class LazyCommandGroup(CommandGroup):
+    """A command that consists of others, each loaded from its own module when it is called for."""
+
+    def __init__(self, *args: Any, package: str, summaries: Mapping[str, str], **kwargs: Any) -> None:
+        """`package` has a module for each name of `summaries`, which says what the command does."""
+        super().__init__(*args, **kwargs)
+        self._package = package
+        self._summaries = summaries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return list(self._summaries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command."""
+        return _load(self._package, cmd_name) if cmd_name in self._summaries else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a subcommand, or say which one may have been meant."""
+        check_command(ctx, args[0], self._summaries)
+        return click.Group.resolve_command(self, ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._summaries.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return completions without loading any command."""
+        names = [
+            CompletionItem(name, help=text) for name, text in self._summaries.items() if name.startswith(incomplete)
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
+
 class LazyGroup(click.Group):
     """All commands, each loaded from the module of its name when it is called for."""
 
@@ -77,11 +114,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load a command."""
-        if cmd_name not in self._names:
-            return None
-        command = importlib.import_module(f"{_COMMAND_PACKAGE}.{cmd_name}").command
-        assert isinstance(command, click.Command)
-        return command
+        return _load(_COMMAND_PACKAGE, cmd_name) if cmd_name in self._names else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -113,6 +146,12 @@ class LazyGroup(click.Group):
         for heading, commands in self._sections.items():
             with formatter.section(heading):
                 formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
+
+
+def _load(package: str, name: str) -> click.Command:
+    command = importlib.import_module(f"{package}.{name.replace('-', '_')}").command
+    assert isinstance(command, click.Command)
+    return command
 
 
 def quiet_and_verbose() -> list[click.Parameter]:

@@ -35,6 +35,11 @@ COMMANDS = {
         "pull": "Fetch, then check out.",
         "remote": "Manage the remotes that data is pushed to and fetched from.",
     },
+    "Work with git": {
+        "install": "Set up git hooks, and merging and diffs of datasets.",
+        "uninstall": "Undo what dver install did.",
+        "hook": "Run a check as git and pre-commit do.",
+    },
     "Configure": {
         "config": "Read and change settings.",
         "completion": "Print a script for tab completion in your shell.",

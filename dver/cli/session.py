@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dver.cli.console import Console
 from dver.cli.wording import path_text
+from dver.errors import NotARepositoryError
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -29,6 +30,11 @@ class Session:
         self.console = Console(env)
         self.start = _current_folder(env)
         self.root: Path | None = None
+        self._typed_in = ""
+
+    def heed_git_prefix(self) -> None:
+        """Show paths as from the folder in which git was run, for it runs hooks at the top of the work tree."""
+        self._typed_in = self.env.get("GIT_PREFIX", "")
 
     @contextmanager
     def repo(self) -> Iterator["Repo"]:
@@ -39,19 +45,40 @@ class Session:
             self.root = repo.root
             yield repo
 
+    @contextmanager
+    def hook_repo(self) -> Iterator["Repo | None"]:
+        """Open the repository as `repo` does; None where dver is not set up, so that a hook has nothing to do."""
+        from dver.repo import Repo  # noqa: PLC0415
+
+        try:
+            repo = Repo.find(self.start, env=self.env, note=self.console.note)
+        except NotARepositoryError:
+            yield None
+            return
+        with repo:
+            self.root = repo.root
+            yield repo
+
     def paths(self, repo: "Repo", words: Iterable[str]) -> list[str]:
         """Return arguments as paths relative to the repository."""
         return [repo.relative(word, self.start) for word in words]
 
     def relative_to_start(self, path: str) -> str:
-        """Return a path of the repository as one from `start`, to be typed again."""
-        if self.root is None:
-            return path
-        return os.path.relpath(self.root / path, os.path.realpath(self.start))
+        """Return a path of the repository as one from where the user is, to be typed again."""
+        return path if self.root is None else os.path.relpath(self.root / path, self._here)
 
     def shown(self, path: str) -> str:
-        """Return a path of the repository for people, from `start` on."""
+        """Return a path of the repository for people, from where the user is."""
         return path_text(self.relative_to_start(path))
+
+    def say_where_paths_start(self) -> None:
+        """Say that the paths of an error are from the top of the repository, unless the user is there."""
+        if self.root is not None and self._here != str(self.root):
+            self.console.say(f"  (paths are from the top of the repository, {self.root})")
+
+    @property
+    def _here(self) -> str:
+        return os.path.join(os.path.realpath(self.start), self._typed_in).rstrip("/") or "/"
 
     def location(self, text: str, root: Path) -> str:
         """Return a store's location as settings have it, where relative paths are from the top of the repository."""

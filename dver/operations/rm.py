@@ -71,11 +71,11 @@ def _remove(repo: Repo, target: Target, *, keep: bool, force: bool) -> Removed:
         touched.append(gitignore_path(dataset))
     repo.stat_cache.forget(dataset)
     repo.git.stage(touched)
-    _remove_empty_parents(repo, dataset)
+    remove_empty_parents(repo, dataset)
     return Removed(dataset, "", kept=kept)
 
 
-def _remove_empty_parents(repo: Repo, dataset: str) -> None:
+def remove_empty_parents(repo: Repo, dataset: str) -> None:
     """Remove folders that held nothing but the dataset, as git does."""
     with suppress(OSError):
         for parent in (repo.root / dataset).parents:
@@ -110,7 +110,7 @@ def _check_stored(repo: Repo, target: Target) -> None:
             [f"{dataset}/{decode_path(path)}" if path else dataset for path in endangered],
             hint=f"dver add {dataset} stores them; dver rm --keep leaves the files; dver rm --force gives them up",
         )
-    if not _is_stored(repo, scan):
+    if not is_stored(repo, scan):
         raise DataLossError(
             f"removing {dataset} would lose it: its version is neither in the cache nor on the default remote",
             [dataset],
@@ -118,7 +118,8 @@ def _check_stored(repo: Repo, target: Target) -> None:
         )
 
 
-def _is_stored(repo: Repo, scan: Scan) -> bool:
+def is_stored(repo: Repo, scan: Scan) -> bool:
+    """Whether the version that working files were compared with is whole in the cache or on the default remote."""
     version = scan.base.version
     return repo.cache.has_version(version) or (repo.has_remote and repo.remote().has_version(version))
 

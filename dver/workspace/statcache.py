@@ -109,10 +109,12 @@ class StatCache:
     def base(self, dataset: str) -> Base | None:
         """Return the base of a dataset, or None if nothing is known of its working files."""
         rows = self._database.query("SELECT version, parts FROM datasets WHERE path = ?", (os.fsencode(dataset),))
-        if not rows:
-            return None
-        version, parts = rows[0]
-        return Base(VersionId(version), None if parts is None else _decode_parts(parts))
+        return _make_base(*rows[0]) if rows else None
+
+    def bases(self) -> dict[str, Base]:
+        """Return the bases of all datasets whose working files something is known of, by path."""
+        found = self._database.query("SELECT path, version, parts FROM datasets ORDER BY path")
+        return {os.fsdecode(path): _make_base(version, parts) for path, version, parts in found}
 
     def rows(self, dataset: str) -> dict[bytes, Row]:
         """Return all rows of a dataset by path."""
@@ -192,6 +194,10 @@ class StatCache:
             "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             ((number, path, *row) for path, row in rows.items()),
         )
+
+
+def _make_base(version: bytes, parts: str | None) -> Base:
+    return Base(VersionId(version), None if parts is None else _decode_parts(parts))
 
 
 def _encode_parts(parts: tuple[bytes, ...]) -> str:

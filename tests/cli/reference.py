@@ -85,7 +85,13 @@ def _command(command: click.Command, parent: click.Context, level: str) -> Itera
     yield f"```sh\n{examples}\n```\n"
     if isinstance(command, CommandGroup):
         for name in command.list_commands(context):
-            yield from _command(command.commands[name], context, level + "#")
+            yield from _command(_subcommand(command, context, name), context, level + "#")
+
+
+def _subcommand(group: click.Group, context: click.Context, name: str) -> click.Command:
+    command = group.get_command(context, name)
+    assert command is not None
+    return command
 
 
 def _longest(command: Command | CommandGroup) -> int:

@@ -82,7 +82,8 @@ def mistake(line: str) -> str | None:
     """Return what is wrong with a command line: a command or an option that there is not."""
     words = [word for word in shlex.split(line, comments=True)[1:] if word != "…"]
     command: click.Command = root_command(COMMANDS)
-    context = click.Context(command)
+    # Commands keep the help option that they were first asked for, for all tests of the process.
+    context = click.Context(command, **command.context_settings)
     words = words[2:] if words[:1] == ["-C"] else words
     while words and isinstance(command, click.Group) and not words[0].startswith("-"):
         found = command.get_command(context, words[0])

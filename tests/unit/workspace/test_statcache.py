@@ -176,3 +176,15 @@ def test_datasets_may_have_names_that_are_not_utf8(cache: StatCache) -> None:
 
     assert cache.base("bad\udcff") == FIRST
     assert cache.rows("bad\udcff") == {b"a": ROW}
+
+
+def test_lists_the_bases_of_all_datasets(cache: StatCache) -> None:
+    part = Base(VersionId(b"3" * 32), (b"a", b"b"))
+    odd = os.fsdecode(b"bad\xff")
+    assert cache.bases() == {}
+    cache.rebase("b", FIRST, {})
+    cache.rebase("a/deep", part, {b"x": ROW})
+    cache.rebase(odd, SECOND, {})
+    assert cache.bases() == {"a/deep": part, "b": FIRST, odd: SECOND}
+    cache.forget("b")
+    assert list(cache.bases()) == ["a/deep", odd]

@@ -1,0 +1,43 @@
+"""A project of one's own for each test: a copy of one that is made once, since copying is faster than making."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.clones import Snapshot
+from tests.commands import DverCommand, GitCommand, installed_dver
+from tests.integration.git.project import Project, build
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What is copied: a folder, and what is in it by branch."""
+
+    folder: Path
+    trees: Mapping[str, Snapshot]
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """A project with its history, its git remote and its data remote."""
+    folder = tmp_path_factory.mktemp("template")
+    return Template(folder, build(folder, installed_dver(folder)))
+
+
+@pytest.fixture(autouse=True)
+def _dver_for_hooks(run_dver: DverCommand, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where dver is not installed, the hooks that git starts need to be told where it is, too.
+    for name, value in run_dver.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def project(template: Template, tmp_path: Path, run_dver: DverCommand) -> Project:
+    """A project on branch main, all of it checked out and clean."""
+    top = tmp_path / "work"
+    shutil.copytree(template.folder, top, symlinks=True)
+    root = top / "repo"
+    return Project(root, run_dver.at(root), GitCommand(root), template.trees)
