@@ -16,13 +16,14 @@ from dver.objects.entry import DirectoryEntry
 from dver.objects.manifest import ManifestBuilder, Summary
 from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, has_conflict_markers, may_be_dataset, pointer_path
 from dver.operations.datasets import enclosing_dataset, working_datasets
+from dver.operations.ignoring import keep_out_of_git
 from dver.operations.merge import merge_pointers, read_conflict
 from dver.operations.status import scan_dataset
 from dver.operations.working import working_entries
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
 from dver.storage.writer import StoreWriter
-from dver.workspace.gitignore import gitignore_path, ignore_dataset
+from dver.workspace.gitignore import gitignore_path
 from dver.workspace.pointers import read_pointer, write_pointer
 from dver.workspace.statcache import Base, Row
 
@@ -239,19 +240,6 @@ def _publish(repo: Repo, added: Added, *, stage: bool) -> None:
         touched.append(gitignore_path(dataset))
     if stage:
         repo.git.stage(touched)
-
-
-def is_out_of_git(repo: Repo, dataset: str, kind: DatasetKind) -> bool:
-    """Whether git ignores a dataset's data."""
-    return repo.git.is_ignored(dataset + "/" if kind is DatasetKind.DIRECTORY else dataset)
-
-
-def keep_out_of_git(repo: Repo, dataset: str, kind: DatasetKind) -> bool:
-    """Make git ignore a dataset's data; return whether its `.gitignore` has something to stage."""
-    changed = not is_out_of_git(repo, dataset, kind) and ignore_dataset(repo.root, dataset)
-    gitignore = gitignore_path(dataset)
-    # An earlier run may have been stopped between writing and staging it.
-    return changed or ((repo.root / gitignore).is_file() and not repo.git.is_tracked(gitignore))
 
 
 def _check_nesting(datasets: Sequence[str]) -> None:

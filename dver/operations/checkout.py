@@ -15,9 +15,10 @@ from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry
 from dver.objects.ids import ChunkId, NodeId
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, decode_pointer, pointer_path
-from dver.operations.add import check_parents, keep_out_of_git
+from dver.operations.add import check_parents
 from dver.operations.checkout_plan import DatasetPlan, Planner
 from dver.operations.datasets import Target, pointers_at, read_pointer_or_problem, select, working_datasets
+from dver.operations.ignoring import keep_out_of_git
 from dver.operations.transfer import Transfer, missing_chunks
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo

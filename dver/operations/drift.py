@@ -5,17 +5,16 @@ no drift, nor is what a rebase has not come to yet: data follows when it ends.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from dver.errors import FormatError
 from dver.objects.pointer import SUFFIX, Pointer, decode_pointer, pointer_path
-from dver.operations.add import AddResult, add, is_out_of_git, keep_out_of_git
+from dver.operations.ignoring import is_out_of_git
 from dver.operations.status import DatasetStatus, State, status
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import Repo
-from dver.workspace.gitignore import gitignore_path
 
 _SETTLED = (State.UNCHANGED, State.NOT_CHECKED_OUT)
 
@@ -51,14 +50,6 @@ class Drift:
         return not self.of_data or self.status.state is State.MODIFIED
 
 
-@dataclass(frozen=True, slots=True)
-class Mended:
-    """What was done about drift: new versions, and files that are staged now, their content as it was or completed."""
-
-    added: AddResult
-    staged: tuple[str, ...]
-
-
 def find_drift(repo: Repo, *, progress: Progress = NO_PROGRESS) -> list[Drift]:
     """Return the datasets that drifted, in order."""
     lasting = repo.git.lasting_index_files(SUFFIX) if repo.git.is_partial_commit else {}
@@ -70,31 +61,6 @@ def find_drift(repo: Repo, *, progress: Progress = NO_PROGRESS) -> list[Drift]:
         for one in found
         if one.staging is not Staging.SAME or one.exposed or (one.of_data and not _waits_for_git(repo, one.status))
     ]
-
-
-def mend_drift(repo: Repo, drift: Sequence[Drift], *, progress: Progress = NO_PROGRESS) -> Mended:
-    """Add the data that is modified, and stage the pointers that are not; what cannot be mended is passed over.
-
-    Raises:
-        PathError: data cannot be added.
-    """
-    modified = [one.status.dataset for one in drift if one.status.state is State.MODIFIED]
-    unstaged = [one for one in drift if not one.of_data]
-    added = add(repo, modified, progress=progress) if modified else AddResult((), 0)
-    with repo.lock():
-        staged = [path for one in unstaged for path in _files_to_stage(repo, one)]
-        repo.git.stage(staged)
-    return Mended(added, tuple(dict.fromkeys(staged)))
-
-
-def _files_to_stage(repo: Repo, drift: Drift) -> list[str]:
-    one = drift.status
-    gitignore = gitignore_path(one.dataset)
-    changed = one.pointer is not None and keep_out_of_git(repo, one.dataset, one.pointer.kind)
-    # What keeps a new dataset's data out of git is as new as its pointer.
-    is_new = drift.staging is Staging.ABSENT and (repo.root / gitignore).is_file()
-    pointer = [] if drift.staging is Staging.SAME else [pointer_path(one.dataset)]
-    return [*pointer, *([gitignore] if changed or is_new else [])]
 
 
 def _waits_for_git(repo: Repo, one: DatasetStatus) -> bool:

@@ -1,62 +1,29 @@
 """After git changed the working tree: data follows the pointers that git brought.
 
 Only datasets whose pointer changed are touched, each by itself: where one has changed data or cannot be brought, it is
-left as it is, and the others go on. What is looked at follows what git changed and what is checked out here, so a large
-repository costs no more than a small one.
+left as it is, and the others go on.
 """
 
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 
-from dver.errors import BackendError, DataLossError, DverError, FormatError, GitError, VersionNotFoundError
-from dver.git import CommitId
+from dver.errors import BackendError, DataLossError, DverError, VersionNotFoundError
 from dver.objects.ids import VersionId
-from dver.objects.pointer import SUFFIX, Pointer, dataset_path, decode_pointer, pointer_path
-from dver.operations.add import check_parents, keep_out_of_git
+from dver.objects.pointer import Pointer
+from dver.operations.add import check_parents
 from dver.operations.checkout import CheckoutPlan, carry_out, delete_files
 from dver.operations.checkout_plan import DatasetPlan, Planner
-from dver.operations.datasets import decode_path, encode_path, working_datasets
+from dver.operations.datasets import decode_path, encode_path
+from dver.operations.ignoring import keep_out_of_git
 from dver.operations.rm import is_stored, remove_empty_parents
 from dver.operations.status import scan_dataset
+from dver.operations.survey import Move, Survey, take_survey, version_at
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
 from dver.workspace.gitignore import gitignore_path
-from dver.workspace.pointers import read_pointer
 from dver.workspace.statcache import Base
-
-_NOOP = "noop"
-
-
-class Hook(StrEnum):
-    """The hooks of git after which data may have to follow."""
-
-    CHECKOUT = "post-checkout"
-    MERGE = "post-merge"
-    REWRITE = "post-rewrite"
-    COMMIT = "post-commit"
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """What git did.
-
-    Attributes:
-        before: a revision for the commit that was checked out before; "" where it is not known.
-        fresh: nothing was checked out before, so that all data is wanted.
-        files: pointers may have changed otherwise than from commit to commit.
-        commits: the user made a commit, which may have moved a pointer and not the line that keeps its data out of git.
-        ends_rebase: a rebase is at its end, though git has not put its notes away yet.
-    """
-
-    before: str = ""
-    fresh: bool = False
-    files: bool = False
-    commits: bool = False
-    ends_rebase: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,37 +50,14 @@ class Followed:
         return wrote or self.ignored or bool(self.removed) or self.problem is not None
 
 
-def move_of(hook: Hook | None, arguments: Sequence[str]) -> Move:
-    """Return what a hook and the arguments that git gives it say; without a hook nothing is known of before."""
-    match hook, [*arguments]:
-        case Hook.CHECKOUT, [old, _, *_] if old and not old.strip("0"):
-            return Move(fresh=True)
-        case Hook.CHECKOUT, [old, _, flag]:
-            return Move(old, files=flag == "0")
-        case Hook.MERGE, [squashed, *_]:
-            return Move("ORIG_HEAD", files=squashed == "1")
-        case Hook.REWRITE, ["rebase", *_]:
-            return Move("ORIG_HEAD", ends_rebase=True)
-        case ((Hook.REWRITE | Hook.COMMIT), _):
-            return Move("HEAD@{1}", commits=hook is Hook.COMMIT)
-        case _:
-            return Move()
-
-
 def follow(repo: Repo, move: Move, *, progress: Progress = NO_PROGRESS) -> list[Followed]:
-    """Bring the data of changed pointers, and remove that of pointers that are gone; return what was done or not.
-
-    While a rebase goes on nothing is done, for it would only be done again at its end.
-    """
-    if _in_rebase(repo.git.git_dir) and not move.ends_rebase:
-        return []
-    survey = _Survey(repo, move)
-    if not (survey.due or survey.gone):
-        return survey.problems
+    """Bring the data of changed pointers, and remove that of pointers that are gone; return what was done or not."""
     with repo.lock():
         # Another command may have done it while this one waited.
-        survey = _Survey(repo, move)
-        done = survey.problems
+        survey = take_survey(repo, move)
+        if survey is None:
+            return []
+        done = [Followed(dataset, problem=problem) for dataset, problem in survey.problems.items()]
         with progress.task("comparing", bytes=0, files=0) as task:
             follower = _Follower(repo, survey, task, progress)
             # First, as what takes the place of a dataset may lie within it.
@@ -122,108 +66,10 @@ def follow(repo: Repo, move: Move, *, progress: Progress = NO_PROGRESS) -> list[
         return [one for one in done if one.is_worth_telling]
 
 
-def _in_rebase(git_dir: Path) -> bool:
-    """Whether git is applying commits, one by one, with more to come."""
-    if (git_dir / "rebase-apply").is_dir():
-        return True
-    if not (git_dir / "rebase-merge").is_dir():
-        return False
-    # Where no commit is left to apply, as when a branch is only moved forward, no other hook comes at the end.
-    try:
-        todo = (git_dir / "rebase-merge" / "git-rebase-todo").read_text(errors="replace")
-    except OSError:
-        return False
-    return any(line and not line.startswith("#") and line != _NOOP for line in map(str.strip, todo.splitlines()))
-
-
-class _Survey:
-    """What has to be done.
-
-    Attributes:
-        bases: what the stat cache knows of datasets.
-        commits: as in the move.
-        due: pointers whose data is to be brought.
-        gone: datasets that no pointer is there for any more, with the version that their data should be.
-    """
-
-    def __init__(self, repo: Repo, move: Move) -> None:
-        self._repo = repo
-        self._fresh = move.fresh
-        self.commits = move.commits
-        self._old = _commit(repo, move.before)
-        self._new = repo.git.head_commit()
-        self.bases = repo.stat_cache.bases()
-        self.due: dict[str, Pointer] = {}
-        self.gone: dict[str, VersionId] = {}
-        self.problems: list[Followed] = []
-        names = {*self.bases, *self._changed()}
-        if move.fresh or move.files:
-            names.update(working_datasets(repo))
-        for dataset in sorted(names):
-            self._look_at(dataset)
-
-    def version_before(self, dataset: str) -> VersionId | None:
-        """Return the version that the commit from before names for a dataset."""
-        return _version_at(self._repo, self._old, dataset)
-
-    def _changed(self) -> set[str]:
-        """Return the datasets whose pointers differ between the commits before and after."""
-        if self._old is None or self._new is None or self._old == self._new:
-            return set()
-        return {dataset_path(path) for path in self._repo.git.changed_between(self._old, self._new, suffix=SUFFIX)}
-
-    def _look_at(self, dataset: str) -> None:
-        try:
-            pointer = read_pointer(self._repo.root, dataset)
-        except DverError as exc:
-            self.problems.append(Followed(dataset, problem=exc))
-            return
-        base = self.bases.get(dataset)
-        is_here = os.path.lexists(self._repo.root / dataset)
-        if pointer is None:
-            self._look_at_gone(dataset, base, is_here=is_here)
-        elif self._is_due(dataset, pointer, base, is_here=is_here):
-            self.due[dataset] = pointer
-
-    def _is_due(self, dataset: str, pointer: Pointer, base: Base | None, *, is_here: bool) -> bool:
-        if base is not None and is_here:
-            return base.version != pointer.version
-        # What was left out stays out for as long as git does not bring another version of it.
-        return self._fresh or (self._old is not None and self.version_before(dataset) != pointer.version)
-
-    def _look_at_gone(self, dataset: str, base: Base | None, *, is_here: bool) -> None:
-        before = self.version_before(dataset)
-        if (self._old is not None and before is None) or _version_at(self._repo, self._new, dataset) is not None:
-            # Not git's doing, now or ever: a user deleted the pointer, or put it away for a while.
-            return
-        version = before if base is None else base.version
-        # Of a partly present dataset it is remembered which part, for when it comes back.
-        if version is not None and (is_here or (base is not None and base.parts is None)):
-            self.gone[dataset] = version
-
-
-def _commit(repo: Repo, rev: str) -> CommitId | None:
-    """Return the commit that was checked out before; None where that is not on record."""
-    if not rev:
-        return None
-    with suppress(GitError):
-        return repo.git.resolve(rev)
-    return None
-
-
-def _version_at(repo: Repo, commit: CommitId | None, dataset: str) -> VersionId | None:
-    """Return the version that a commit names for a dataset; None for none, or one that cannot be read."""
-    with suppress(FormatError, GitError):
-        content = None if commit is None else repo.git.read(commit, pointer_path(dataset))
-        if content is not None:
-            return decode_pointer(content, pointer_path(dataset)).version
-    return None
-
-
 class _Follower:
     """Brings and removes the data of one dataset after the other."""
 
-    def __init__(self, repo: Repo, survey: _Survey, task: Task, progress: Progress) -> None:
+    def __init__(self, repo: Repo, survey: Survey, task: Task, progress: Progress) -> None:
         self._repo = repo
         self._survey = survey
         self._task = task
@@ -305,7 +151,7 @@ class _Follower:
         if self._survey.version_before(dataset) == version:
             return True
         tips = dict.fromkeys(self._repo.git.refs().values())
-        return any(_version_at(self._repo, tip, dataset) == version for tip in tips)
+        return any(version_at(self._repo, tip, dataset) == version for tip in tips)
 
     def _check_reach(self, version: VersionId, base: Base | None) -> None:
         """Give up at once where a remote that did not answer before would be asked again."""

@@ -9,7 +9,7 @@ from dver.errors import PathError
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, check_path, parents
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import pointer_path
-from dver.operations.add import check_new_dataset, check_parents, keep_out_of_git
+from dver.operations.add import check_new_dataset, check_parents
 from dver.operations.checkout import remove_empty
 from dver.operations.datasets import (
     Target,
@@ -20,6 +20,7 @@ from dver.operations.datasets import (
     select,
     working_datasets,
 )
+from dver.operations.ignoring import keep_out_of_git
 from dver.operations.rewrite import check_rewritable, pointer_of, rewrite
 from dver.repo import Repo
 from dver.workspace.assemble import translated

@@ -1,22 +1,25 @@
 """Status: how each dataset's working files, pointer, cache and remote stand to each other."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from dver.errors import DverError, ObjectNotFoundError, VersionNotFoundError
 from dver.objects.ids import VersionId
-from dver.objects.merge import PathConflict
-from dver.objects.pointer import Pointer, pointer_path
+from dver.objects.pointer import SUFFIX, Pointer, pointer_path
 from dver.operations.datasets import Target, decode_path, read_pointer_or_problem, select, working_datasets
-from dver.operations.merge import deleted_on_one_side, find_conflicts, is_torn, read_conflict
 from dver.operations.reading import lazy_manifest, missing_version, open_manifest
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
 from dver.storage.store import Store
 from dver.workspace.scan import Scan
 from dver.workspace.statcache import Base
+
+if TYPE_CHECKING:
+    from dver.objects.merge import PathConflict
+    from dver.operations.torn import Torn
 
 MANY_VERSIONS = 3
 
@@ -72,7 +75,7 @@ class DatasetStatus:
     on_remote: bool | None = None
     tracked: bool = True
     problem: DverError | None = None
-    conflicts: tuple[PathConflict, ...] | None = ()
+    conflicts: "tuple[PathConflict, ...] | None" = ()
 
 
 def status(
@@ -87,16 +90,13 @@ def status(
     versions = [pointer.version for pointer in pointers.values() if isinstance(pointer, Pointer)]
     cached = present_versions(repo.cache, versions)
     on_remote = present_versions(repo.remote(), versions) if remote else None
-    deleted = deleted_on_one_side(repo)
+    torn = _find_torn(repo, pointers)
     results = []
     with progress.task("comparing", bytes=0, files=0) as task:
         for dataset, pointer in pointers.items():
             tracked = repo.git.is_tracked(pointer_path(dataset))
-            if dataset in deleted:
-                results.append(DatasetStatus(dataset, State.CONFLICT, None, tracked=tracked, problem=deleted[dataset]))
-                continue
-            if isinstance(pointer, DverError):
-                results.append(_without_pointer(repo, dataset, pointer, tracked=tracked))
+            if isinstance(pointer, DverError) or dataset in torn:
+                results.append(_without_pointer(dataset, pointer, torn.get(dataset), tracked=tracked))
                 continue
             found = _compare(repo, dataset, pointer, task)
             results.append(
@@ -116,22 +116,25 @@ def status(
     return results
 
 
-def _without_pointer(repo: Repo, dataset: str, problem: DverError, *, tracked: bool) -> DatasetStatus:
-    """Return the status of a dataset whose pointer cannot be read, be it in the course of a merge."""
-    broken = DatasetStatus(dataset, State.BROKEN, None, tracked=tracked, problem=problem)
-    try:
-        conflict = read_conflict(repo, dataset) if is_torn(repo, dataset) else None
-        if conflict is None:
-            return broken
-        sides = conflict.sides
-    except DverError as exc:
-        return replace(broken, problem=exc)
-    torn = DatasetStatus(dataset, State.CONFLICT, None, tracked=tracked)
-    try:
-        return replace(torn, conflicts=find_conflicts(repo, dataset, sides, conflict.choices))
-    except DverError as exc:
-        # Without it the conflict can still be decided; whatever is wrong must not keep the status of others back.
-        return replace(torn, conflicts=None, problem=exc)
+def _find_torn(repo: Repo, pointers: Mapping[str, Pointer | DverError]) -> "Mapping[str, Torn]":
+    if all(isinstance(pointer, Pointer) for pointer in pointers.values()) and not repo.git.conflicts(SUFFIX):
+        return {}
+    # Merging takes long to load, and most often there is none.
+    from dver.operations.torn import find_torn  # noqa: PLC0415
+
+    return find_torn(repo, pointers)
+
+
+def _without_pointer(
+    dataset: str, pointer: Pointer | DverError, torn: "Torn | None", *, tracked: bool
+) -> DatasetStatus:
+    """Return the status of a dataset whose pointer names no version, be it for a merge that is not decided."""
+    if torn is not None and not torn.is_broken:
+        state = State.CONFLICT
+        return DatasetStatus(dataset, state, None, tracked=tracked, problem=torn.problem, conflicts=torn.conflicts)
+    problem = pointer if torn is None else torn.problem
+    assert isinstance(problem, DverError)
+    return DatasetStatus(dataset, State.BROKEN, None, tracked=tracked, problem=problem)
 
 
 def present_versions(store: Store, versions: Sequence[VersionId]) -> set[VersionId]:

@@ -1,26 +1,22 @@
 """`dver hook checkout`.
 
 git calls it when all is done, so nothing that goes wrong here may look as if git had failed: it is a warning, and the
-exit code is 0.
+exit code is 0. It runs with nearly every command of git, so what does the work is loaded only when there is some.
 """
 
 from collections.abc import Mapping, Sequence
 
 import click
 
-from dver.cli.checkout import summary_text
 from dver.cli.command import Command
 from dver.cli.session import Session
-from dver.cli.wording import count_text, escape_text, path_text
-from dver.errors import BackendError, DataLossError, DverError
-from dver.operations.follow import Followed, Hook, Move, follow, move_of
-from dver.workspace.gitignore import gitignore_path
+from dver.errors import DverError
+from dver.operations.survey import Hook, Move, move_of, take_survey
 
 _EXAMPLES = {
     "dver hook checkout": "bring the data of pointers that changed",
     "dver hook checkout post-merge 0": "as git does after a merge",
 }
-_LISTED = 5
 
 
 @click.command("checkout", cls=Command, examples=_EXAMPLES)
@@ -36,11 +32,16 @@ def command(session: Session, name: str | None, arguments: Sequence[str]) -> int
     """
     try:
         with session.hook_repo() as repo:
-            if repo is not None:
-                for one in follow(repo, _move(name, arguments, session.env), progress=session.console):
-                    _show(session, one)
+            move = _move(name, arguments, session.env)
+            survey = None if repo is None else take_survey(repo, move)
+            if repo is not None and survey is not None and not survey.is_nothing:
+                from dver.cli.following import follow_and_tell  # noqa: PLC0415
+
+                follow_and_tell(session, repo, move)
     except DverError as exc:
-        _warn(session, exc.message, exc.hint)
+        from dver.cli.following import warn  # noqa: PLC0415
+
+        warn(session, exc.message, exc.hint)
     return 0
 
 
@@ -56,37 +57,3 @@ def _move(name: str | None, arguments: Sequence[str], env: Mapping[str, str]) ->
     if env.get("PRE_COMMIT_REWRITE_COMMAND"):
         return move_of(Hook.REWRITE, [env["PRE_COMMIT_REWRITE_COMMAND"]])
     return move_of(Hook.COMMIT if env.get("PRE_COMMIT") else None, [])
-
-
-def _show(session: Session, one: Followed) -> None:
-    shown = session.shown(one.dataset)
-    if one.problem is not None:
-        _show_problem(session, one.problem, one.dataset)
-    elif one.removed:
-        session.console.note(f"removed {shown}: its pointer is gone; {count_text(one.removed, 'file')} deleted")
-    elif one.plan is not None:
-        session.console.note(f"checked out {shown}: {summary_text(one.plan)}")
-    if one.ignored:
-        gitignore = session.shown(gitignore_path(one.dataset))
-        session.console.note(f"{gitignore} now names {shown}, and is staged; commit it, so that git keeps it out")
-
-
-def _show_problem(session: Session, problem: DverError, dataset: str) -> None:
-    if isinstance(problem, BackendError):
-        _warn(session, f"{dataset} was not brought: {problem.message}", f"dver pull {dataset}, once it can be reached")
-    elif isinstance(problem, DataLossError):
-        _warn(session, problem.message, problem.hint, problem.paths)
-    else:
-        _warn(session, problem.message, problem.hint)
-
-
-def _warn(session: Session, message: str, hint: str | None, paths: Sequence[str] = ()) -> None:
-    """Say what was not done, also with `-q`."""
-    lines = [f"dver: warning: {escape_text(message)}"]
-    lines += [f"    {path_text(path)}" for path in paths[:_LISTED]]
-    if len(paths) > _LISTED:
-        lines.append(f"    and {count_text(len(paths) - _LISTED, 'file')} more")
-    if hint:
-        lines.append(f"  hint: {escape_text(hint)}")
-    session.console.say("\n".join(lines))
-    session.say_where_paths_start()

@@ -9,7 +9,7 @@ from dver.cli.command import Command
 from dver.cli.session import Session
 from dver.errors import FormatError, PathError
 from dver.objects.pointer import pointer_path
-from dver.operations.drift import Drift, Staging, find_drift, mend_drift
+from dver.operations.drift import Drift, Staging, find_drift
 from dver.operations.status import DatasetStatus, State
 from dver.repo import Repo
 
@@ -54,6 +54,9 @@ def _mend(session: Session, repo: Repo, drift: Sequence[Drift]) -> list[Drift]:
             hint="dver add PATH, then git commit without paths, or with PATH.dver among them",
         )
         return list(drift)
+    # Adding takes long to load, and most often nothing is to be mended.
+    from dver.operations.mend import mend_drift  # noqa: PLC0415
+
     mended = mend_drift(repo, mendable, progress=session.console)
     for added in mended.added.added:
         session.console.note(f"added {session.shown(added.dataset)} and staged its pointer")

@@ -3,7 +3,8 @@
 import pytest
 
 from dver.operations.add import add
-from dver.operations.drift import Drift, Staging, find_drift, mend_drift
+from dver.operations.drift import Drift, Staging, find_drift
+from dver.operations.mend import mend_drift
 from dver.operations.status import State
 from dver.repo import Repo
 from tests.clones import Clone
