@@ -48,6 +48,7 @@ COMMANDS = {
 """The commands by section of the help; each is the module of its name, and the text is how its own help begins."""
 
 _STREAMS = ("stdin", "stdout", "stderr")
+_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,9 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments == ["--version"]:
         sys.stdout.write(f"dver {__version__}\n")
         return 0
-    # Deferred: click takes three times as long to import as Python to start.
-    from dver.cli.boundary import run  # noqa: PLC0415
-
+    try:
+        # Deferred: click takes three times as long to import as Python to start.
+        from dver.cli.boundary import run  # noqa: PLC0415
+    except KeyboardInterrupt:
+        # Nothing was begun, and there is no one yet who could say so.
+        return _INTERRUPTED
     return run(arguments, os.environ, COMMANDS)
 
 
