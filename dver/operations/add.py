@@ -14,10 +14,10 @@ from pathlib import Path
 from dver.errors import FormatError, PathError, UnsupportedFormatError, UsageError, VersionNotFoundError
 from dver.objects.entry import DirectoryEntry
 from dver.objects.manifest import ManifestBuilder, Summary
-from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, has_conflict_markers, may_be_dataset, pointer_path
+from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, may_be_dataset, pointer_path
 from dver.operations.datasets import enclosing_dataset, working_datasets
 from dver.operations.ignoring import keep_out_of_git
-from dver.operations.merge import merge_pointers, read_conflict
+from dver.operations.merge import merge_pointers, read_conflict, torn_datasets
 from dver.operations.status import scan_dataset
 from dver.operations.working import working_entries
 from dver.progress import NO_PROGRESS, Progress, Task
@@ -216,13 +216,13 @@ def _previous_pointer(repo: Repo, dataset: str, *, force: bool) -> tuple[Pointer
         PathError: a file of that name is no pointer; with `force` it is replaced.
         UnsupportedFormatError: a newer dver wrote the pointer.
     """
+    if torn_datasets(repo, [dataset]):
+        return None, True
     try:
         return read_pointer(repo.root, dataset), False
     except UnsupportedFormatError:
         raise
     except FormatError as exc:
-        if has_conflict_markers((repo.root / pointer_path(dataset)).read_bytes()):
-            return None, True
         if force:
             return None, False
         raise PathError(

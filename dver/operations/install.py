@@ -86,12 +86,10 @@ def _drivers(python: str) -> dict[str, dict[str, str]]:
         "merge.dver": {
             "name": "versions of datasets, merged file by file",
             # git replaces what begins with a percent sign, and two of them by one.
-            "driver": f"{words.replace('%', '%%')} merge %O %A %B %P",
-            # The common ancestor of a merge may itself be a merge; made with conflicts it would be no pointer.
-            "recursive": "binary",
+            "driver": f"{words.replace('%', '%%')} merge --marker-size %L -- %O %A %B %P",
         },
         # A textconv that fails ends `git log` and `git diff`, so where Python is gone the pointer is shown as it is.
-        "diff.dver": {"textconv": f'show() {{ {words} textconv "$1" || cat "$1"; }}; show'},
+        "diff.dver": {"textconv": f'show() {{ {words} textconv -- "$1" || cat -- "$1"; }}; show'},
     }
 
 

@@ -5,11 +5,12 @@ git does not know of it any more, by the marks in the pointer. The merged manife
 those of the two sides, and are fetched when the data is checked out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dver.errors import FormatError, ObjectNotFoundError, PathError
+from dver.git import Conflict
 from dver.objects.conflict import PointerSides, split_conflict
 from dver.objects.entry import Entry
 from dver.objects.manifest import build_manifest
@@ -51,6 +52,7 @@ class PointerConflict:
 
     Attributes:
         choices: what was decided so far.
+        is_unmarked: whether nothing in the file says so.
     """
 
     dataset: str
@@ -58,6 +60,7 @@ class PointerConflict:
     ours: Pointer | None
     theirs: Pointer | None
     choices: tuple[Choice, ...] = ()
+    is_unmarked: bool = field(default=False, compare=False)
 
     @property
     def sides(self) -> PointerSides:
@@ -79,9 +82,24 @@ class PointerConflict:
         )
 
 
-def is_torn(repo: Repo, dataset: str) -> bool:
-    """Whether a merge left its marks in a dataset's pointer."""
-    return has_conflict_markers(_working_text(repo, dataset))
+def torn_datasets(repo: Repo, datasets: Iterable[str]) -> set[str]:
+    """Return those of the datasets in which a merge is undecided.
+
+    Either there are marks in the pointer, or git has it unmerged and the file is as ours had it, as git leaves it where
+    the merge driver could not run.
+    """
+    unmerged = repo.git.conflicts(SUFFIX)
+    return {dataset for dataset in datasets if _is_torn(repo, dataset, unmerged.get(pointer_path(dataset)))}
+
+
+def _is_torn(repo: Repo, dataset: str, unmerged: Conflict | None) -> bool:
+    text = _working_text(repo, dataset)
+    if has_conflict_markers(text):
+        return True
+    if unmerged is None or unmerged.ours is None or unmerged.theirs is None:
+        return False
+    here, ours, theirs = map(pointer_or_none, (text, *map(repo.git.read_blob, (unmerged.ours, unmerged.theirs))))
+    return here is not None and theirs is not None and here == ours != theirs
 
 
 def unmerged_datasets(repo: Repo) -> set[str]:
@@ -132,10 +150,11 @@ def read_conflict(repo: Repo, dataset: str) -> PointerConflict | None:
         return None
     return PointerConflict(
         dataset,
-        base_or_none(base),
+        pointer_or_none(base),
         None if ours is None else decode_pointer(ours, f"{where} of ours"),
         None if theirs is None else decode_pointer(theirs, f"{where} of theirs"),
         torn.choices if torn is not None else (),
+        is_unmarked=torn is None,
     )
 
 
@@ -221,8 +240,8 @@ def _working_text(repo: Repo, dataset: str) -> bytes:
         raise PathError(pointer_path(dataset), f"cannot be read: {exc.strerror}") from exc
 
 
-def base_or_none(text: bytes | None) -> Pointer | None:
-    """Return the pointer that both sides come from; one that cannot be read is as good as none."""
+def pointer_or_none(text: bytes | None) -> Pointer | None:
+    """Return what a pointer says, such as that which both sides come from; None for one that cannot be read."""
     if text is None:
         return None
     try:

@@ -19,9 +19,9 @@ from dver.operations.datasets import Target, decode_path, select, working_datase
 from dver.operations.merge import (
     PointerConflict,
     deleted_on_one_side,
-    is_torn,
     merge_pointers,
     read_conflict,
+    torn_datasets,
     unmerged_datasets,
 )
 from dver.operations.reading import open_manifest
@@ -141,9 +141,10 @@ def checkout_merging(
     """
     with repo.lock():
         work = _Work()
-        deleted = deleted_on_one_side(repo)
-        for target in select(working_datasets(repo), paths):
-            if not is_torn(repo, target.dataset):
+        datasets = working_datasets(repo)
+        deleted, torn = deleted_on_one_side(repo), torn_datasets(repo, datasets)
+        for target in select(datasets, paths):
+            if target.dataset not in torn:
                 work.check_out(target, pointer_of(repo, target.dataset))
                 if target.dataset in deleted:
                     work.unresolved.append(Unresolved(target.dataset, (), deleted[target.dataset]))
@@ -163,7 +164,7 @@ def _conflicted(repo: Repo, paths: Sequence[str]) -> dict[str, list[bytes]]:
     """Return the datasets in conflict that are meant, each with the paths in it, none for the whole."""
     unmerged = unmerged_datasets(repo)
     working = working_datasets(repo)
-    conflicted = {dataset for dataset in working if is_torn(repo, dataset)} | unmerged
+    conflicted = torn_datasets(repo, working) | unmerged
     known = conflicted.union(working)
     for path in paths:
         if not any(target.dataset in conflicted for target in select(known, [path])):
@@ -222,6 +223,8 @@ def _merge(repo: Repo, dataset: str, work: _Work) -> None:
     if merged.conflicts:
         work.check_out(Target(dataset), merged.pointer)
         work.drafts.add(dataset)
+        if conflict.is_unmarked:
+            work.texts[dataset] = encode_conflict(conflict.sides, merged.conflicts, conflict.choices)
         work.unresolved.append(Unresolved(dataset, merged.conflicts))
     else:
         work.bring(merged.pointer, Resolved(dataset, len(merged.decided)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dver.errors import DverError
 from dver.objects.merge import PathConflict
 from dver.objects.pointer import Pointer
-from dver.operations.merge import deleted_on_one_side, find_conflicts, is_torn, read_conflict
+from dver.operations.merge import deleted_on_one_side, find_conflicts, read_conflict, torn_datasets
 from dver.repo import Repo
 
 
@@ -30,21 +30,16 @@ class Torn:
 
 def find_torn(repo: Repo, pointers: Mapping[str, Pointer | DverError]) -> dict[str, Torn]:
     """Return those of the datasets that are in conflict; `pointers` are theirs, or why these cannot be read."""
-    deleted = deleted_on_one_side(repo)
+    deleted, torn = deleted_on_one_side(repo), torn_datasets(repo, pointers)
     found = {dataset: Torn(problem=deleted[dataset]) for dataset in pointers.keys() & deleted.keys()}
-    for dataset, pointer in pointers.items():
-        if dataset not in found and isinstance(pointer, DverError):
-            torn = _look_at(repo, dataset)
-            if torn is not None:
-                found[dataset] = torn
-    return found
+    return {**found, **{dataset: _look_at(repo, dataset) for dataset in torn - found.keys()}}
 
 
-def _look_at(repo: Repo, dataset: str) -> Torn | None:
+def _look_at(repo: Repo, dataset: str) -> Torn:
     try:
-        conflict = read_conflict(repo, dataset) if is_torn(repo, dataset) else None
-        if conflict is None:
-            return None
+        conflict = read_conflict(repo, dataset)
+        # It has marks, or git holds its sides.
+        assert conflict is not None
         sides = conflict.sides
     except DverError as exc:
         return Torn(problem=exc, is_broken=True)

@@ -206,7 +206,7 @@ def test_in_a_linked_work_tree_it_is_for_all_of_them(stage: Stage, tmp_path: Pat
     linked.clone.commit("there")
     stage.clone.commit("here")
     assert stage.called() == ["pre-commit", "checkout post-commit"] * 2
-    assert stage.clone.git("config", "merge.dver.recursive") == "binary\n"
+    assert "merge %O %A %B %P" in stage.clone.git("config", "merge.dver.driver").replace("--marker-size %L -- ", "")
     assert not (stage.clone.root / ".gitattributes").exists()
     assert (tmp_path / "linked/.gitattributes").exists()
 
@@ -231,7 +231,7 @@ def test_the_drivers_run_for_pointers(stage: Stage) -> None:
     stage.clone.write("x y.dver", b"base\n")
     git("add", "--force", "x y.dver")
     stage.install()
-    stage.answer('case $5 in textconv) echo "shown $(cat "$6")" ;; merge) echo merged >"$7" ;; esac')
+    stage.answer('case $5 in textconv) echo "shown $(cat "$7")" ;; merge) echo merged >"${10}" ;; esac')
     stage.clone.commit("pointer")
     for branch, text in (("topic", b"theirs\n"), ("main", b"ours\n")):
         git("switch", "--quiet", *(["--create"] if branch == "topic" else []), branch)
@@ -283,7 +283,9 @@ def test_with_another_interpreter_hooks_and_drivers_follow(stage: Stage, tmp_pat
     assert len(result.hooks) == len(HOOKS)
     assert result.drivers == ("merge.dver", "diff.dver")
     assert not result.attributes
-    assert stage.clone.git("config", "merge.dver.driver") == "/new/python -P -m dver hook merge %O %A %B %P\n"
+    assert stage.clone.git("config", "merge.dver.driver") == (
+        "/new/python -P -m dver hook merge --marker-size %L -- %O %A %B %P\n"
+    )
 
 
 def test_settings_of_others_in_the_same_sections_stay(stage: Stage) -> None:

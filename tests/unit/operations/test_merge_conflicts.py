@@ -7,7 +7,7 @@ from dver.objects.conflict import PointerSides, encode_conflict
 from dver.objects.ids import ID_LENGTH, VersionId
 from dver.objects.merge import Choice, Side
 from dver.objects.pointer import DatasetKind, Pointer, encode_pointer
-from dver.operations.merge import PointerConflict, is_torn, read_conflict, unmerged_datasets
+from dver.operations.merge import PointerConflict, read_conflict, torn_datasets, unmerged_datasets
 from tests.clones import Clone
 from tests.unit.operations.merging import diverge, merge, stage_conflict, write
 
@@ -35,7 +35,7 @@ def test_git_knows_the_sides_until_the_pointer_is_staged(clone: Clone) -> None:
     (clone.root / "data.dver").unlink()
     assert conflict_of(clone) == expected
     with clone.open() as repo:
-        assert not is_torn(repo, "data")
+        assert not torn_datasets(repo, ["data"])
         assert unmerged_datasets(repo) == {"data"}
     choices = (Choice(Side.THEIRS, b"a"), Choice(Side.OURS, b"\xff"))
     clone.write("data.dver", encode_conflict(PointerSides(None, some(1), some(2)), None, choices))
@@ -100,5 +100,5 @@ def test_a_pointer_is_torn_by_marks_alone(clone: Clone) -> None:
     (clone.root / "file").write_text("x")
     clone.write("crlf.dver", b"x\r\n<<<<<<< y\r\n")
     with clone.open() as repo:
-        torn = {name for name in ("data", "absent", "folder", "file/below", "crlf") if is_torn(repo, name)}
+        torn = torn_datasets(repo, ("data", "absent", "folder", "file/below", "crlf"))
     assert torn == {"crlf"}
