@@ -168,7 +168,8 @@ class Repo:
                 return ""
             if candidate.startswith(f"{self.root}{os.sep}"):
                 return os.path.relpath(candidate, self.root)
-        raise PathError(path, f"is outside the repository {self.root}", hint="move the data into the repository first")
+        hint = "only what is in it can be named; move or copy data from elsewhere into it first"
+        raise PathError(path, f"is outside the repository {self.root}", hint=hint)
 
     def _open(self, url: str, options: Mapping[str, str | bool | int], name: str) -> Store:
         known = self._stores.get(url)

@@ -147,7 +147,8 @@ def _(exc: SystemExit, _session: Session) -> int:
 
 @_settle.register
 def _(exc: KeyboardInterrupt, session: Session) -> int:
-    session.console.say("interrupted; run the same command again to continue")
+    again = "dver status shows what is left to do" if session.is_hook else "run the same command again to continue"
+    session.console.say(f"interrupted; {again}")
     return _SIGNAL_BASE + (exc.number if isinstance(exc, _SignalledError) else signal.SIGINT)
 
 

@@ -7,16 +7,19 @@ import click
 
 from dver.cli.command import PATH
 from dver.cli.conflicts import show_conflicts
+from dver.cli.following import tell
+from dver.cli.plans import summary_text
 from dver.cli.revisions import RevisionCommand, split_arguments
 from dver.cli.session import Session
 from dver.cli.wording import count_text, size_text
-from dver.errors import PathError
+from dver.errors import PathError, UsageError
 from dver.objects.entry import FileEntry
 from dver.objects.merge import Side
 from dver.objects.pointer import pointer_path
 from dver.operations.checkout import CheckoutOptions, CheckoutPlan, checkout
 from dver.operations.checkout_plan import DatasetPlan
 from dver.operations.datasets import decode_path
+from dver.operations.follow import remove_gone
 from dver.operations.resolve import Resolution, Resolved, Unresolved, checkout_merging, resolve
 from dver.repo import Repo
 
@@ -35,10 +38,10 @@ _EXAMPLES = {
 @click.option("--force", is_flag=True, help="Give up changes to files whose content is stored nowhere.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written and deleted.")
 @click.option("--verify", is_flag=True, help="Check every piece of data against its id while writing.")
-@click.option("--ours", "side", flag_value=Side.OURS.value, default=None, help="Decide merge conflicts for our side.")
-@click.option("--theirs", "side", flag_value=Side.THEIRS.value, help="Decide merge conflicts for their side.")
+@click.option("--ours", is_flag=True, help="Decide merge conflicts for our side.")
+@click.option("--theirs", is_flag=True, help="Decide merge conflicts for their side.")
 @click.pass_obj
-def command(session: Session, words: Sequence[str], side: str | None, force: bool, dry_run: bool, verify: bool) -> int:
+def command(session: Session, /, words: Sequence[str], ours: bool, theirs: bool, **how: bool) -> int:
     """Bring data to the version that a pointer or commit names.
 
     Without REV, files become what the pointers here say. With REV, a commit, tag or branch, its pointers are brought
@@ -51,18 +54,25 @@ def command(session: Session, words: Sequence[str], side: str | None, force: boo
     named; or until you make the data what it should be and dver add stores it. As long as something is left, the exit
     code is 1.
     """
-    options = CheckoutOptions(force=force, dry_run=dry_run, verify=verify)
+    if ours and theirs:
+        raise UsageError("--ours and --theirs exclude each other", hint="run one after the other, each with its paths")
+    side = Side.OURS if ours else Side.THEIRS if theirs else None
+    options = CheckoutOptions(**how)
     with session.repo() as repo:
-        outcome = _check_out(session, repo, words, None if side is None else Side(side), options)
-    if dry_run:
+        outcome = _check_out(session, repo, words, side, options)
+        # What git took away in ways that run no hook, as git merge --abort does.
+        left = [] if words or side or options.dry_run else remove_gone(repo, progress=session.console)
+    if options.dry_run:
         _show_plan(session, outcome.plan)
     elif side is None or outcome.resolved:
         show_resolution(session, outcome)
     elif not outcome.unresolved:
         session.console.done("nothing to do: no dataset is in a merge conflict")
+    for one in left:
+        tell(session, one)
     for unresolved in outcome.unresolved:
         _show_unresolved(session, unresolved)
-    return 1 if outcome.unresolved or (dry_run and outcome.plan.conflicts) else 0
+    return 1 if outcome.unresolved or (options.dry_run and outcome.plan.conflicts) else 0
 
 
 def _check_out(
@@ -94,8 +104,9 @@ def show_resolution(session: Session, outcome: Resolution) -> None:
             session.console.note(
                 f"dver pull {session.relative_to_start(resolved.dataset)} brings the data once its version is in reach"
             )
-    others = [plan for plan in plans.values() if summary_text(plan) or not outcome.resolved]
-    if others or not outcome.resolved:
+    is_merge = bool(outcome.resolved or outcome.unresolved)
+    others = [plan for plan in plans.values() if summary_text(plan) or not is_merge]
+    if others or not is_merge:
         show_checkout(session, replace(outcome.plan, datasets=tuple(others)))
 
 
@@ -138,17 +149,6 @@ def show_checkout(session: Session, plan: CheckoutPlan) -> None:
 
 def _all(count: int) -> str:
     return "the one dataset is" if count == 1 else f"all {count:,} datasets are"
-
-
-def summary_text(plan: DatasetPlan, *, brings_pointer: bool = False) -> str:
-    """Return what was done to a dataset, or "" for nothing."""
-    parts = []
-    if plan.writes:
-        parts.append(f"{count_text(len(plan.writes), 'file')} written, {size_text(plan.write_bytes)}")
-    if plan.deletes:
-        parts.append(f"{count_text(len(plan.deletes), 'file')} deleted")
-    # With the files it goes without saying.
-    return "; ".join(parts) or ("pointer restored" if brings_pointer else "")
 
 
 def _show_plan(session: Session, plan: CheckoutPlan) -> None:

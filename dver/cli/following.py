@@ -5,10 +5,11 @@ Loaded only when there is something to do, for it brings all that a checkout nee
 
 from collections.abc import Sequence
 
-from dver.cli.checkout import summary_text
+from dver.cli.plans import summary_text
 from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, path_text
 from dver.errors import BackendError, DataLossError, DverError
+from dver.operations.datasets import typed
 from dver.operations.follow import Followed, follow
 from dver.operations.survey import Move
 from dver.repo import Repo
@@ -20,11 +21,14 @@ _LISTED = 5
 def follow_and_tell(session: Session, repo: Repo, move: Move) -> None:
     """Bring the data of changed pointers, and say what was done and what was not."""
     for one in follow(repo, move, progress=session.console):
-        _show(session, one)
+        tell(session, one)
 
 
-def _show(session: Session, one: Followed) -> None:
+def tell(session: Session, one: Followed) -> None:
+    """Say what became of one dataset."""
     shown = session.shown(one.dataset)
+    # From within the dataset's own folder.
+    shown = one.dataset if shown == "." else shown
     if one.problem is not None:
         _show_problem(session, one.problem, one.dataset)
     elif one.removed:
@@ -38,7 +42,11 @@ def _show(session: Session, one: Followed) -> None:
 
 def _show_problem(session: Session, problem: DverError, dataset: str) -> None:
     if isinstance(problem, BackendError):
-        warn(session, f"{dataset} was not brought: {problem.message}", f"dver pull {dataset}, once it can be reached")
+        warn(
+            session,
+            f"{dataset} was not brought: {problem.message}",
+            f"dver pull {typed(dataset)}, once it can be reached",
+        )
     elif isinstance(problem, DataLossError):
         warn(session, problem.message, problem.hint, problem.paths)
     else:

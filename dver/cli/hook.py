@@ -32,4 +32,4 @@ def command(session: Session) -> None:
     dver install sets them up as git hooks; the pre-commit framework calls them by the names in its configuration. In a
     work tree that dver is not set up in they do nothing.
     """
-    session.heed_git_prefix()
+    session.begin_hook()

@@ -23,6 +23,7 @@ class Session:
     Attributes:
         start: the folder that relative paths are meant from, absolute.
         root: the top of the repository, once one was opened.
+        is_hook: whether git or the pre-commit framework called, so that nobody typed this command.
     """
 
     def __init__(self, env: Mapping[str, str]) -> None:
@@ -30,10 +31,12 @@ class Session:
         self.console = Console(env)
         self.start = _current_folder(env)
         self.root: Path | None = None
+        self.is_hook = False
         self._typed_in = ""
 
-    def heed_git_prefix(self) -> None:
+    def begin_hook(self) -> None:
         """Show paths as from the folder in which git was run, for it runs hooks at the top of the work tree."""
+        self.is_hook = True
         self._typed_in = self.env.get("GIT_PREFIX", "")
 
     @contextmanager
@@ -65,7 +68,9 @@ class Session:
 
     def relative_to_start(self, path: str) -> str:
         """Return a path of the repository as one from where the user is, to be typed again."""
-        return path if self.root is None else os.path.relpath(self.root / path, self._here)
+        relative = path if self.root is None else os.path.relpath(self.root / path, self._here)
+        # Not to be taken for an option.
+        return f"./{relative}" if relative.startswith("-") else relative
 
     def shown(self, path: str) -> str:
         """Return a path of the repository for people, from where the user is."""

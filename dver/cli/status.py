@@ -11,7 +11,7 @@ from dver.cli.wording import count_text, escape_text, path_json, table_lines
 from dver.errors import FormatError, PathError, UnsupportedFormatError
 from dver.objects.ids import format_version
 from dver.objects.pointer import DatasetKind, pointer_path
-from dver.operations.datasets import decode_path
+from dver.operations.datasets import decode_path, typed
 from dver.operations.status import DatasetStatus, State, status
 
 _EXAMPLES = {
@@ -186,7 +186,7 @@ def _hint(one: DatasetStatus) -> str:
     problem = one.problem
     of_git = isinstance(problem, FormatError) and not isinstance(problem, UnsupportedFormatError)
     if of_git and not one.tracked:
-        return f"git does not track it, so it cannot restore it; dver add --force {one.dataset} replaces it"
+        return f"git does not track it, so it cannot restore it; dver add --force {typed(one.dataset)} replaces it"
     return (problem.hint if problem is not None else None) or ""
 
 

@@ -71,7 +71,10 @@ def parse_entries(text: str, where: str) -> dict[KeyPath, object]:
 
 def refuse_secret(setting: Setting, value: Value) -> None:
     """Refuse a value that must not be in the committed file."""
-    local_only = f"secrets belong in {LOCAL_FILE}, which git ignores: {local_command(setting.name)}"
+    local_only = (
+        f"secrets belong in {LOCAL_FILE}, which git ignores: {local_command(setting.name)};"
+        f" dver config unset {setting.name} takes one out of the committed file"
+    )
     if setting.secret:
         raise ConfigError(f"{setting.name} is a secret and this file is committed", hint=local_only)
     if setting.kind in (Kind.LOCATION, Kind.ENDPOINT) and has_credentials(str(value)):

@@ -1,7 +1,7 @@
 """The table of all settings: name, type, default, meaning, and whether the value is a secret."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
@@ -133,7 +133,7 @@ def find_setting(key: str) -> Setting:
     if key in SETTINGS:
         return SETTINGS[key]
     section = [name for name in known if name.startswith(f"{key}.")]
-    hint = f"there are {', '.join(section)}" if section else suggest(key, known)
+    hint = _choice(section) if section else suggest(key, known)
     raise ConfigError(f"unknown setting {key!r}", hint=hint)
 
 
@@ -141,7 +141,12 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """Return a hint with the closest of the names that would do, or all of them."""
     known = list(known)
     close = get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    return f"did you mean {close[0]}?" if close else _choice(known)
+
+
+def _choice(names: Sequence[str]) -> str:
+    """Return a hint with all names that would do."""
+    return f"there is only {names[0]}" if len(names) == 1 else f"there are {', '.join(names)}"
 
 
 def check_remote_name(name: str) -> None:

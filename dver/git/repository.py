@@ -168,6 +168,11 @@ class GitRepo:
             blob = self._objects.find_blob(self._objects.commit(rev).tree, name)
             return None if blob is None else self._objects.content(blob)
 
+    def has_path(self, rev: CommitId, path: str) -> bool:
+        """Return whether a commit has a file or folder at `path`."""
+        with translated(f"cannot read {path} in commit {rev[:12]}"):
+            return path in self._objects.commit(rev).tree
+
     def read_blob(self, blob_id: str) -> bytes:
         """Return the content of a blob, such as one that `index_files` named."""
         with translated(f"cannot read blob {blob_id[:12]}"):

@@ -21,7 +21,7 @@ CONFLICT_HINT = (
     "dver checkout PATH merges what does not conflict; dver checkout --ours PATH or dver checkout --theirs PATH decides"
     " the rest"
 )
-_HINT = "`git checkout` the file to restore it"
+_HINT = "git log -- FILE lists its commits; git checkout COMMIT -- FILE takes a whole one"
 
 
 class DatasetKind(StrEnum):

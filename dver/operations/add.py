@@ -15,7 +15,7 @@ from dver.errors import FormatError, PathError, UnsupportedFormatError, UsageErr
 from dver.objects.entry import DirectoryEntry
 from dver.objects.manifest import ManifestBuilder, Summary
 from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, may_be_dataset, pointer_path
-from dver.operations.datasets import enclosing_dataset, working_datasets
+from dver.operations.datasets import enclosing_dataset, typed, working_datasets
 from dver.operations.ignoring import keep_out_of_git
 from dver.operations.merge import merge_pointers, read_conflict, torn_datasets
 from dver.operations.status import scan_dataset
@@ -158,15 +158,15 @@ def _check_base(dataset: str, pointer: Pointer, previous: Pointer | None, base: 
     raise PathError(
         dataset,
         "its pointer was changed since the data was checked out, so adding would undo that change",
-        hint=f"dver checkout {dataset} brings the data up to date; dver add --force {dataset} keeps the data as it is",
+        hint=f"dver checkout {typed(dataset)} brings the data up to date;"
+        f" dver add --force {typed(dataset)} keeps the data as it is",
     )
 
 
 def _check_checked_out(repo: Repo, dataset: str, previous: Pointer, task: Task) -> None:
     """Refuse to take files as deleted that may never have been here."""
-    how = (
-        f"dver checkout {dataset} brings them and keeps new files; dver add --force {dataset} takes what is here as all"
-    )
+    shown = typed(dataset)
+    how = f"dver checkout {shown} brings them and keeps new files; dver add --force {shown} takes what is here as all"
     if repo.stat_cache.is_unfinished(dataset):
         raise PathError(
             dataset, "its last checkout was interrupted, so files of its version are missing here", hint=how
@@ -179,7 +179,8 @@ def _check_checked_out(repo: Repo, dataset: str, previous: Pointer, task: Task) 
         raise PathError(
             dataset,
             "it was not checked out here, and its version is out of reach, so nobody can tell what is missing",
-            hint=f"dver fetch {dataset}; or dver add --force {dataset}, which takes what is here as the whole",
+            hint=f"dver fetch {typed(dataset)};"
+            f" or dver add --force {typed(dataset)}, which takes what is here as the whole",
         ) from exc
     if scan is not None and scan.deleted:
         raise PathError(
@@ -197,15 +198,16 @@ def _check_merged(repo: Repo, dataset: str) -> None:
         raise PathError(
             dataset,
             "its pointer is in a merge conflict, and what the other side changed is out of reach",
-            hint=f"dver fetch --all {dataset}; or dver add --force {dataset}, which gives those changes up",
+            hint=f"dver fetch --all {typed(dataset)};"
+            f" or dver add --force {typed(dataset)}, which gives those changes up",
         ) from exc
     base = repo.stat_cache.base(dataset)
     if base is None or base.version != draft.version or repo.stat_cache.is_unfinished(dataset):
         raise PathError(
             dataset,
             "its pointer is in a merge conflict, and the data here lacks what the other side changed",
-            hint=f"dver checkout {dataset} brings that, and keeps changes of yours;"
-            f" dver add --force {dataset} gives it up",
+            hint=f"dver checkout {typed(dataset)} brings that, and keeps changes of yours;"
+            f" dver add --force {typed(dataset)} gives it up",
         )
 
 
@@ -228,7 +230,7 @@ def _previous_pointer(repo: Repo, dataset: str, *, force: bool) -> tuple[Pointer
         raise PathError(
             pointer_path(dataset),
             f"is there already, and is {exc.reason}",
-            hint=f"move it away, or dver add --force {dataset} replaces it",
+            hint=f"move it away, or dver add --force {typed(dataset)} replaces it",
         ) from exc
 
 
@@ -246,7 +248,7 @@ def _check_nesting(datasets: Sequence[str]) -> None:
     # As lists of parts, what lies below a path comes right after it; as text, a-b would come between a and a/c.
     for outer, inner in pairwise(sorted(datasets, key=lambda dataset: dataset.split("/"))):
         if inner.startswith(outer + "/"):
-            raise UsageError(f"{inner} lies within {outer}", hint=f"dver add {outer} adds it too")
+            raise UsageError(f"{inner} lies within {outer}", hint=f"dver add {typed(outer)} adds it too")
 
 
 def _check_addable(repo: Repo, dataset: str) -> None:
@@ -256,7 +258,7 @@ def _check_addable(repo: Repo, dataset: str) -> None:
     # First, for the pointer of anything within a dataset would be ignored, which says less.
     outer = enclosing_dataset(repo, dataset)
     if outer is not None:
-        raise PathError(dataset, f"lies within the dataset {outer}", hint=f"dver add {outer}")
+        raise PathError(dataset, f"lies within the dataset {outer}", hint=f"dver add {typed(outer)}")
     check_own_repository(repo.root, dataset)
     check_new_dataset(repo, dataset)
     path = repo.root / dataset
@@ -324,7 +326,7 @@ def _missing(repo: Repo, dataset: str) -> PathError:
         return PathError(
             dataset,
             "is a dataset whose data is not here",
-            hint=f"dver checkout {dataset} brings it; dver rm {dataset} ends tracking it",
+            hint=f"dver checkout {typed(dataset)} brings it; dver rm {typed(dataset)} ends tracking it",
         )
     return PathError(dataset, "there is no such file or directory", hint="dver status lists the datasets")
 
@@ -348,5 +350,5 @@ def _check_git(repo: Repo, dataset: str) -> None:
         raise PathError(
             dataset,
             f"{what} already tracked by git",
-            hint=f"git rm -r --cached {dataset} takes it out of git and keeps the data; then run dver add again",
+            hint=f"git rm -r --cached {typed(dataset)} takes it out of git and keeps the data; then run dver add again",
         )

@@ -17,7 +17,7 @@ from dver.objects.manifest import Manifest
 from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, decode_pointer, pointer_path
 from dver.operations.add import check_parents
 from dver.operations.checkout_plan import DatasetPlan, Planner
-from dver.operations.datasets import Target, pointers_at, read_pointer_or_problem, select, working_datasets
+from dver.operations.datasets import Target, pointers_at, read_pointer_or_problem, select, typed, working_datasets
 from dver.operations.ignoring import keep_out_of_git
 from dver.operations.transfer import Transfer, missing_chunks
 from dver.progress import NO_PROGRESS, Progress, Task
@@ -211,7 +211,7 @@ def _check_parts(repo: Repo, dataset: str, parts: tuple[bytes, ...], pointer: Po
         raise PathError(
             f"{dataset}/{os.fsdecode(parts[0])}",
             "is part of a dataset whose data is at another version",
-            hint=f"dver checkout {dataset} for the whole, or dver cat REV:PATH for one file",
+            hint=f"dver checkout {typed(dataset)} for the whole, or dver cat REV:PATH for one file",
         )
 
 
@@ -257,7 +257,7 @@ def _not_here(repo: Repo, dataset: DatasetPlan) -> VersionNotFoundError:
     hint = (
         f"dver fetch -r REMOTE {dataset.dataset}, if another remote has it; or dver push where it was added"
         if repo.has_remote
-        else f"dver remote add origin URL, then dver pull {dataset.dataset}"
+        else f"dver remote add origin URL, then dver pull {typed(dataset.dataset)}"
     )
     return VersionNotFoundError(dataset.version, dataset.dataset, where, hint=hint)
 

@@ -4,6 +4,7 @@ A dataset is named by its path in the repository. Commands may also name a folde
 file, or a path within a dataset.
 """
 
+import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -135,6 +136,11 @@ def _select_one(known: Sequence[str], path: str) -> list[Target]:
         if path.startswith(dataset + "/"):
             return [Target(dataset, encode_path(path[len(dataset) + 1 :]))]
     return [Target(dataset) for dataset in known if dataset.startswith(path + "/")]
+
+
+def typed(path: str) -> str:
+    """Return a path as one types it in a shell, for hints: quoted, and not to be taken for an option."""
+    return shlex.quote(f"./{path}" if path.startswith("-") else path)
 
 
 def encode_path(path: str) -> bytes:

@@ -15,7 +15,7 @@ from dver.objects.pointer import Pointer
 from dver.operations.add import check_parents
 from dver.operations.checkout import CheckoutPlan, carry_out, delete_files
 from dver.operations.checkout_plan import DatasetPlan, Planner
-from dver.operations.datasets import decode_path, encode_path
+from dver.operations.datasets import decode_path, encode_path, typed
 from dver.operations.ignoring import keep_out_of_git
 from dver.operations.rm import is_stored, remove_empty_parents
 from dver.operations.status import scan_dataset
@@ -64,6 +64,15 @@ def follow(repo: Repo, move: Move, *, progress: Progress = NO_PROGRESS) -> list[
             done += [follower.remove(dataset) for dataset in survey.gone]
             done += [follower.bring(dataset) for dataset in survey.due]
         return [one for one in done if one.is_worth_telling]
+
+
+def remove_gone(repo: Repo, *, progress: Progress = NO_PROGRESS) -> list[Followed]:
+    """Remove the data of datasets whose pointer git took away; return what was removed, and what was not and why."""
+    with repo.lock(), progress.task("comparing", bytes=0, files=0) as task:
+        survey = Survey(repo, Move())
+        follower = _Follower(repo, survey, task, progress)
+        done = [follower.remove(dataset) for dataset in survey.gone]
+    return [one for one in done if one.is_worth_telling]
 
 
 class _Follower:
@@ -171,8 +180,8 @@ def _changed_data(dataset: str, plan: DatasetPlan) -> DataLossError:
     return DataLossError(
         f"{dataset}: its pointer changed, and its data was changed here; left as it is",
         [_join(dataset, encode_path(path)) for path in plan.conflicts],
-        hint=f"dver add --force {dataset} makes the data here the new version;"
-        f" dver checkout --force {dataset} gives the changes up",
+        hint=f"dver add --force {typed(dataset)} makes the data here the new version;"
+        f" dver checkout --force {typed(dataset)} gives the changes up",
     )
 
 
@@ -180,7 +189,7 @@ def _left_behind(dataset: str, reason: str, paths: Sequence[str]) -> DataLossErr
     return DataLossError(
         f"{dataset}: its pointer is gone, but {reason}; left as it is",
         paths,
-        hint=f"dver add {dataset} makes it a dataset here; or delete it",
+        hint=f"dver add {typed(dataset)} makes it a dataset here; or delete it",
     )
 
 

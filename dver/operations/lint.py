@@ -16,6 +16,7 @@ from dver.errors import DverError, FormatError
 from dver.git import GitRepo
 from dver.objects.ids import VersionId
 from dver.objects.pointer import CONFLICT_HINT, SUFFIX, checked_dataset_path, dataset_path, decode_pointer, pointer_path
+from dver.operations.datasets import typed
 from dver.operations.reading import missing_version
 from dver.operations.status import present_versions
 from dver.repo import Repo
@@ -123,10 +124,10 @@ def _private_findings(git: GitRepo, named: AbstractSet[str] | None) -> Iterator[
     tracked = {path for path in git.tracked_under(DVER_DIRECTORY) if path.startswith(_PRIVATE)}
     for path in sorted(tracked if named is None else tracked & named):
         if path == _SECRETS:
-            hint = f"git rm --cached {path}; and change the secrets in it, if they were ever pushed"
+            hint = f"git rm --cached {typed(path)}; and change the secrets in it, if they were ever pushed"
             yield Finding(path, "git tracks it, and it may hold secrets", hint)
         else:
-            yield Finding(path, "git tracks it, and it belongs to this clone alone", f"git rm --cached {path}")
+            yield Finding(path, "git tracks it, and it belongs to this clone alone", f"git rm --cached {typed(path)}")
 
 
 def _data_findings(git: GitRepo, datasets: Iterable[str], named: Iterable[str]) -> Iterator[Finding]:
@@ -143,7 +144,8 @@ def _data_findings(git: GitRepo, datasets: Iterable[str], named: Iterable[str]) 
                 tracked[dataset][path] = None
     for dataset, paths in tracked.items():
         if paths:
-            yield Finding(dataset, _data_problem(sorted(paths)), f"git rm -r --cached {dataset}; the data stays here")
+            hint = f"git rm -r --cached {typed(dataset)}; the data stays here"
+            yield Finding(dataset, _data_problem(sorted(paths)), hint)
 
 
 def _data_problem(paths: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from dver.operations.datasets import (
     encode_path,
     is_dataset,
     select,
+    typed,
     working_datasets,
 )
 from dver.operations.ignoring import keep_out_of_git
@@ -98,7 +99,7 @@ def _move_within(repo: Repo, target: Target, destination: str) -> Moved:
         raise PathError(new_path, "lies within what is to be moved")
     old, new = (os.fsencode(repo.root / dataset) + b"/" + path for path in (part, wanted))
     if manifest.get(wanted) is not None:
-        raise _taken(new_path, f"dver rm {new_path}")
+        raise _taken(new_path, f"dver rm {typed(new_path)}")
     if os.path.lexists(new):
         raise _taken(new_path, None)
     for parent in parents(wanted):

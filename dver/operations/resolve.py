@@ -15,7 +15,7 @@ from dver.objects.entry import is_within
 from dver.objects.merge import Choice, PathConflict, Side
 from dver.objects.pointer import Pointer, pointer_path
 from dver.operations.checkout import CheckoutOptions, CheckoutPlan, Planning, bring_pointer, carry_out, plan_targets
-from dver.operations.datasets import Target, decode_path, select, working_datasets
+from dver.operations.datasets import Target, decode_path, select, typed, working_datasets
 from dver.operations.merge import (
     PointerConflict,
     deleted_on_one_side,
@@ -198,7 +198,7 @@ def _choose_parts(repo: Repo, conflict: PointerConflict, chosen: Sequence[Choice
     for choice in chosen:
         if not any(is_within(found.path, choice.path) for found in (*merged.conflicts, *merged.decided)):
             path = f"{dataset}/{decode_path(choice.path)}"
-            raise PathError(path, "is not in conflict", hint=f"dver checkout {dataset} lists the paths that are")
+            raise PathError(path, "is not in conflict", hint=f"dver checkout {typed(dataset)} lists the paths that are")
     if merged.conflicts:
         work.texts[dataset] = encode_conflict(sides, merged.conflicts, choices)
         work.unresolved.append(Unresolved(dataset, merged.conflicts))

@@ -7,7 +7,7 @@ from dver.errors import PathError
 from dver.objects.entry import Entry
 from dver.objects.manifest import Manifest, build_manifest
 from dver.objects.pointer import Pointer, pointer_path
-from dver.operations.datasets import Target, decode_path
+from dver.operations.datasets import Target, decode_path, typed
 from dver.repo import Repo
 from dver.storage.writer import StoreWriter
 from dver.workspace.pointers import read_pointer, write_pointer
@@ -32,13 +32,14 @@ def check_rewritable(repo: Repo, target: Target) -> Manifest:
     pointer = pointer_of(repo, dataset)
     base = repo.stat_cache.base(dataset)
     if base is not None and base.version != pointer.version:
-        raise PathError(dataset, "its data is at another version than its pointer", hint=f"dver checkout {dataset}")
+        hint = f"dver checkout {typed(dataset)}"
+        raise PathError(dataset, "its data is at another version than its pointer", hint=hint)
     if not repo.cache.has_version(pointer.version):
-        raise PathError(dataset, "its version is not wholly in the cache", hint=f"dver fetch {dataset}")
+        raise PathError(dataset, "its version is not wholly in the cache", hint=f"dver fetch {typed(dataset)}")
     manifest = repo.cache.manifest(pointer.version)
     if next(manifest.entries(part), None) is None:
         raise PathError(
-            f"{dataset}/{decode_path(part)}", f"is not in the dataset {dataset}", hint=f"dver add {dataset}"
+            f"{dataset}/{decode_path(part)}", f"is not in the dataset {dataset}", hint=f"dver add {typed(dataset)}"
         )
     return manifest
 

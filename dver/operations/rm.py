@@ -12,7 +12,7 @@ from dver.errors import DataLossError, PathError
 from dver.objects.entry import is_within
 from dver.objects.pointer import pointer_path
 from dver.operations.checkout import delete_files
-from dver.operations.datasets import Target, decode_path, select, working_datasets
+from dver.operations.datasets import Target, decode_path, select, typed, working_datasets
 from dver.operations.rewrite import check_rewritable, pointer_of, rewrite
 from dver.operations.status import scan_dataset
 from dver.progress import NO_TASK
@@ -108,13 +108,14 @@ def _check_stored(repo: Repo, target: Target) -> None:
         raise DataLossError(
             f"removing {dataset} would lose {files} whose content is stored nowhere; nothing was removed",
             [f"{dataset}/{decode_path(path)}" if path else dataset for path in endangered],
-            hint=f"dver add {dataset} stores them; dver rm --keep leaves the files; dver rm --force gives them up",
+            hint=f"dver add {typed(dataset)} stores them; dver rm --keep leaves the files;"
+            " dver rm --force gives them up",
         )
     if not is_stored(repo, scan):
         raise DataLossError(
             f"removing {dataset} would lose it: its version is neither in the cache nor on the default remote",
             [dataset],
-            hint=f"dver add {dataset} stores it; dver rm --keep leaves the files",
+            hint=f"dver add {typed(dataset)} stores it; dver rm --keep leaves the files",
         )
 
 

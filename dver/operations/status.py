@@ -173,10 +173,11 @@ def _compare(repo: Repo, dataset: str, pointer: Pointer, task: Task) -> _Compari
         tuple(decode_path(path) for path in scan.deleted),
     )
     partial = scan.base.parts is not None
-    if scan.base.version != pointer.version:
-        return _Comparison(State.POINTER_CHANGED, changes, scan.base.version, partial)
+    base = scan.base.version if scan.base.version != pointer.version else None
     if repo.stat_cache.is_unfinished(dataset):
-        return _Comparison(State.INTERRUPTED, changes, None, partial)
+        return _Comparison(State.INTERRUPTED, changes, base, partial)
+    if base is not None:
+        return _Comparison(State.POINTER_CHANGED, changes, base, partial)
     return _Comparison(State.MODIFIED if changes else State.UNCHANGED, changes, None, partial)
 
 

@@ -42,6 +42,8 @@ class Move:
         files: pointers may have changed otherwise than from commit to commit.
         commits: the user made a commit, which may have moved a pointer and not the line that keeps its data out of git.
         ends_rebase: a rebase is at its end, though git has not put its notes away yet.
+        hides: changes that are not staged are put away for as long as the hook runs, as by the pre-commit framework, so
+            that a pointer which no commit changed may be another than the user's.
     """
 
     before: str = ""
@@ -49,6 +51,7 @@ class Move:
     files: bool = False
     commits: bool = False
     ends_rebase: bool = False
+    hides: bool = False
 
 
 def move_of(hook: Hook | None, arguments: Sequence[str]) -> Move:
@@ -103,6 +106,7 @@ class Survey:
     def __init__(self, repo: Repo, move: Move) -> None:
         self._repo = repo
         self._fresh = move.fresh
+        self._hides = move.hides
         self.commits = move.commits
         self._old = _commit(repo, move.before)
         self._new = repo.git.head_commit()
@@ -146,9 +150,19 @@ class Survey:
 
     def _is_due(self, dataset: str, pointer: Pointer, base: Base | None, *, is_here: bool) -> bool:
         if base is not None and is_here:
-            return base.version != pointer.version
+            if base.version == pointer.version:
+                return self._was_in_git(dataset)
+            return not (self._hides and self._old is not None and self.version_before(dataset) == pointer.version)
         # What was left out stays out for as long as git does not bring another version of it.
         return self._fresh or (self._old is not None and self.version_before(dataset) != pointer.version)
+
+    def _was_in_git(self, dataset: str) -> bool:
+        """Whether git itself had data there before, and deleted it on the way."""
+        if self._old is None or self.version_before(dataset) is not None:
+            return False
+        with suppress(GitError):
+            return self._repo.git.has_path(self._old, dataset)
+        return False
 
     def _look_at_gone(self, dataset: str, base: Base | None, *, is_here: bool) -> None:
         before = self.version_before(dataset)

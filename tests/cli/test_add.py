@@ -98,7 +98,7 @@ def test_needs_a_path(cli: Cli) -> None:
     [
         ("nothing", "there is no such file or directory", ""),
         (".", "the whole repository", "dver add FOLDER"),
-        ("../elsewhere", "is outside the repository", "move the data"),
+        ("../elsewhere", "is outside the repository", "move or copy data"),
         ("code.py", "already tracked by git", "git rm -r --cached code.py"),
         ("data.dver", "is a pointer file", "dver add data"),
         ("data/deep", "lies within the dataset data", "dver add data"),

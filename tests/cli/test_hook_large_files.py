@@ -61,7 +61,7 @@ def test_says_of_which_dataset_a_file_is_data(dataset: Cli, git: GitCommand) -> 
     dataset.write("data/big", BIG)
     git("add", "--force", "data/big")
     err = dataset.fails(1, "hook", "large-files")
-    assert "    data/big  1.5 MiB  is data of data: git rm --cached\n" in err
+    assert "    data/big  1.5 MiB  is data of data: git rm --cached takes it out\n" in err
     assert "dver add" not in err
 
 

@@ -23,7 +23,7 @@ def test_lists_all_that_is_wrong_with_what_helps(dataset: Cli, git: GitCommand) 
         "dver: error: data: is a dataset, and git tracks its data too: data/a.csv\n"
         "  hint: git rm -r --cached data; the data stays here\n"
         "dver: error: x.dver: not a dver pointer: it needs format, kind, version, size and files\n"
-        "  hint: `git checkout` the file to restore it\n"
+        "  hint: git log -- FILE lists its commits; git checkout COMMIT -- FILE takes a whole one\n"
     )
 
 

@@ -62,6 +62,7 @@ def test_the_lines_of_git_say_what_is_pushed(ahead: Cli, pushed: Pushed, line: b
     assert is_refused(pushed(ahead, stdin=line))
     known = line.replace(ZERO.encode(), git("rev-parse", "HEAD").strip().encode())
     assert not is_refused(pushed(ahead, "origin", "ssh://there", stdin=known))
+    assert not is_refused(pushed(ahead, "origin", "ssh://there", stdin=b""))
     assert not is_refused(pushed(ahead, "origin", stdin=f"(delete) {ZERO} refs/heads/x {'1' * 40}\n".encode()))
     odd = line.replace(b"refs/heads/main ", b":/the \xff bug\x00 ", 1)
     assert is_refused(pushed(ahead, "origin", stdin=odd))
@@ -204,7 +205,7 @@ def test_settings_that_cannot_be_read_are_an_error(ahead: Cli, pushed: Pushed, l
     result = pushed(ahead, stdin=line)
     assert result.code == 3
     assert "core.jobs" in result.err
-    assert pushed(ahead, "origin").code == 0
+    assert pushed(ahead, "origin", "https://example.org/x.git").code == 0
 
 
 @pytest.mark.parametrize("stdin", [b"", b"rubbish\n", b"\xff", None])

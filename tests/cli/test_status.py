@@ -99,7 +99,7 @@ def test_gives_each_broken_pointer_the_advice_that_helps(dataset: Cli) -> None:
     out = dataset.ok("status")
     assert "        new.dver  not a dver pointer" in out
     assert "          (git does not track it, so it cannot restore it; dver add --force new replaces it)\n" in out
-    assert "          (`git checkout` the file to restore it)\n" in out
+    assert "          (git log -- FILE lists its commits; git checkout COMMIT -- FILE takes a whole one)\n" in out
     assert "Pointers that git does not track" not in out
     dataset.ok("add", "--force", "new")
     assert "new.dver  not" not in dataset.ok("status")

@@ -315,6 +315,18 @@ def test_a_clone_with_hooks_from_a_template_gets_all_data(followed: Followed) ->
     assert is_clean(cloned)
 
 
+def test_what_git_takes_along_on_leaving_a_commit_that_had_the_data_comes_back(followed: Followed) -> None:
+    clone = followed.clone
+    followed.run("switch", "--create", "old")
+    followed.run("rm", "--quiet", "data.dver")
+    (clone.root / ".gitignore").unlink()
+    followed.run("add", "--force", "data", ".gitignore")
+    followed.run("commit", "-m", "git has the data")
+    assert followed.said("switch", "main") == ["dver: checked out data: 2 files written, 4.9 KiB"]
+    assert clone.data() == followed.main
+    assert is_clean(clone)
+
+
 def test_a_renamed_pointer_takes_its_data_along(followed: Followed) -> None:
     followed.run("mv", "data.dver", "renamed.dver")
     said = followed.said("commit", "-m", "rename")

@@ -5,6 +5,7 @@ exit code is 0. It runs with nearly every command of git, so what does the work 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import click
 
@@ -49,6 +50,10 @@ def _move(name: str | None, arguments: Sequence[str], env: Mapping[str, str]) ->
     """Return what git did, from its own arguments or from the variables of the pre-commit framework."""
     if name is not None:
         return move_of(Hook(name), arguments)
+    return replace(_move_in_framework(env), hides="PRE_COMMIT" in env)
+
+
+def _move_in_framework(env: Mapping[str, str]) -> Move:
     if env.get("PRE_COMMIT_CHECKOUT_TYPE"):
         old, new = env.get("PRE_COMMIT_FROM_REF", ""), env.get("PRE_COMMIT_TO_REF", "")
         return move_of(Hook.CHECKOUT, [old, new, env["PRE_COMMIT_CHECKOUT_TYPE"]])

@@ -97,7 +97,7 @@ def passes(session: Session, repo: Repo, limits: Limits, files: Sequence[str] | 
 
 def _reason(session: Session, file: LargeFile, limits: Limits) -> str:
     if file.dataset is not None:
-        return f"is data of {session.shown(file.dataset)}: git rm --cached"
+        return f"is data of {session.shown(file.dataset)}: git rm --cached takes it out"
     if file.pattern is not None:
         return f"is data, by the pattern {escape_text(file.pattern)}"
     return f"is over {size_text(limits.max_size)}"

@@ -38,14 +38,16 @@ def command(session: Session, remote: str | None, url: str | None, send: bool) -
             return 0
         name = remote or session.env.get("PRE_COMMIT_REMOTE_NAME")
         try:
-            check = check_pushed(repo, _updates(session, repo, remote), name, send=send, progress=session.console)
+            check = check_pushed(
+                repo, _updates(session, repo, by_git=url is not None), name, send=send, progress=session.console
+            )
         except (BackendError, ConfigError):
             session.console.note("cannot tell whether the data is there; git push --no-verify pushes without asking")
             raise
     return _show(session, check)
 
 
-def _updates(session: Session, repo: Repo, remote: str | None) -> list[Update]:
+def _updates(session: Session, repo: Repo, *, by_git: bool) -> list[Update]:
     """Return what is pushed, from whoever called: git, the pre-commit framework, or a person."""
     text = "" if sys.stdin.isatty() else sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
     if text.strip():
@@ -53,8 +55,8 @@ def _updates(session: Session, repo: Repo, remote: str | None) -> list[Update]:
     framework = _from_framework(repo, session.env)
     if framework is not None:
         return framework
-    # git names its remote also when all is up to date; a person's terminal has nothing to read.
-    return [] if remote and not sys.stdin.isatty() else head_update(repo)
+    # git gives the URL also when all is up to date, and then no lines.
+    return [] if by_git and not sys.stdin.isatty() else head_update(repo)
 
 
 def _from_framework(repo: Repo, env: Mapping[str, str]) -> list[Update] | None:

@@ -81,6 +81,15 @@ def test_data_follows_rebase_and_amend(checked: Project) -> None:
     checked.assert_data(expected)
 
 
+def test_a_pointer_that_is_not_staged_keeps_its_data(checked: Project) -> None:
+    checked.write("data/a.csv", "mine")
+    checked.dver.ok("add", "--no-stage", "data")
+    checked.git("switch", "--quiet", "--create", "other")
+    checked.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", "nothing")
+    assert (checked.data / "a.csv").read_text() == "mine"
+    checked.dver.ok("status", "--exit-code")
+
+
 def test_changed_data_stops_a_commit(checked: Project) -> None:
     checked.write("data/a.csv", "changed")
     checked.write("train.py", "print('changed')\n")

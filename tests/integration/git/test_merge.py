@@ -126,6 +126,19 @@ def test_a_merge_can_be_given_up(conflicted: Project) -> None:
     conflicted.assert_at("main")
 
 
+def test_a_dataset_that_a_given_up_merge_brought_is_taken_back(project: Project) -> None:
+    project.git("switch", "--quiet", "--create", "extra", "v1")
+    project.write("new/x", "1")
+    project.commit("extra", "new")
+    project.git("switch", "--quiet", "main")
+    project.git("merge", "--quiet", "--no-commit", "--no-ff", "extra")
+    project.dver.ok("checkout")
+    assert (project.root / "new/x").exists()
+    project.git("merge", "--abort")
+    assert "removed new: its pointer is gone; 1 file deleted" in project.dver("checkout").stderr
+    project.assert_at("main")
+
+
 def test_a_merge_can_be_given_up_after_some_of_it_was_resolved(conflicted: Project) -> None:
     conflicted.dver.ok("checkout", "--theirs")
     conflicted.git("merge", "--abort")

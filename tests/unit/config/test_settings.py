@@ -138,7 +138,7 @@ def test_remote_picks_by_name_or_the_default(dver_dir: Path) -> None:
         ("", None, "dver remote add NAME URL"),
         ("", "x", "dver remote add NAME URL"),
         ('[remotes.a]\nurl = "/a"', None, "dver remote default a"),
-        ('core.remote = "gone"\n[remotes.a]\nurl = "/a"', None, "there are a"),
+        ('core.remote = "gone"\n[remotes.a]\nurl = "/a"', None, "there is only a"),
     ],
 )
 def test_a_missing_remote_is_an_error_that_helps(dver_dir: Path, text: str, name: str | None, hint: str) -> None:

@@ -1,5 +1,6 @@
 """Which folder hooks go to where core.hooksPath or linked work trees have a say, and what that leaves alone."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,32 @@ def test_what_is_not_ours_in_our_folder_is_refused_and_never_removed(bench: Work
 
     assert path.read_text() == OTHERS
     assert bench.git("config", "core.hooksPath") == ".husky/_\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '#!/bin/sh\ncase "$(basename "$0")" in pre-commit) echo ran ;; esac\n',
+        '#!/bin/sh\n. "$(dirname "${0}")/shared.sh"\n',
+        "#!/usr/bin/env python3\nfrom pathlib import Path\nprint(Path(__file__).with_name('shared.sh').read_text())\n",
+    ],
+)
+def test_a_hook_that_asks_for_its_own_name_keeps_it(bench: Workbench, text: str) -> None:
+    folder = bench.root / ".git/hooks"
+    (folder / "shared.sh").write_text("echo ran\n")
+    hook = write_hook(folder / "pre-commit", text)
+
+    changes = install_hooks(bench, "/bin/true")
+
+    assert [change.event for change in changes] == [HookEvent.PASSED_ON]
+    assert hook.read_text() == text
+    done = subprocess.run(
+        ["git", "commit", "--allow-empty", "-m", "one"], cwd=bench.root, capture_output=True, text=True, check=True
+    )
+    assert "ran" in done.stdout + done.stderr
+    assert install_hooks(bench, "/bin/true") == []
+    bench.git("update-ref", "-d", "HEAD")
+    assert [change.event for change in uninstall_hooks(bench)] == [HookEvent.GIVEN_BACK]
+    assert hook.read_text() == text
+    assert bench.git("config", "--list", "--local").find("hookspath") == -1
+    assert not list(folder.glob("*.before-dver"))
