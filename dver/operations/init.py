@@ -13,7 +13,7 @@ from dver.workspace.pointers import DVER_DIRECTORY
 
 REMOTE_NAME = "origin"
 
-_GITIGNORE = b"/config.local.toml\n/cache/\n/state.db*\n/tmp/\n"
+_GITIGNORE = b"/config.local.toml\n/cache/\n/state.db*\n/lineage.db*\n/tmp/\n"
 _ATTRIBUTES = b"lineage.jsonl merge=union\n"
 _CONFIG = b"# dver settings of this repository; `dver config list` shows all\n"
 

@@ -5,10 +5,10 @@ Staged content is looked at, because it is what a commit will hold. Every findin
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 
 from dver.config import COMMITTED_FILE, LOCAL_FILE, committed_problems
@@ -27,7 +27,7 @@ CONFIG = f"{DVER_DIRECTORY}/{COMMITTED_FILE}"
 LINEAGE = f"{DVER_DIRECTORY}/lineage.jsonl"
 
 _SECRETS = f"{DVER_DIRECTORY}/{LOCAL_FILE}"
-_PRIVATE = (_SECRETS, *(f"{DVER_DIRECTORY}/{name}" for name in ("cache/", "state.db", "tmp/")))
+_PRIVATE = (_SECRETS, *(f"{DVER_DIRECTORY}/{name}" for name in ("cache/", "state.db", "lineage.db", "tmp/")))
 _MARKS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
 _NAMED = 5
 
@@ -50,7 +50,7 @@ class Finding:
 def lint(repo: Repo, files: Sequence[str] | None = None) -> list[Finding]:
     """Return what is wrong with the staged `files`, by default with all that git tracks, in the order of the paths.
 
-    The default remote is asked only about versions that the cache lacks.
+    Remotes are asked only about versions that the cache lacks, the default one first.
     """
     named = None if files is None else frozenset(files)
     pointers = _staged_pointers(repo.git, named)
@@ -155,16 +155,29 @@ def _data_problem(paths: Sequence[str]) -> str:
 
 def _version_findings(repo: Repo, versions: Mapping[str, VersionId]) -> Iterator[Finding]:
     lacking = dict(versions)
-    try:
-        lacking = _absent(repo.cache, lacking)
-        if lacking and repo.has_remote:
-            lacking = _absent(repo.remote(), lacking)
-        for dataset, version in lacking.items():
-            problem = missing_version(repo, version, dataset)
-            yield Finding(pointer_path(dataset), f"names a version that is not in {problem.where}", problem.hint)
-    except DverError as exc:
+    trouble: DverError | None = None
+    for store in _stores(repo):
+        if not lacking:
+            return
+        try:
+            lacking = _absent(store(), lacking)
+        except DverError as exc:
+            trouble = trouble or exc
+    if lacking and trouble is not None:
         names = ", ".join(sorted(lacking)[:_NAMED]) + (", …" if len(lacking) > _NAMED else "")
-        yield Finding("", f"cannot tell whether the data of {names} is stored: {exc.message}", exc.hint)
+        yield Finding("", f"cannot tell whether the data of {names} is stored: {trouble.message}", trouble.hint)
+        return
+    for dataset, version in lacking.items():
+        problem = missing_version(repo, version, dataset)
+        yield Finding(pointer_path(dataset), f"names a version that is not in {problem.where}", problem.hint)
+
+
+def _stores(repo: Repo) -> Iterator[Callable[[], Store]]:
+    """Yield what opens the cache, the default remote, and all others, each only when it is called for."""
+    yield lambda: repo.cache
+    default = repo.settings.default_remote
+    for name in sorted(repo.settings.remotes, key=lambda name: (name != default, name)):
+        yield partial(repo.remote, name)
 
 
 def _absent(store: Store, versions: Mapping[str, VersionId]) -> dict[str, VersionId]:

@@ -23,8 +23,8 @@ def command(session: Session, files: Sequence[str]) -> int:
 
     What is staged is looked at. Pointers, .dver/config.toml and .dver/lineage.jsonl must be readable and free of the
     marks of a merge; no secret may be in the settings, and no data of a dataset in git; and the versions that pointers
-    name must be in the cache or on the default remote, which is asked only about those that the cache lacks. FILEs are
-    what to look at, by default all that git tracks; others than these are passed over. Exits with 1 if something is
+    name must be in the cache or on a remote; remotes are asked only about those that the cache lacks. FILEs are what to
+    look at, by default all that git tracks; others than these are passed over. Exits with 1 if something is
     wrong.
     """
     with session.hook_repo() as repo:

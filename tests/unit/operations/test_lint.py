@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dver.config import add_remote, set_value
 from dver.operations.lint import Finding, lint
 from tests.clones import Clone
 from tests.unit.operations.watched import Remote
@@ -152,6 +153,15 @@ def test_a_version_that_is_neither_here_nor_on_the_remote_is_found(team: Clone) 
     ((path, problem),) = _problems(team)
     assert path == "data.dver"
     assert problem.startswith("names a version that is not in the cache, nor in remote origin")
+
+
+def test_a_version_on_another_remote_will_do(team: Clone, tmp_path: Path) -> None:
+    with team.open() as repo:
+        add_remote(repo.dver_dir, "backup", str(tmp_path / "remote"), local=False)
+        set_value(repo.dver_dir, "remotes.origin.url", str(tmp_path / "empty"), local=False)
+    team.save(message="another default")
+    team.delete_cache()
+    assert _found(team) == []
 
 
 def test_a_remote_that_cannot_be_asked_is_said(team: Clone, tmp_path: Path) -> None:
