@@ -144,6 +144,12 @@ class Hooks:
                 hint = f"move it to {place.detour.former}, which git took hooks from before"
                 raise PathError(str(path), "is not from dver, in a folder that is", hint=hint)
 
+    def check_removal(self) -> None:
+        """Find out whether `uninstall` can do its work; PathError if a folder cannot be written to."""
+        for folder in (self._configuration.common_dir / "hooks", self._place().folder):
+            if folder.is_dir():
+                check_writable(folder)
+
     def install(self, hooks: Sequence[Hook], python: str) -> list[HookChange]:
         """Put the hooks in place, after `check`, and say what changed.
 

@@ -65,8 +65,13 @@ def install(git: GitRepo, *, python: str, with_hooks: bool = True) -> Installed:
 
 
 def uninstall(git: GitRepo) -> Installed:
-    """Undo what `install` did, and leave everything else."""
+    """Undo what `install` did, and leave everything else.
+
+    Raises:
+        PathError: a file or folder cannot be written; nothing was changed.
+    """
     hooks, file = _open(git)
+    hooks.check_removal()
     changes = hooks.uninstall()
     drivers = [_take_down(file, section, settings) for section, settings in _drivers("").items()]
     return _installed(git, changes, drivers, attributes=remove_attributes(git.root))
