@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
@@ -26,6 +27,9 @@ from dver.workspace.pointers import DVER_DIRECTORY
 from dver.workspace.scan import Scanner
 from dver.workspace.scratch import scratch_folder, workspace_lock
 from dver.workspace.statcache import StatCache
+
+if TYPE_CHECKING:
+    from dver.lineage.index import LineageIndex
 
 CONFIG_FILE = "config.toml"
 DEFAULT_TRANSFER_JOBS = 8
@@ -83,8 +87,9 @@ class Repo:
         for name in ("workers", "transfer_workers"):
             if name in opened:
                 opened[name].executor.shutdown(wait=True, cancel_futures=True)
-        if "stat_cache" in opened:
-            self.stat_cache.close()
+        for name in ("stat_cache", "lineage"):
+            if name in opened:
+                opened[name].close()
 
     @cached_property
     def settings(self) -> Settings:
@@ -116,6 +121,15 @@ class Repo:
     def stat_cache(self) -> StatCache:
         """What is known of the working files."""
         return StatCache(self.dver_dir / "state.db")
+
+    @cached_property
+    def lineage(self) -> "LineageIndex":
+        """The lineage records, in a form that answers questions."""
+        # Deferred: most commands ask nothing, and records take their time to load.
+        from dver.lineage.index import LineageIndex  # noqa: PLC0415
+        from dver.lineage.journal import Journal  # noqa: PLC0415
+
+        return LineageIndex(self.dver_dir / "lineage.db", Journal(self.dver_dir / "lineage.jsonl"))
 
     @cached_property
     def scanner(self) -> Scanner:

@@ -21,7 +21,6 @@ _GIT_WORDS = {
     "commit": "dver add PATH, then git commit records the version",
     "merge": "git merge, then dver checkout brings the data",
     "restore": "dver checkout --force PATH makes the data what its pointer says",
-    "show": "dver log PATH, dver diff REV~ REV or dver cat REV:PATH",
     "switch": "git switch BRANCH, then dver checkout brings its data",
 }
 

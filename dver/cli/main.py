@@ -35,6 +35,12 @@ COMMANDS = {
         "pull": "Fetch, then check out.",
         "remote": "Manage the remotes that data is pushed to and fetched from.",
     },
+    "Know where data comes from": {
+        "run": "Run a command, and record what it read and made.",
+        "lineage": "Show which runs and data led to a version, or came of it.",
+        "runs": "List the runs that are recorded, the newest last.",
+        "show": "Show all that is recorded of a run, or of the runs that made a version.",
+    },
     "Work with git": {
         "install": "Set up git hooks, and merging and diffs of datasets.",
         "uninstall": "Undo what dver install did.",

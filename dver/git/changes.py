@@ -1,10 +1,11 @@
 """What the next commit changes: the files of the index that none of its parents has like this.
 
-Only regular files count, and no content is read: sizes come from the headers of the blobs.
+Only regular files count, and no content is read: sizes come from the headers of the blobs. Whether there is any change
+at all, staged or not, is asked of git, which counts links and submodules too.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pygit2
@@ -40,6 +41,16 @@ def staged_file(index: pygit2.Index, path: str) -> StagedFile | None:
     except KeyError:
         return None
     return StagedFile(path, str(entry.id)) if entry.mode in _REGULAR else None
+
+
+def is_dirty(repository: pygit2.Repository, head: pygit2.Tree, besides: Collection[str]) -> bool:
+    """Return whether a file that git tracks, staged or in the work tree, is not as `head` has it."""
+    repository.index.read(force=False)
+    # Not the status, which pygit2 gives only where all names are UTF-8.
+    for diff in (head.diff_to_index(repository.index), repository.index.diff_to_workdir()):
+        if any(os.fsdecode(delta.new_file.raw_path) not in besides for delta in diff.deltas):
+            return True
+    return False
 
 
 def blob_size(repository: pygit2.Repository, blob_id: str) -> int | None:

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,7 @@ import pygit2
 from pygit2.enums import FileStatus, ReferenceType, RepositoryOpenFlag
 
 from dver.errors import GitError, NotARepositoryError
-from dver.git.changes import StagedFile, blob_size, changed_files, staged_file
+from dver.git.changes import StagedFile, blob_size, changed_files, is_dirty, staged_file
 from dver.git.history import HistoryItem, walk_history
 from dver.git.objects import CommitId, ObjectReader
 from dver.git.ranges import ChangedFile, changed_paths, remote_heads, walk_changes
@@ -251,6 +251,19 @@ class GitRepo:
         """Return the size of a blob without reading it, or None where it is not here, as in a partial clone."""
         with translated(f"cannot read blob {blob_id[:12]}"):
             return blob_size(self._repository, blob_id)
+
+    def is_dirty(self, *, besides: Collection[str] = ()) -> bool:
+        """Return whether tracked files, other than those in `besides`, differ from the commit that is checked out."""
+        with translated("cannot compare the work tree with HEAD"):
+            head = self.head_commit()
+            if head is None:
+                return any(path not in besides for path in self.tracked_under(""))
+            return is_dirty(self._repository, self._objects.commit(head).tree, besides)
+
+    def blob_of(self, path: str) -> str:
+        """Return the id of the blob that git would make of a file as it is in the work tree now."""
+        with translated(f"cannot read {path}"):
+            return str(self._repository.create_blob_fromworkdir(path))
 
     def _next_parents(self) -> list[CommitId]:
         head = self.head_commit()

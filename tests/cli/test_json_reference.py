@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.recording import current, data, record
 from tests.cli.runner import Cli
 
 _PAGE = Path(__file__).parents[2] / "docs" / "reference" / "json.md"
@@ -17,10 +18,12 @@ _COMMANDS = {
     "log": ["log", "data"],
     "push, fetch": ["push"],
     "pull": ["pull"],
+    "lineage": ["lineage", "data"],
+    "runs, show": ["show", "data"],
     "remote list": ["remote", "list"],
     "config list": ["config", "list"],
 }
-_MAPPINGS = {"options"}
+_MAPPINGS = {"options", "params", "props", "tags"}
 
 
 def _examples() -> dict[str, Any]:
@@ -48,6 +51,7 @@ def test_the_reference_has_every_command_that_writes_json() -> None:
 
 @pytest.mark.parametrize("name", list(_COMMANDS))
 def test_examples_have_the_keys_that_are_written(shared: Cli, name: str) -> None:
+    record(shared, "make", [data("raw")], [current(shared)])
     written = shared(*_COMMANDS[name], "--json").json
     example = _examples()[name]
     # An empty list says nothing of what would be in it.

@@ -1,5 +1,6 @@
 """What the golden files hold, made from portable random bytes: the input side of the golden tests."""
 
+from dver.lineage import record as lineage
 from dver.objects.codec import Codec
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, pack_chunk
 from dver.objects.ids import ChunkId, NodeId, chunk_id
@@ -60,3 +61,33 @@ def golden_index() -> list[IndexedPack]:
     """Return what the golden index file lists: that pack, and an empty one."""
     packs = [golden_pack(), PackBuilder().finish()]
     return [IndexedPack(pack.id, pack.size, pack.entries) for pack in packs]
+
+
+def golden_records() -> list[lineage.Record]:
+    """Return the lineage records of the golden file: one with all fields, and one with the fewest."""
+    full = lineage.Record(
+        state=lineage.State.CACHED,
+        started="2026-11-23T13:00:00.123Z",
+        name="train ä 𝄞",
+        command=("python", "train.py", '--say="hi"\n\x7f'),
+        shell=True,
+        folder="models",
+        inputs=(
+            lineage.Artifact("data/run \udcff", "b3:" + "12" * 32),
+            lineage.Artifact("train.py", "git:" + "34" * 20, kind="code", observed=True),
+            lineage.Artifact("data/split/a.csv", "b3:" + "56" * 32, "data/split", "b3:" + "78" * 32),
+        ),
+        outputs=(lineage.Artifact("models/m", "b3:" + "9a" * 32, kind="model", props={"rows": 7, "none": None}),),
+        params={"params.yaml:lr": 0.1, "small": 0.00001, "large": 1.5e16, "epochs": 10, "on": True, "text": ""},
+        commit="bc" * 20,
+        dirty=True,
+        seconds=2.5,
+        exit_code=0,
+        environment=lineage.Environment("3.12.1", "linux-x86_64", "b3:" + "de" * 32, "sha256:" + "f0" * 32),
+        tags={"experiment": "a", "Zone": ""},
+        key="b3:" + "13" * 32,
+        reuses="b3:" + "24" * 32,
+        source="https://example.org/data.csv",
+        note="as agreed",
+    )
+    return [full, lineage.Record(lineage.State.IMPORTED, "2026-11-23T13:00:00.123Z")]

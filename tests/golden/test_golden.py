@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dver.lineage.record import decode_record as decode_line
+from dver.lineage.record import encode_record
 from dver.objects.chunker import DEFAULT_AVERAGE, Chunker, ChunkerParams
 from dver.objects.ids import NodeId, PackId, checksum, chunk_id, node_id
 from dver.objects.indexfile import decode_index, encode_index
@@ -22,12 +24,25 @@ from dver.objects.pack import (
     scan_records,
 )
 from dver.objects.pointer import DatasetKind, Pointer, decode_pointer, encode_pointer
-from tests.golden.dataset import LONG, NOISE, TEXT, golden_index, golden_pack, large_dataset, small_dataset
+from tests.golden.dataset import (
+    LONG,
+    NOISE,
+    TEXT,
+    golden_index,
+    golden_pack,
+    golden_records,
+    large_dataset,
+    small_dataset,
+)
 from tests.golden.prng import splitmix_bytes
 
 FILES = Path(__file__).parent / "files"
 PACK_ID = PackId(bytes.fromhex("71fa49edac8c88d2b61641cad5aeeb7421b08cb435eeeb0040e5b985eea7cc09"))
 INDEX_ID = "b3b89f25ce78136eb5d3d1f4f61ce1e178739c3523f5a18a4e3f2627e7773276"
+LINEAGE_IDS = [
+    "b3:e278e02dfd8e78ae8f774a5a56ecc70db15caf03f0932f03b6d44b9d60023def",
+    "b3:a36bc52a84af15a4ef9fe9906029b91f2bc8e385ea54c662e4194564d2c03de9",
+]
 SMALL_VERSION = "782512e6a07812af4413f6f78dba3ff0f34568eb46cf2e2b1f1d330435c9c28b"
 
 
@@ -133,3 +148,11 @@ def test_versions_of_datasets(count: int, nodes: int, version: str) -> None:
     found: dict[NodeId, bytes] = {}
     assert build_manifest(large_dataset(count), found.__setitem__).version.hex() == version
     assert len(found) == nodes
+
+
+def test_lineage_records_are_written_and_read_as_they_were() -> None:
+    data = (FILES / "lineage.jsonl").read_bytes()
+    lines = data.splitlines(keepends=True)
+    assert b"".join(map(encode_record, golden_records())) == data
+    assert [decode_line(line, "lineage.jsonl") for line in lines] == golden_records()
+    assert [record.id for record in golden_records()] == LINEAGE_IDS

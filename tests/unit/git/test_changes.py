@@ -86,3 +86,34 @@ def test_a_rebase_is_seen_while_it_lasts(bench: Workbench, folder: str) -> None:
     assert not bench.repo.is_rebasing
     Path(bench.root, ".git", folder).mkdir()
     assert bench.repo.is_rebasing
+
+
+def test_a_work_tree_is_dirty_by_tracked_files_only(bench: Workbench) -> None:
+    bench.commit("first", {"a": "1", "b": "1", b"\xff".decode("utf-8", "surrogateescape"): "1"})
+    assert not bench.repo.is_dirty()
+    bench.write("new", "untracked")
+    os.utime(bench.root / "a", (1, 1))
+    assert not bench.repo.is_dirty()
+    bench.write("a", "2")
+    assert bench.repo.is_dirty()
+    assert not bench.repo.is_dirty(besides=["a"])
+    bench.git("add", "a")
+    assert bench.repo.is_dirty()
+    bench.git("commit", "--quiet", "-m", "second")
+    (bench.root / "b").unlink()
+    assert bench.repo.is_dirty()
+
+
+def test_before_the_first_commit_whatever_is_staged_makes_it_dirty(bench: Workbench) -> None:
+    assert not bench.repo.is_dirty()
+    bench.write("a", "1")
+    assert not bench.repo.is_dirty()
+    bench.git("add", "a")
+    assert bench.repo.is_dirty()
+    assert not bench.repo.is_dirty(besides=["a"])
+
+
+def test_the_blob_of_a_file_is_what_git_would_make_of_it(bench: Workbench) -> None:
+    bench.commit("first", {".gitattributes": "*.txt text eol=crlf\n", "a.txt": "one\ntwo\n"})
+    bench.write("a.txt", "three\r\nfour\r\n")
+    assert bench.repo.blob_of("a.txt") == bench.git("hash-object", "a.txt").strip()

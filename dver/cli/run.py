@@ -1,0 +1,224 @@
+"""`dver run`."""
+
+import json
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from dver.cli.command import PATH, Command
+from dver.cli.records import duration_text, short_run, short_version, time_text
+from dver.cli.session import Session
+from dver.cli.wording import count_text, escape_text, size_text
+from dver.errors import UsageError
+from dver.lineage.record import Record, Scalar, State
+from dver.objects.pointer import DatasetKind
+from dver.operations.add import Added
+from dver.operations.run import RunOptions, RunPlan, RunRequest, RunResult, carry_out_run, plan_run
+from dver.operations.run_cache import Reason, ReasonKind
+from dver.operations.run_params import ParamSource, parse_param
+from dver.repo import Repo
+
+_EXAMPLES = {
+    "dver run -d data/raw -o data/clean -- python clean.py": "run a command and record what it read and made",
+    "dver run -n train -d data -p params.yaml:lr -o model -- ./train.py": "a named step with a parameter from a file",
+    "dver run -d data/raw --code clean.py -o clean -- python clean.py": "a step that depends on its code too",
+    "dver run -d in.csv -o out.csv --shell -- 'sort in.csv > out.csv'": "a line for the shell",
+    "dver run --dry-run -d data/raw -o data/clean -- python clean.py": "only say whether it would run, and why",
+}
+_FAILED = 3
+_SIGNAL_BASE = 128
+_FIXED = {
+    ReasonKind.FORCED: "forced",
+    ReasonKind.NO_CACHE: "without the cache",
+    ReasonKind.NO_OUTPUTS: "a command without outputs always runs",
+    ReasonKind.SECRET: "runs with a secret are never told to be the same",
+    ReasonKind.FIRST: "first run",
+    ReasonKind.FAILED: "the last one, run {record}, failed",
+    ReasonKind.NOT_SERVING: "the last one, run {record}, cannot be reused",
+    ReasonKind.UNREACHABLE: "the outputs of run {record} are neither in the cache nor on the remote",
+    ReasonKind.COMMAND: "command changed",
+    ReasonKind.FOLDER: "folder changed: {old} → {new}",
+}
+_CHANGED = {
+    ReasonKind.INPUT: "input",
+    ReasonKind.CODE: "code",
+    ReasonKind.PARAM: "parameter",
+    ReasonKind.OUTPUT: "output",
+}
+
+
+@click.command("run", cls=Command, examples=_EXAMPLES, context_settings={"allow_interspersed_args": False})
+@click.argument("words", metavar="[--] COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("-n", "--name", default="", metavar="NAME", help="What to call this step.")
+@click.option(
+    "-d",
+    "--dep",
+    "inputs",
+    multiple=True,
+    metavar="PATH",
+    type=PATH,
+    help="An input: a dataset, a path within one, or a file that git tracks.",
+)
+@click.option(
+    "-o", "--out", "outputs", multiple=True, metavar="PATH", type=PATH, help="An output, which becomes a dataset."
+)
+@click.option(
+    "-p",
+    "--param",
+    "params",
+    multiple=True,
+    metavar="FILE:KEY|KEY=VALUE",
+    help="A parameter: a dotted key of a YAML, TOML or JSON file, or a value.",
+)
+@click.option("--code", multiple=True, metavar="FILE", type=PATH, help="A file of code, which git tracks, as an input.")
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag for the record.")
+@click.option("--force", is_flag=True, help="Run the command even if the same was run before.")
+@click.option("--no-cache", is_flag=True, help="Run it, and let no later run reuse this one.")
+@click.option("--add-inputs", is_flag=True, help="Add inputs that are new or were changed, as dver add does.")
+@click.option("--dry-run", is_flag=True, help="Only say whether the command would run, and why.")
+@click.option("--shell", is_flag=True, help="The command is one line for the shell, in quotes.")
+@click.pass_obj
+def command(session: Session, /, words: Sequence[str], **given: Any) -> int:
+    """Run a command, and record what it read and made.
+
+    Inputs must be added and unchanged, so that the record names their exact versions. If the same command was run
+    before with the same inputs, parameters and outputs, its outputs are restored from the cache or the default remote
+    instead; else dver says what is new. Afterwards the outputs become datasets, and a record of the run is appended to
+    .dver/lineage.jsonl, to be committed with them. A command without outputs always runs.
+
+    The command runs in this folder, with the terminal, input and output that dver has, and dver ends with its exit
+    code. If it fails, leaves an output out or changes an input, no output is published, which the record says.
+    What looks like a password or an access key is masked in the record, and such a run is not reused.
+    """
+    options = RunOptions(given["force"], given["no_cache"], given["add_inputs"], given["dry_run"])
+    with session.repo() as repo:
+        request = _request(session, repo, words, given)
+        plan = plan_run(repo, request, options, progress=session.console)
+        if options.dry_run:
+            session.console.lines(f"would add {session.shown(path)}" for path in plan.to_add)
+            session.console.out(escape_text(_decision_text(session, plan, would=True)))
+            return 0
+        _show_plan(session, plan)
+        session.console.flush()
+        result = carry_out_run(repo, plan, progress=session.console)
+    _show_result(session, plan, result)
+    if result.exit_code:
+        return result.exit_code
+    return _FAILED if result.state is State.FAILED else 0
+
+
+def _request(session: Session, repo: Repo, words: Sequence[str], given: Mapping[str, Any]) -> RunRequest:
+    return RunRequest(
+        tuple(words),
+        repo.relative(os.path.realpath(session.start), session.start),
+        session.env,
+        name=given["name"],
+        shell=given["shell"],
+        inputs=tuple(session.paths(repo, given["inputs"])),
+        code=tuple(session.paths(repo, given["code"])),
+        outputs=tuple(session.paths(repo, given["outputs"])),
+        params=tuple(_param(session, repo, text) for text in given["params"]),
+        tags=dict(_tag(text) for text in given["tags"]),
+    )
+
+
+def _param(session: Session, repo: Repo, text: str) -> ParamSource:
+    source = parse_param(text)
+    return replace(source, file=repo.relative(source.file, session.start)) if source.file else source
+
+
+def _tag(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise UsageError(f"--tag {text}: is no tag", hint="--tag KEY=VALUE, such as --tag experiment=a")
+    return key, value
+
+
+def _show_plan(session: Session, plan: RunPlan) -> None:
+    for added in plan.added:
+        session.console.note(f"added the input {session.relative_to_start(added.dataset)}")
+    if plan.masked:
+        session.console.note(
+            f"masked in the record, for it looks like a secret: {', '.join(plan.masked)}; a variable of the environment"
+            " would not be recorded"
+        )
+    if plan.decision.hit is None:
+        session.console.note(_decision_text(session, plan, would=False))
+
+
+def _decision_text(session: Session, plan: RunPlan, *, would: bool) -> str:
+    hit = plan.decision.hit
+    if hit is not None:
+        return f"{'would reuse' if would else 'reused'} {_hit_text(hit)}"
+    reasons = "; ".join(_reason_text(session, reason) for reason in plan.decision.reasons)
+    return f"{'would run' if would else 'running'}: {reasons}"
+
+
+def _hit_text(record: Record) -> str:
+    return f"run {short_run(record.id)} of {time_text(record.started)}: same command, inputs and parameters"
+
+
+def _reason_text(session: Session, reason: Reason) -> str:
+    fixed = _FIXED.get(reason.kind)
+    if fixed is not None:
+        return fixed.format(record=short_run(reason.name), old=reason.old or ".", new=reason.new or ".")
+    what = _CHANGED[reason.kind]
+    name = reason.name if reason.kind is ReasonKind.PARAM else session.shown(reason.name)
+    if reason.appeared or reason.vanished:
+        return f"{what} {name} is {'new' if reason.appeared else 'gone'}"
+    if reason.kind is ReasonKind.CODE:
+        return f"{what} {name} changed"
+    if reason.kind is ReasonKind.PARAM:
+        return f"{what} {name}: {_value_text(reason.old)} → {_value_text(reason.new)}"
+    return f"{what} {name} changed: {short_version(str(reason.old))} → {short_version(str(reason.new))}"
+
+
+def _value_text(value: Scalar) -> str:
+    # The console escapes what could move a cursor.
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _show_result(session: Session, plan: RunPlan, result: RunResult) -> None:
+    console = session.console
+    recorded = f"recorded as run {short_run(result.record)}"
+    if result.state is State.CACHED:
+        console.note(f"{_decision_text(session, plan, would=False)}; {recorded}")
+    if result.changed_inputs and result.exit_code:
+        console.note(f"the command changed its {_named(session, 'input', result.changed_inputs)}")
+    if result.state is State.COMPLETE:
+        for added in result.added:
+            console.note(_output_text(session, added))
+        console.note(f"{recorded}, after {duration_text(result.seconds)}")
+    if result.state is State.FAILED:
+        left = " ".join(session.relative_to_start(path) for path in result.left_behind)
+        hint = f"dver checkout --force {left} brings back the data from before" if left else None
+        console.error(f"{_failure_text(session, result)}; no output was published, {recorded}", hint=hint)
+
+
+def _output_text(session: Session, added: Added) -> str:
+    pointer = added.pointer
+    size = size_text(pointer.size)
+    if pointer.kind is DatasetKind.DIRECTORY:
+        size = f"{count_text(pointer.files, 'file')}, {size}"
+    verb = "made" if added.is_new else "updated" if added.changed else "unchanged"
+    return f"{verb} {session.relative_to_start(added.dataset)}: {size}"
+
+
+def _failure_text(session: Session, result: RunResult) -> str:
+    if result.exit_code:
+        if result.exit_code > _SIGNAL_BASE and result.exit_code - _SIGNAL_BASE in set(signal.Signals):
+            return f"the command ended by {signal.Signals(result.exit_code - _SIGNAL_BASE).name}"
+        return f"the command failed with exit code {result.exit_code}"
+    if result.changed_inputs:
+        return f"the command changed its {_named(session, 'input', result.changed_inputs)}"
+    if result.missing_outputs:
+        return f"the command did not make its {_named(session, 'output', result.missing_outputs)}"
+    return f"the outputs cannot be stored: {'' if result.problem is None else result.problem.message}"
+
+
+def _named(session: Session, noun: str, paths: Sequence[str]) -> str:
+    return f"{noun}{'s' * (len(paths) > 1)} {', '.join(session.relative_to_start(path) for path in paths)}"

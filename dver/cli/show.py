@@ -1,0 +1,135 @@
+"""`dver show`."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+import click
+
+from dver.cli.command import PATH, Command
+from dver.cli.records import (
+    NO_RUNS,
+    command_text,
+    duration_text,
+    record_json,
+    remarks,
+    report_damage,
+    short_version,
+    state_text,
+    time_text,
+)
+from dver.cli.revisions import revision_hint, split_place
+from dver.cli.session import Session
+from dver.cli.wording import escape_text
+from dver.errors import PathError, UsageError
+from dver.lineage.record import Artifact, Record, Scalar
+from dver.objects.ids import VERSION_PREFIX
+from dver.operations.datasets import is_dataset
+from dver.operations.lineage import find_start
+from dver.operations.runs import find_run, is_run_id, runs_that_made
+from dver.repo import Repo
+
+_EXAMPLES = {
+    "dver show 4f0c12ab34": "a run, by its id from dver runs",
+    "dver show metrics.json": "the runs that made the version here",
+    "dver show v1.0:models/best": "those that made the version in a tag",
+    "dver show --json metrics.json": "for programs",
+}
+_LABEL_WIDTH = 13
+
+
+@click.command("show", cls=Command, examples=_EXAMPLES)
+@click.argument("word", metavar="ID|[REV:]PATH", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
+@click.pass_obj
+def command(session: Session, word: str, as_json: bool) -> int:
+    """Show all that is recorded of a run, or of the runs that made a version.
+
+    Six digits of an ID or more are enough. The version is the one that the pointer of PATH names, here or in REV. Exits
+    with 1 if no run made it, or none has this ID.
+    """
+    with session.repo() as repo:
+        found, none = _find(session, repo, word)
+        damaged, count = report_damage(session, repo), repo.lineage.count()
+    if as_json:
+        session.console.document({"runs": [record_json(record) for record in found], "damaged_lines": damaged})
+    for number, record in enumerate([] if as_json else found):
+        if number:
+            session.console.out()
+        session.console.lines(_lines(session, record))
+    if not found:
+        session.console.note(none if count else NO_RUNS)
+    return 0 if found else 1
+
+
+def _find(session: Session, repo: Repo, word: str) -> tuple[Sequence[Record], str]:
+    """Return the records that a word means, and what to say if there are none."""
+    by_id = find_run(repo, word)
+    if by_id is not None:
+        if is_dataset(repo, repo.relative(word, session.start)):
+            raise UsageError(f"{word} is both a run and a dataset", hint=f"dver show {by_id.id} or dver show ./{word}")
+        return [by_id], ""
+    unknown = f"no run has an id that begins with {word}; dver runs lists them"
+    if is_run_id(word) and word.startswith(VERSION_PREFIX):
+        return [], unknown
+    try:
+        revision, path = split_place(session, repo, word)
+        with revision_hint(repo, word):
+            start = find_start(repo, revision, path)
+    except PathError:
+        if not is_run_id(word):
+            raise
+        return [], unknown
+    version = short_version(start.artifact.version)
+    none = f"no run that is recorded made {session.shown(start.artifact.path)} at {version}"
+    return runs_that_made(repo, start.artifact), none
+
+
+def _lines(session: Session, record: Record) -> Iterator[str]:
+    """Yield a record as lines that each begin with a label, where it is another than that of the line before."""
+    yield session.console.style(f"run {record.id}", "yellow")
+    previous = ""
+    for label, text in _facts(session, record):
+        if text:
+            yield f"{'' if label == previous else label:{_LABEL_WIDTH}}{text}".rstrip()
+            previous = label
+
+
+def _facts(session: Session, record: Record) -> Iterator[tuple[str, str]]:
+    yield "name", escape_text(record.name)
+    yield "state", state_text(record)
+    yield "command" if record.command else "source", command_text(record)
+    yield "shell", "yes" if record.shell else ""
+    yield "folder", session.shown(record.folder) if record.folder else ""
+    yield "started", time_text(record.started, seconds=True)
+    yield "took", duration_text(record.seconds) if record.seconds else ""
+    yield "commit", escape_text(record.commit) + (", with changes that were not committed" if record.dirty else "")
+    for name, value in record.params.items():
+        yield "parameters", f"{escape_text(name)} = {_value(value)}"
+    for artifact in record.inputs:
+        yield "inputs", _artifact(session, artifact)
+    for artifact in record.outputs:
+        yield "outputs", _artifact(session, artifact)
+    for name, text in record.tags.items():
+        yield "tags", f"{escape_text(name)}={escape_text(text)}"
+    yield from _environment(record)
+    yield "reuses", escape_text(record.reuses)
+    yield "key", escape_text(record.key)
+    yield "note", escape_text(record.note)
+
+
+def _environment(record: Record) -> Iterator[tuple[str, str]]:
+    environment = record.environment
+    yield "python", escape_text(environment.python)
+    yield "platform", escape_text(environment.platform)
+    yield "packages", escape_text(environment.packages)
+    yield "image", escape_text(environment.image)
+
+
+def _artifact(session: Session, artifact: Artifact) -> str:
+    props = [f"{escape_text(name)}={_value(value)}" for name, value in artifact.props.items()]
+    part = f"  part of {session.shown(artifact.dataset)}  {artifact.dataset_version}" if artifact.dataset else ""
+    return f"{session.shown(artifact.path)}  {artifact.version}{remarks(artifact, *props)}{part}"
+
+
+def _value(value: Scalar) -> str:
+    return escape_text(value if isinstance(value, str) else json.dumps(value))

@@ -1,0 +1,191 @@
+"""The driver's second half: whether a run was made before, and if not, what is new about this one.
+
+Two runs are the same when their cache keys are: the same command in the same folder of the repository, the same
+versions of all inputs, the same parameters and the same output paths. Times and places on a machine are no part of
+it. A run is served from the cache only if every version that it made can still be had.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from blake3 import blake3
+
+from dver.errors import BackendError, FormatError
+from dver.lineage.record import Artifact, Record, Scalar, State
+from dver.objects.ids import VERSION_PREFIX, parse_version
+from dver.operations.reading import stores_to_read
+from dver.operations.run_inputs import CODE
+from dver.repo import Repo
+
+KEY_CONTEXT = "dver 2026-11 run cache key v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a run is, as it may be recorded.
+
+    Attributes:
+        name: what the user calls it; "" for no name.
+        command: the program and its arguments, or one line for a shell.
+        folder: where it runs, relative to the repository.
+        outputs: the paths of the datasets that it makes.
+        is_repeatable: whether all that decides its result is known, so that a later run can be told to be the same.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    shell: bool
+    folder: str
+    inputs: tuple[Artifact, ...]
+    params: Mapping[str, Scalar]
+    outputs: tuple[str, ...]
+    is_repeatable: bool
+
+
+class ReasonKind(StrEnum):
+    """Why a command is run."""
+
+    FORCED = "forced"
+    NO_CACHE = "no cache"
+    NO_OUTPUTS = "no outputs"
+    SECRET = "secret"
+    FIRST = "first"
+    FAILED = "failed"
+    NOT_SERVING = "not serving"
+    UNREACHABLE = "unreachable"
+    COMMAND = "command"
+    FOLDER = "folder"
+    INPUT = "input"
+    CODE = "code"
+    PARAM = "param"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that is new about a run.
+
+    Attributes:
+        name: the input, parameter, output or record that it is about.
+        old: its version or value before.
+        new: the same now.
+        appeared: whether there was nothing of that name before.
+        vanished: whether there is nothing of that name any more.
+    """
+
+    kind: ReasonKind
+    name: str = ""
+    old: Scalar = None
+    new: Scalar = None
+    appeared: bool = False
+    vanished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The record that a run is served from, or the reasons why the command must run."""
+
+    hit: Record | None
+    reasons: tuple[Reason, ...] = ()
+
+
+def cache_key(step: Step, root: str) -> str:
+    """Return the key of a step; `root` is the top of the repository on this machine."""
+    # No argument holds a NUL, so nothing can be taken for the place of the repository.
+    command = [word.replace(root, "\0root") for word in step.command]
+    fields = {
+        "command": command,
+        "shell": step.shell,
+        "folder": step.folder,
+        "inputs": sorted([artifact.path, artifact.version] for artifact in step.inputs),
+        "params": dict(step.params),
+        "outputs": sorted(step.outputs),
+    }
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return VERSION_PREFIX + blake3(text.encode("ascii"), derive_key_context=KEY_CONTEXT).hexdigest()
+
+
+def look_up(repo: Repo, step: Step, key: str) -> Decision:
+    """Return the latest record with that key whose outputs can all be had, or what is new about the step."""
+    if not step.outputs:
+        return Decision(None, (Reason(ReasonKind.NO_OUTPUTS),))
+    if not step.is_repeatable:
+        return Decision(None, (Reason(ReasonKind.SECRET),))
+    # A record is anybody's work, and data is written where its outputs say.
+    candidates = [
+        record for record in repo.lineage.by_key(key) if sorted(_paths(record.outputs)) == sorted(step.outputs)
+    ]
+    for record in candidates:
+        if all(_is_available(repo, artifact) for artifact in record.outputs):
+            return Decision(record)
+    if candidates:
+        return Decision(None, (Reason(ReasonKind.UNREACHABLE, candidates[0].id),))
+    return Decision(None, _explain(repo, step))
+
+
+def _is_available(repo: Repo, artifact: Artifact) -> bool:
+    try:
+        version = parse_version(artifact.version, artifact.path)
+        return any(store.has_version(version) for store in stores_to_read(repo))
+    except (FormatError, BackendError):
+        # A remote that does not answer costs a run, which is better than no result.
+        return False
+
+
+def _explain(repo: Repo, step: Step) -> tuple[Reason, ...]:
+    failed = _latest(repo, step, (State.FAILED,)) if step.name else None
+    before = _latest(repo, step, (State.COMPLETE, State.CACHED)) if step.name else None
+    if before is None:
+        made = [repo.lineage.latest_producer(path) for path in step.outputs]
+        before = max((record for record in made if record and record.command), key=_started, default=None)
+    if failed is not None and (before is None or failed.started > before.started) and not any(_compare(failed, step)):
+        return (Reason(ReasonKind.FAILED, failed.id),)
+    if before is None:
+        return (Reason(ReasonKind.FIRST),)
+    return tuple(_compare(before, step)) or (Reason(ReasonKind.NOT_SERVING, before.id),)
+
+
+def _latest(repo: Repo, step: Step, states: Sequence[State]) -> Record | None:
+    found = [record for state in states for record in repo.lineage.records(name=step.name, state=state, limit=1)]
+    return max(found, key=_started, default=None)
+
+
+def _started(record: Record) -> str:
+    return record.started
+
+
+def _compare(before: Record, step: Step) -> Iterator[Reason]:
+    """Yield what differs between a record and a step."""
+    if (before.command, before.shell) != (step.command, step.shell):
+        yield Reason(ReasonKind.COMMAND)
+    if before.folder != step.folder:
+        yield Reason(ReasonKind.FOLDER, old=before.folder, new=step.folder)
+    yield from _compare_inputs(before.inputs, step.inputs)
+    yield from _compare_maps(ReasonKind.PARAM, before.params, step.params)
+    if before.state is not State.FAILED:
+        old_outputs: dict[str, Scalar] = dict.fromkeys(_paths(before.outputs))
+        yield from _compare_maps(ReasonKind.OUTPUT, old_outputs, dict.fromkeys(step.outputs))
+
+
+def _compare_inputs(before: Sequence[Artifact], now: Sequence[Artifact]) -> Iterator[Reason]:
+    kinds = {artifact.path: artifact.kind for artifact in (*before, *now)}
+    old: dict[str, Scalar] = {artifact.path: artifact.version for artifact in before if not artifact.observed}
+    new: dict[str, Scalar] = {artifact.path: artifact.version for artifact in now}
+    for reason in _compare_maps(ReasonKind.INPUT, old, new):
+        yield replace(reason, kind=ReasonKind.CODE) if kinds[reason.name] == CODE else reason
+
+
+def _compare_maps(kind: ReasonKind, old: Mapping[str, Scalar], new: Mapping[str, Scalar]) -> Iterator[Reason]:
+    for name in dict.fromkeys((*old, *new)):
+        if name not in old:
+            yield Reason(kind, name, new=new[name], appeared=True)
+        elif name not in new:
+            yield Reason(kind, name, old=old[name], vanished=True)
+        elif type(old[name]) is not type(new[name]) or old[name] != new[name]:
+            yield Reason(kind, name, old[name], new[name])
+
+
+def _paths(artifacts: Sequence[Artifact]) -> list[str]:
+    return [artifact.path for artifact in artifacts]

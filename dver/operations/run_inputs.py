@@ -1,0 +1,268 @@
+"""The driver's first half: what goes into a run, found by content.
+
+An input is a dataset or a part of one, whose working files must be what its pointer says, or a file that git tracks,
+as it is in the work tree. Everything else is refused with the command that helps, before anything runs.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from dver.errors import DverError, GitError, ObjectNotFoundError, PathError
+from dver.lineage.record import BLOB_PREFIX, Artifact
+from dver.objects.entry import DirectoryEntry, Entry, LinkEntry, is_within
+from dver.objects.ids import format_version
+from dver.objects.manifest import Manifest, build_manifest
+from dver.objects.pointer import Pointer, dataset_path
+from dver.operations.add import Added, add
+from dver.operations.datasets import Target, encode_path, working_datasets
+from dver.operations.reading import missing_version, open_manifest
+from dver.operations.status import Changes, DatasetStatus, State, status
+from dver.operations.working import working_manifest
+from dver.progress import Progress
+from dver.repo import Repo
+
+CODE = "code"
+
+_SETTLED = (State.UNCHANGED, State.MODIFIED)
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Adding:
+    """What to do about inputs that are not added, or were changed since.
+
+    Attributes:
+        wanted: whether they are to be added, and not refused.
+        pretend: only work out what adding them would give.
+    """
+
+    wanted: bool = False
+    pretend: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The inputs in the order in which they were named, and the datasets that were or would be added for them."""
+
+    artifacts: tuple[Artifact, ...]
+    added: tuple[Added, ...]
+    to_add: tuple[str, ...]
+
+
+def resolve_inputs(repo: Repo, paths: Sequence[str], code: Sequence[str], adding: Adding, progress: Progress) -> Inputs:
+    """Return the versions of the inputs at `paths`, and of the files `code` (all relative to the repository).
+
+    Raises:
+        PathError: one is missing, not added, changed since, or not wholly here; the hint names what helps.
+    """
+    known = working_datasets(repo)
+    for file in code:
+        _check_code(repo, file, known)
+    found = {path: _find(path, known) for path in dict.fromkeys(paths)}
+    new = [path for path, target in found.items() if target is None and not repo.git.is_tracked(path)]
+    for path in new:
+        if not adding.wanted:
+            raise _unknown(repo, path, known)
+    return _Resolver(repo, adding, progress).resolve(found, new, code)
+
+
+def changed_inputs(repo: Repo, artifacts: Sequence[Artifact], progress: Progress) -> list[str]:
+    """Return the paths of those inputs that are not any more what they were."""
+    datasets = {_dataset_of(artifact) for artifact in artifacts if not artifact.version.startswith(BLOB_PREFIX)}
+    present = sorted(datasets.intersection(working_datasets(repo))) if datasets else []
+    found = {one.dataset: one for one in status(repo, present, progress=progress)} if present else {}
+    return [artifact.path for artifact in artifacts if not _is_still(repo, artifact, found)]
+
+
+def _is_still(repo: Repo, artifact: Artifact, found: Mapping[str, DatasetStatus]) -> bool:
+    if artifact.version.startswith(BLOB_PREFIX):
+        with suppress(DverError):
+            return _blob_version(repo, artifact.path) == artifact.version
+        return False
+    dataset = _dataset_of(artifact)
+    one = found.get(dataset)
+    if one is None or one.pointer is None or one.state not in _SETTLED:
+        return False
+    version = format_version(one.pointer.version)
+    part = artifact.path[len(dataset) + 1 :]
+    return version == (artifact.dataset_version or artifact.version) and not _changes_within(one.changes, part)
+
+
+def _dataset_of(artifact: Artifact) -> str:
+    return artifact.dataset or artifact.path
+
+
+def _find(path: str, known: Sequence[str]) -> Target | None:
+    """Return the dataset, or the part of one, that a path names; None for what is not in any."""
+    for dataset in known:
+        if dataset in (path, dataset_path(path)):
+            return Target(dataset)
+        if path.startswith(dataset + "/"):
+            return Target(dataset, encode_path(path[len(dataset) + 1 :]))
+    return None
+
+
+def _check_code(repo: Repo, file: str, known: Sequence[str]) -> None:
+    if _find(file, known) is not None:
+        raise PathError(file, "is data and no code", hint=f"-d {file} names it as an input")
+    if not repo.git.is_tracked(file):
+        is_there = os.path.isfile(repo.root / file)
+        reason = "is not tracked by git" if is_there else "is no file that git tracks"
+        raise PathError(file, reason, hint=f"git add {file}" if is_there else "name the files of code one by one")
+
+
+def _unknown(repo: Repo, path: str, known: Sequence[str]) -> PathError:
+    """Return the error for an input that is neither a dataset nor a file that git tracks."""
+    if not os.path.lexists(repo.root / path):
+        return PathError(path, "there is no such file or directory", hint="dver status lists the datasets")
+    inner = [dataset for dataset in known if dataset.startswith(path + "/") or not path]
+    tracked = repo.git.tracked_under(path)
+    if inner or tracked:
+        more = " …" if len(inner or tracked) > _NAMED else ""
+        what = "datasets" if inner else "files that git tracks"
+        names = " ".join(f"-d {name}" for name in (inner or tracked)[:_NAMED])
+        return PathError(path or ".", f"is a folder that holds {what}", hint=f"name them: {names}{more}")
+    return PathError(
+        path,
+        "is known neither to dver nor to git",
+        hint=f"dver add {path}, or dver run --add-inputs, for data; git add {path} for code",
+    )
+
+
+class _Resolver:
+    """Resolves the inputs of one run."""
+
+    def __init__(self, repo: Repo, adding: Adding, progress: Progress) -> None:
+        self._repo = repo
+        self._adding = adding
+        self._progress = progress
+        self._statuses: dict[str, DatasetStatus] = {}
+        self._pending: set[str] = set()
+        self._added: list[Added] = []
+
+    def resolve(self, found: Mapping[str, Target | None], new: Sequence[str], code: Sequence[str]) -> Inputs:
+        targets = {path: Target(path) if path in new else target for path, target in found.items()}
+        self._look([target.dataset for target in targets.values() if target and target.dataset not in new])
+        stale = {target.dataset for target in targets.values() if target and self._needs_adding(target, new)}
+        for path, target in targets.items():
+            if target is not None and target.dataset not in new:
+                self._check(path, target, stale)
+        if stale and self._adding.pretend:
+            self._pending = stale
+        elif stale:
+            result = add(self._repo, sorted(stale), stage=self._repo.settings.add_stage, progress=self._progress)
+            self._added += result.added
+            self._look(sorted(stale))
+        artifacts = [
+            self._file(path) if target is None else self._data(path, target) for path, target in targets.items()
+        ]
+        files = [self._file(path) for path in dict.fromkeys(code) if path not in targets]
+        return Inputs((*artifacts, *files), tuple(self._added), tuple(sorted(self._pending)))
+
+    def _look(self, datasets: Sequence[str]) -> None:
+        if datasets:
+            found = status(self._repo, list(dict.fromkeys(datasets)), progress=self._progress)
+            self._statuses.update((one.dataset, one) for one in found)
+
+    def _needs_adding(self, target: Target, new: Sequence[str]) -> bool:
+        if target.dataset in new:
+            return True
+        one = self._statuses[target.dataset]
+        return one.state is State.MODIFIED and _changes_within(one.changes, os.fsdecode(target.part))
+
+    def _check(self, path: str, target: Target, stale: set[str]) -> None:
+        """Refuse a dataset whose working files are not what a pointer will say when the command runs."""
+        one = self._statuses[target.dataset]
+        if one.problem is not None:
+            raise one.problem
+        if one.state is State.CONFLICT:
+            raise PathError(path, "its pointer is in a merge conflict", hint=f"dver checkout {path} merges what it can")
+        bring = f"dver checkout {path}" if one.in_cache else f"dver pull {path}"
+        if one.state not in _SETTLED:
+            raise PathError(path, _WRONG[one.state], hint=bring)
+        if target.dataset in stale:
+            if not self._adding.wanted:
+                raise PathError(
+                    path, "was changed since it was added", hint=f"dver add {target.dataset}, or dver run --add-inputs"
+                )
+        elif one.partial and not self._is_here(target):
+            raise PathError(path, "is only partly checked out", hint=bring)
+
+    def _is_here(self, target: Target) -> bool:
+        base = self._repo.stat_cache.base(target.dataset)
+        parts = None if base is None else base.parts
+        return parts is None or any(is_within(target.part, part) for part in parts)
+
+    def _data(self, path: str, target: Target) -> Artifact:
+        dataset = target.dataset
+        if dataset in self._pending:
+            base = self._repo.stat_cache.base(dataset)
+            with self._progress.task(f"comparing {dataset}", bytes=0, files=0) as task:
+                manifest = working_manifest(self._repo, dataset, base, task)
+            version = manifest.version
+        else:
+            pointer = self._statuses[dataset].pointer
+            assert isinstance(pointer, Pointer)
+            version = pointer.version
+            if target.part:
+                manifest = open_manifest(self._repo, version, dataset)
+        if not target.part:
+            return Artifact(dataset, format_version(version))
+        try:
+            part = part_version(manifest, target.part, path)
+        except ObjectNotFoundError as exc:
+            raise missing_version(self._repo, version, dataset) from exc
+        return Artifact(path, part, dataset, format_version(version))
+
+    def _file(self, path: str) -> Artifact:
+        return Artifact(path, _blob_version(self._repo, path), kind=CODE)
+
+
+_WRONG = {
+    State.POINTER_CHANGED: "its data is not at the version that its pointer names",
+    State.INTERRUPTED: "its last checkout was interrupted",
+    State.NOT_CHECKED_OUT: "its data is not here",
+}
+
+
+def part_version(manifest: Manifest, part: bytes, path: str) -> str:
+    """Return the version that a part of a dataset would have as a dataset of its own; `path` names it in errors."""
+    found = False
+
+    def entries() -> Iterator[Entry]:
+        nonlocal found
+        for entry in manifest.entries(part):
+            found = True
+            if entry.path == part and isinstance(entry, LinkEntry):
+                raise PathError(path, "is a symbolic link", hint="name what it points to, or the folder it lies in")
+            if entry.path != part:
+                yield replace(entry, path=entry.path[len(part) + 1 :])
+            elif not isinstance(entry, DirectoryEntry):
+                yield replace(entry, path=b"")
+
+    version = build_manifest(entries(), lambda _identity, _encoded: None).version
+    if not found:
+        raise PathError(path, "is not in the dataset that it lies in", hint=f"dver ls {os.path.dirname(path)}")
+    return format_version(version)
+
+
+def _blob_version(repo: Repo, path: str) -> str:
+    try:
+        mode = os.lstat(repo.root / path).st_mode
+    except OSError as exc:
+        raise PathError(path, "is tracked by git, but is not here", hint=f"git restore {path}") from exc
+    if not stat.S_ISREG(mode):
+        what = "a symbolic link" if stat.S_ISLNK(mode) else "no file"
+        raise PathError(path, f"is {what}", hint="name a file, a dataset, or a path in one")
+    try:
+        return BLOB_PREFIX + repo.git.blob_of(path)
+    except GitError as exc:
+        raise PathError(path, "cannot be read") from exc
+
+
+def _changes_within(changes: Changes, part: str) -> bool:
+    wanted = encode_path(part)
+    return any(is_within(encode_path(path), wanted) for path in (*changes.added, *changes.modified, *changes.deleted))

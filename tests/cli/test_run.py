@@ -1,0 +1,174 @@
+"""`dver run`."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.runner import Cli
+from tests.commands import GitCommand
+
+COPY = ("run", "-d", "data", "-o", "out", "-p", "lr=0.1", "--", "sh", "-c", "cat data/a.csv > out")
+
+
+def last_record(cli: Cli) -> dict[str, object]:
+    found = json.loads((cli.folder / ".dver/lineage.jsonl").read_text().splitlines()[-1])
+    assert isinstance(found, dict)
+    return found
+
+
+def said(cli: Cli, *arguments: str, code: int = 0) -> list[str]:
+    """Run dver, and return what it says on standard error, where all of its own talk goes."""
+    result = cli(*arguments)
+    assert (result.code, result.out) == (code, ""), result
+    return result.err.splitlines()
+
+
+def test_says_why_it_runs_what_it_made_and_what_it_recorded(dataset: Cli) -> None:
+    why, made, recorded = said(dataset, *COPY)
+    assert why == "dver: running: first run"
+    assert made == "dver: made out: 21 bytes"
+    assert recorded.startswith("dver: recorded as run ")
+    assert last_record(dataset)["command"] == ["sh", "-c", "cat data/a.csv > out"]
+
+
+def test_says_which_run_it_reused(dataset: Cli) -> None:
+    said(dataset, *COPY)
+    first = str(last_record(dataset)["id"])
+    (reused,) = said(dataset, *COPY)
+    assert reused.startswith(f"dver: reused run {first[3:13]} of 20")
+    assert ": same command, inputs and parameters; recorded as run " in reused
+
+
+def test_says_what_is_new(dataset: Cli, git: GitCommand) -> None:
+    dataset.write("code.py", "1")
+    dataset.write("params.yaml", "lr: 0.1\n")
+    git("add", "code.py")
+    train = ("-o", "model", "-p", "params.yaml:lr", "--code", "code.py", "--", "sh", "-c", "date > model")
+    said(dataset, "run", "-n", "train", "-d", "data", *train)
+    dataset.write("params.yaml", "lr: 0.2\n")
+    dataset.write("code.py", "2")
+    dataset.write("data/a.csv", "new")
+    dataset.ok("add", "data")
+    why = said(dataset, "run", "-n", "train", "-d", "data", *train)[0]
+    start, code, param = why.split("; ")
+    assert start.startswith("dver: running: input data changed: b3:")
+    assert "… → b3:" in start
+    assert code == "code code.py changed"
+    assert param == "parameter params.yaml:lr: 0.1 → 0.2"
+    why = said(dataset, "run", "-n", "train", "-d", "data", "-p", "seed=1", "--force", "--", "true")[0]
+    assert why == "dver: running: forced"
+    assert said(dataset, "run", "-n", "train", "-d", "data", "-o", "x", "--", "touch", "x")[0] == (
+        "dver: running: command changed; parameter seed is gone; output x is new"
+    )
+
+
+def test_a_dry_run_answers_on_standard_output_and_runs_nothing(dataset: Cli) -> None:
+    dry = ("run", "--dry-run", *COPY[1:])
+    assert dataset.ok(*dry) == "would run: first run\n"
+    assert not (dataset.folder / "out").exists()
+    said(dataset, *COPY)
+    assert dataset.ok(*dry).startswith("would reuse run ")
+    dataset.write("data/a.csv", "new")
+    out = dataset.ok("run", "--add-inputs", *dry[1:]).splitlines()
+    assert out[0] == "would add data"
+    assert out[1].startswith("would run: input data changed: ")
+
+
+def test_inputs_are_added_if_told(dataset: Cli) -> None:
+    dataset.write("data/a.csv", "new")
+    assert "hint: dver add data, or dver run --add-inputs" in dataset.fails(3, *COPY)
+    lines = said(dataset, "run", "--add-inputs", *COPY[1:])
+    assert lines[0] == "dver: added the input data"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "what"),
+    [
+        ("exit 7", 7, "failed with exit code 7"),
+        ("exit 250", 250, "failed with exit code 250"),
+        ("kill -TERM $$", 143, "ended by SIGTERM"),
+        ("true", 3, "did not make its output out"),
+        ("touch out; touch data/new", 3, "changed its input data"),
+        ("mkfifo out", 3, "outputs cannot be stored: out: is a socket"),
+    ],
+)
+def test_a_failure_is_told_and_is_the_exit_code(dataset: Cli, line: str, code: int, what: str) -> None:
+    err = dataset.fails(code, "run", "-d", "data", "-o", "out", "--shell", "--", line)
+    assert what in err
+    assert "no output was published, recorded as run " in err
+    assert last_record(dataset)["state"] == "failed"
+
+
+def test_a_failure_names_how_to_bring_the_good_outputs_back(dataset: Cli) -> None:
+    said(dataset, *COPY)
+    err = dataset.fails(1, "run", "-o", "out", "--shell", "--", "echo half > out; echo >> data/a.csv; exit 1")
+    assert "hint: dver checkout --force out brings back the data from before" in err
+    dataset.ok("checkout", "--force", "out")
+    assert (dataset.folder / "out").read_text().startswith("id,value")
+
+
+def test_a_command_that_is_not_there_is_an_error_of_its_own(dataset: Cli) -> None:
+    err = dataset.fails(3, "run", "-d", "data", "--", "nosuch", "x")
+    assert "dver: error: nosuch: command not found" in err
+    assert not (dataset.folder / ".dver/lineage.jsonl").exists()
+
+
+def test_paths_are_from_the_folder_in_which_it_runs(dataset: Cli) -> None:
+    dataset.write("work/params.toml", "[a]\nb = 1\n")
+    sub = dataset.at("work")
+    lines = said(
+        sub, "run", "-d", "../data/deep", "-o", "out", "-p", "params.toml:a.b", "--", "cp", "-r", "../data", "out"
+    )
+    assert lines[1].startswith("dver: made out: 3 files, ")
+    record = last_record(dataset)
+    assert record["folder"] == "work"
+    assert record["params"] == {"work/params.toml:a.b": 1}
+    outputs = record["outputs"]
+    assert isinstance(outputs, list)
+    assert outputs[0]["path"] == "work/out"
+
+
+def test_options_of_the_command_are_its_own(dataset: Cli) -> None:
+    dataset.write("show.py", "import sys; open('seen', 'w').write(repr(sys.argv[1:]))")
+    said(dataset, "run", "-n", "x", sys.executable, "show.py", "-n", "--force", "--", "a b")
+    assert (dataset.folder / "seen").read_text() == "['-n', '--force', '--', 'a b']"
+    environment = last_record(dataset)["environment"]
+    assert isinstance(environment, dict)
+    assert environment["packages"].startswith("b3:")
+
+
+def test_quiet_says_nothing_but_errors(dataset: Cli) -> None:
+    assert said(dataset, "run", "-q", *COPY[1:]) == []
+    assert len(said(dataset, "run", "-q", "-o", "out", "--", "false", code=1)) == 1
+
+
+def test_secrets_are_masked_and_the_user_told(dataset: Cli) -> None:
+    lines = said(dataset, "run", "--tag", "who=me", "--", "true", "--password=hunter2")
+    assert lines[0].startswith("dver: masked in the record, for it looks like a secret: --password=***; ")
+    text = (dataset.folder / ".dver/lineage.jsonl").read_text()
+    assert "hunter2" not in text
+    assert last_record(dataset)["tags"] == {"who": "me"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run",),
+        ("run", "--tag", "x", "--", "true"),
+        ("run", "--tag", "=x", "--", "true"),
+        ("run", "-p", "x", "--", "true"),
+        ("run", "--shell", "--", "a", "b"),
+        ("run", "-o", "x", "-o", "x/y", "--", "true"),
+        ("run", "-d", "data", "-o", "data", "--", "true"),
+    ],
+)
+def test_command_lines_that_make_no_sense_are_refused(dataset: Cli, arguments: tuple[str, ...]) -> None:
+    dataset.fails(2, *arguments)
+
+
+def test_paths_outside_the_repository_are_refused(dataset: Cli, tmp_path: Path) -> None:
+    (tmp_path / "away").touch()
+    assert "is outside the repository" in dataset.fails(3, "run", "-d", "../away", "--", "true")
+    assert "is outside the repository" in dataset.fails(3, "run", "-o", str(tmp_path / "x"), "--", "true")

@@ -1,0 +1,130 @@
+"""The parameters of a run."""
+
+from pathlib import Path
+
+import pytest
+
+from dver.errors import PathError, UsageError
+from dver.lineage.record import Scalar
+from dver.operations.run_params import MAX_FILE, ParamSource, parse_param, read_params
+
+YAML = """\
+lr: 0.1
+train: {epochs: 3, name: run, day: 2026-01-02, flags: [1, two]}
+nothing: null
+odd: .inf
+a.b: dotted
+1: one
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("k=1", 1),
+        ("k=0.5", 0.5),
+        ("k=true", True),
+        ("k=null", None),
+        ("k=word", "word"),
+        ("k=", ""),
+        ("k=1.10", "1.10"),
+        ("k=007", "007"),
+        ("k=NaN", "NaN"),
+        ("k=1e999", "1e999"),
+        ('k="quoted"', '"quoted"'),
+        ("k=[1]", "[1]"),
+        ("k=http://host:80/a=b", "http://host:80/a=b"),
+    ],
+)
+def test_a_value_given_by_hand_loses_nothing_of_how_it_was_written(text: str, value: Scalar) -> None:
+    source = parse_param(text)
+    assert (source.key, source.file) == ("k", "")
+    assert source.value == value
+    assert type(source.value) is type(value)
+
+
+def test_a_file_and_its_key_are_told_apart_at_the_last_colon() -> None:
+    assert parse_param("conf/a:b.yaml:train.lr") == ParamSource("train.lr", "conf/a:b.yaml")
+    assert parse_param("params.yaml:a=b") == ParamSource("a=b", "params.yaml")
+
+
+@pytest.mark.parametrize("text", ["", "lr", "=1", ":lr", "params.yaml:"])
+def test_what_names_no_parameter_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_param(text)
+
+
+def read(folder: Path, *words: str) -> dict[str, Scalar]:
+    return read_params(folder, [parse_param(word) for word in words])
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        ("lr", {"p.yaml:lr": 0.1}),
+        ("train.epochs", {"p.yaml:train.epochs": 3}),
+        ("nothing", {"p.yaml:nothing": None}),
+        ("odd", {"p.yaml:odd": "inf"}),
+        ("a.b", {"p.yaml:a.b": "dotted"}),
+        ("1", {"p.yaml:1": "one"}),
+        ("train.flags.1", {"p.yaml:train.flags.1": "two"}),
+    ],
+)
+def test_values_are_found_by_dotted_keys(tmp_path: Path, key: str, found: dict[str, Scalar]) -> None:
+    (tmp_path / "p.yaml").write_text(YAML)
+    assert read(tmp_path, f"p.yaml:{key}") == found
+
+
+def test_a_section_is_one_parameter_for_each_value(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(YAML)
+    assert read(tmp_path, "p.yaml:train") == {
+        "p.yaml:train.epochs": 3,
+        "p.yaml:train.name": "run",
+        "p.yaml:train.day": "2026-01-02",
+        "p.yaml:train.flags": '[1, "two"]',
+    }
+
+
+def test_toml_and_json_are_read_too(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text("[train]\nlr = 0.1\n")
+    (tmp_path / "p.json").write_text('{"lr": 1}')
+    assert read(tmp_path, "p.toml:train.lr", "p.json:lr", "seed=7") == {
+        "p.toml:train.lr": 0.1,
+        "p.json:lr": 1,
+        "seed": 7,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "key"),
+    [
+        ("p.yaml", "lr: 0.1", "rl"),
+        ("p.yaml", "lr: 0.1", "lr.more"),
+        ("p.yaml", "lr: [", "lr"),
+        ("p.yaml", "lr: !!python/object:os.system x", "lr"),
+        ("p.yaml", "lr: !!binary aGk=", "lr"),
+        ("p.yaml", "lr: &x [*x]", "lr"),
+        ("p.yaml", "lr: &x {a: *x}", "lr"),
+        ("p.toml", "lr = ", "lr"),
+        ("p.json", "{", "lr"),
+        ("p.json", "[" * 100_000, "lr"),
+        ("p.ini", "lr = 1", "lr"),
+        ("p.yaml", "# " + "x" * MAX_FILE, "lr"),
+    ],
+)
+def test_a_file_without_the_value_is_named(tmp_path: Path, name: str, content: str, key: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(PathError) as caught:
+        read(tmp_path, f"{name}:{key}")
+    assert caught.value.path == name
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PathError, match=r"none\.yaml: cannot be read: No such file"):
+        read(tmp_path, "none.yaml:lr")
+
+
+def test_the_same_name_may_not_have_two_values(tmp_path: Path) -> None:
+    assert read(tmp_path, "a=1", "a=1") == {"a": 1}
+    with pytest.raises(UsageError, match="given twice"):
+        read(tmp_path, "a=1", "a=true")
