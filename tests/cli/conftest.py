@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+import dver
+from tests.cli.branching import Branches
 from tests.cli.runner import Cli
 from tests.commands import GitCommand
 
@@ -59,3 +61,22 @@ def clone(shared: Cli, git: GitCommand, tmp_path: Path) -> Cli:
     """dver in a clone that has no data yet."""
     git("clone", "--quiet", str(shared.folder), str(tmp_path / "clone"))
     return Cli(tmp_path / "clone")
+
+
+@pytest.fixture
+def plain(dataset: Cli, git: GitCommand) -> Branches:
+    """Branches without the driver, as for users who have not run `dver install`."""
+    dataset.write("data/keep", "kept\n")
+    dataset.ok("add", "data")
+    git("commit", "--quiet", "--all", "-m", "Keep")
+    return Branches(dataset, git)
+
+
+@pytest.fixture
+def branches(plain: Branches, monkeypatch: pytest.MonkeyPatch) -> Branches:
+    """Branches whose pointers are merged by the driver."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(dver.__file__).parents[1]))
+    plain.cli.ok("install", "--no-hooks")
+    plain.git("add", ".gitattributes")
+    plain.git("commit", "--quiet", "-m", "Merge pointers with dver")
+    return plain
