@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -10,14 +11,18 @@ from dver.cli.session import Session
 from dver.cli.wording import count_text, size_text
 from dver.objects.pointer import DatasetKind, pointer_path
 from dver.operations.add import Added, AddResult, add
+from dver.repo import Repo
 from dver.workspace.gitignore import gitignore_path
 
 _EXAMPLES = {
     "dver add data/raw": "store a folder, or what changed in it",
     "dver add train.csv test.csv": "several datasets at once",
+    "dver add --from https://example.org/raw.zip data/raw": "store it, and record where it came from",
+    "dver add --note 'lab 3, camera 2' data/raw": "the same in words of your own",
     "dver add --no-stage data/raw": "leave git's index alone",
 }
 _NAMED_IN_TIP = 2
+_LINEAGE = ".dver/lineage.jsonl"
 
 
 @click.command("add", cls=Command, examples=_EXAMPLES)
@@ -32,8 +37,10 @@ _NAMED_IN_TIP = 2
     is_flag=True,
     help="Take the data here as the whole, even if files of the version were never here or git moved the pointer on.",
 )
+@click.option("--from", "source", metavar="URL", help="Record where the data came from; downloads nothing.")
+@click.option("--note", metavar="TEXT", help="Record what there is to say of where it came from.")
 @click.pass_obj
-def command(session: Session, paths: Sequence[str], stage: bool | None, force: bool) -> None:
+def command(session: Session, /, paths: Sequence[str], stage: bool | None, **given: Any) -> None:
     """Store data as a new version and write its pointer.
 
     PATH is a file or a folder, not a pointer; each becomes one dataset. The data goes into the cache, its pointer
@@ -43,16 +50,40 @@ def command(session: Session, paths: Sequence[str], stage: bool | None, force: b
     A dataset that was never checked out here, or whose checkout was interrupted, is refused if files of its version are
     missing. A merge conflict in the pointer is settled with the data as it is here, once dver checkout has brought what
     the other side changed.
+
+    With --from or --note, .dver/lineage.jsonl gets a record of where the version came from, for dver lineage to show.
+    URL is only text: nothing is downloaded, and passwords and keys in it are masked. It may be said later, too, of data
+    that is added already.
     """
     with session.repo() as repo:
         if stage is None:
             stage = repo.settings.add_stage
-        result = add(repo, session.paths(repo, paths), stage=stage, force=force, progress=session.console)
+        result, recorded = _add(session, repo, paths, stage=stage, **given)
     _show(session, result)
+    for line in recorded:
+        session.console.done(line)
     for added in result.added:
         if added.settled_conflict:
             session.console.note(_conflict_note(session, added.dataset))
-    _show_next(session, result.added, staged=stage)
+    _show_next(session, result.added, staged=stage, is_recorded=bool(recorded))
+
+
+def _add(
+    session: Session, repo: Repo, paths: Sequence[str], *, stage: bool, force: bool, **given: str | None
+) -> tuple[AddResult, list[str]]:
+    """Add, and return what to say of the record of the origin, if there is one."""
+    words = session.paths(repo, paths)
+    origin = {name: text for name, text in given.items() if text is not None}
+    if not origin:
+        return add(repo, words, stage=stage, force=force, progress=session.console), []
+    # Deferred: records take their time to load, and most data is added without one.
+    from dver.cli.records import short_run  # noqa: PLC0415
+    from dver.operations.origin import Origin, add_from  # noqa: PLC0415
+
+    done = add_from(repo, words, Origin(**origin), stage=stage, force=force, progress=session.console)
+    if done.masked:
+        session.console.note(f"masked in the record, for it looks like a secret: {', '.join(done.masked)}")
+    return done.result, [f"recorded where it came from: run {short_run(done.record)}"]
 
 
 def _show(session: Session, result: AddResult) -> None:
@@ -83,20 +114,26 @@ def _sentence(session: Session, added: Added) -> str:
     return f"{'added' if added.is_new else 'updated'} {session.shown(added.dataset)}: {what}"
 
 
-def _show_next(session: Session, added: Sequence[Added], *, staged: bool) -> None:
+def _show_next(session: Session, added: Sequence[Added], *, staged: bool, is_recorded: bool) -> None:
     changed = [one for one in added if one.changed]
-    if not changed:
+    if not changed and not is_recorded:
         return
-    verb = "Add" if all(one.is_new for one in changed) else "Update"
-    names = [session.relative_to_start(one.dataset) for one in changed]
-    subject = " and ".join(names) if len(names) <= _NAMED_IN_TIP else f"{len(names)} datasets"
-    commit = f"git commit -m {_quoted(f'{verb} {subject}')}"
+    commit = f"git commit -m {_quoted(_subject(session, changed or added, is_changed=bool(changed)))}"
     if not staged:
-        files = dict.fromkeys(
-            path for one in changed for path in (pointer_path(one.dataset), gitignore_path(one.dataset))
-        )
-        commit = f"git add {shlex.join(session.relative_to_start(path) for path in files)} && {commit}"
+        files = [path for one in changed for path in (pointer_path(one.dataset), gitignore_path(one.dataset))]
+        files += [_LINEAGE] if is_recorded else []
+        names = dict.fromkeys(session.relative_to_start(path) for path in files)
+        commit = f"git add {shlex.join(names)} && {commit}"
     session.console.tip(f"next: {commit}")
+
+
+def _subject(session: Session, added: Sequence[Added], *, is_changed: bool) -> str:
+    """Return the first line of a commit message."""
+    names = [session.relative_to_start(one.dataset) for one in added]
+    named = " and ".join(names) if len(names) <= _NAMED_IN_TIP else f"{len(names)} datasets"
+    if not is_changed:
+        return f"Say where {named} came from"
+    return f"{'Add' if all(one.is_new for one in added) else 'Update'} {named}"
 
 
 def _quoted(text: str) -> str:

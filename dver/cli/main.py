@@ -37,8 +37,10 @@ COMMANDS = {
     },
     "Know where data comes from": {
         "run": "Run a command, and record what it read and made.",
+        "repro": "Run again what is stale, from the records of dver run.",
         "lineage": "Show which runs and data led to a version, or came of it.",
         "runs": "List the runs that are recorded, the newest last.",
+        "artifacts": "List the versions that runs used or made, the newest last.",
         "show": "Show all that is recorded of a run, or of the runs that made a version.",
     },
     "Work with git": {

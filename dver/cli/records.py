@@ -41,8 +41,9 @@ def command_text(record: Record) -> str:
 
 
 def title(record: Record) -> str:
-    """Return the name of a run and what ran, as far as there is either."""
-    return ": ".join(filter(None, (escape_text(record.name), command_text(record)))) or "a run without a name"
+    """Return the name of a run and what ran, as far as there is either; else what was noted of an import."""
+    named = ": ".join(filter(None, (escape_text(record.name), command_text(record))))
+    return named or (f"import: {escape_text(record.note)}" if record.note else "a run without a name")
 
 
 def state_text(record: Record) -> str:

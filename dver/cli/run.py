@@ -29,7 +29,7 @@ _EXAMPLES = {
     "dver run -d in.csv -o out.csv --shell -- 'sort in.csv > out.csv'": "a line for the shell",
     "dver run --dry-run -d data/raw -o data/clean -- python clean.py": "only say whether it would run, and why",
 }
-_FAILED = 3
+FAILED = 3
 _SIGNAL_BASE = 128
 _FIXED = {
     ReasonKind.FORCED: "forced",
@@ -102,13 +102,13 @@ def command(session: Session, /, words: Sequence[str], **given: Any) -> int:
             session.console.lines(f"would add {session.shown(path)}" for path in plan.to_add)
             session.console.out(escape_text(_decision_text(session, plan, would=True)))
             return 0
-        _show_plan(session, plan)
+        show_plan(session, plan)
         session.console.flush()
         result = carry_out_run(repo, plan, progress=session.console)
-    _show_result(session, plan, result)
+    show_result(session, plan, result)
     if result.exit_code:
         return result.exit_code
-    return _FAILED if result.state is State.FAILED else 0
+    return FAILED if result.state is State.FAILED else 0
 
 
 def _request(session: Session, repo: Repo, words: Sequence[str], given: Mapping[str, Any]) -> RunRequest:
@@ -138,7 +138,8 @@ def _tag(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _show_plan(session: Session, plan: RunPlan) -> None:
+def show_plan(session: Session, plan: RunPlan) -> None:
+    """Say what a run is about to do, and why."""
     for added in plan.added:
         session.console.note(f"added the input {session.relative_to_start(added.dataset)}")
     if plan.masked:
@@ -182,7 +183,8 @@ def _value_text(value: Scalar) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _show_result(session: Session, plan: RunPlan, result: RunResult) -> None:
+def show_result(session: Session, plan: RunPlan, result: RunResult) -> None:
+    """Say how a run ended, and what is to be done about what went wrong."""
     console = session.console
     recorded = f"recorded as run {short_run(result.record)}"
     if result.state is State.CACHED:

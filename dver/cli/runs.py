@@ -1,12 +1,12 @@
 """`dver runs`."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import click
 
 from dver.cli.command import PATH, Command
+from dver.cli.filters import DATE, TAG, unique
 from dver.cli.records import (
     NO_RUNS,
     command_text,
@@ -18,7 +18,6 @@ from dver.cli.records import (
 )
 from dver.cli.session import Session
 from dver.cli.wording import escape_text, table_lines
-from dver.errors import UsageError
 from dver.lineage.record import Record, State
 from dver.operations.runs import Wanted, runs
 
@@ -31,27 +30,6 @@ _EXAMPLES = {
 }
 
 
-class _Tag(click.ParamType[tuple[str, str]]):
-    name = "tag"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        key, equals, text = value.partition("=")
-        if not key or not equals:
-            self.fail(f"{value!r} is no tag: KEY=VALUE is one", param, ctx)
-        return key, text
-
-
-class _Date(click.ParamType[datetime]):
-    name = "date"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            # Where no time zone is given, that of the user is meant.
-            return datetime.fromisoformat(value).astimezone()
-        except (ValueError, OverflowError, OSError):
-            self.fail(f"{value!r} is no date: 2026-11-23, 2026-11-23T13:00 and 2026-11-23T13:00Z are", param, ctx)
-
-
 def _state(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> State | None:
     return None if value is None else State(value)
 
@@ -59,8 +37,8 @@ def _state(_ctx: click.Context, _parameter: click.Parameter, value: str | None) 
 @click.command("runs", cls=Command, examples=_EXAMPLES)
 @click.option("--name", metavar="NAME", help="Only runs with this name.")
 @click.option("--state", type=click.Choice(list(map(str, State))), callback=_state, help="Only those that ended so.")
-@click.option("--tag", "tags", metavar="KEY=VALUE", type=_Tag(), multiple=True, help="Only runs with all these tags.")
-@click.option("--since", metavar="DATE", type=_Date(), help="Only runs that started then or later, as 2026-11-23.")
+@click.option("--tag", "tags", metavar="KEY=VALUE", type=TAG, multiple=True, help="Only runs with all these tags.")
+@click.option("--since", metavar="DATE", type=DATE, help="Only runs that started then or later, as 2026-11-23.")
 @click.option("--path", metavar="PATH", type=PATH, help="Only runs that used or made this, or something in it.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
 @click.pass_obj
@@ -72,11 +50,10 @@ def command(
     Each line has the id, which dver show takes, when the run started, how it ended, how long it took, its name, and the
     command. The options can be combined.
     """
-    if len(dict(tags)) < len(tags):
-        raise UsageError("a tag has one value, and --tag asks for two of the same one")
+    wanted_tags = unique(tags, TAG)
     with session.repo() as repo:
         below = None if path is None else repo.relative(path, session.start)
-        found = runs(repo, Wanted(path=below, tags=dict(tags), **which))
+        found = runs(repo, Wanted(path=below, tags=wanted_tags, **which))
         damaged, count = report_damage(session, repo), repo.lineage.count()
     if as_json:
         session.console.document({"runs": [record_json(record) for record in found], "damaged_lines": damaged})
@@ -93,5 +70,5 @@ def _row(record: Record) -> list[str]:
         record.state.value,
         duration_text(record.seconds),
         escape_text(record.name),
-        command_text(record),
+        command_text(record) or escape_text(record.note),
     ]

@@ -1,18 +1,22 @@
 """`dver status`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from dver.cli.command import PATH, Command
 from dver.cli.session import Session
-from dver.cli.wording import count_text, escape_text, path_json, table_lines
+from dver.cli.wording import count_text, escape_text, path_json, path_text, table_lines
 from dver.errors import FormatError, PathError, UnsupportedFormatError
 from dver.objects.ids import format_version
 from dver.objects.pointer import DatasetKind, pointer_path
 from dver.operations.datasets import decode_path, typed
 from dver.operations.status import DatasetStatus, State, status
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
 
 _EXAMPLES = {
     "dver status": "all datasets",
@@ -48,27 +52,40 @@ class _Section:
 def command(session: Session, paths: Sequence[str], as_json: bool, exit_code: bool, remote: bool) -> int:
     """Show which datasets changed and what to do about it.
 
-    Compares the data with its pointers. Only files whose size or times changed are read.
+    Compares the data with its pointers. Only files whose size or times changed are read. What a run made from other
+    inputs, code or parameters than are here now is named as stale; it is not said to have changed.
     """
     with session.repo() as repo:
         found = status(repo, session.paths(repo, paths), remote=remote, progress=session.console)
         name = repo.remote_settings().name if remote else ""
+        silent = session.console.quiet and exit_code and not as_json
+        stale = {} if silent else _find_stale(repo, found, path_text if as_json else session.shown)
     if as_json:
-        session.console.document({"datasets": [_document(one) for one in found]})
-    elif not (session.console.quiet and exit_code):
-        _show(session, found, name)
+        session.console.document({"datasets": [_document(one, stale.get(one.dataset)) for one in found]})
+    elif not silent:
+        _show(session, found, name, stale)
     differs = any(one.state is not State.UNCHANGED or one.on_remote is False for one in found)
     return 1 if exit_code and differs else 0
 
 
-def _show(session: Session, found: Sequence[DatasetStatus], remote: str) -> None:
+def _find_stale(repo: "Repo", found: Sequence[DatasetStatus], shown: Callable[[str], str]) -> dict[str, str]:
+    """Return why datasets are stale; `shown` says how paths are put."""
+    if not (repo.dver_dir / "lineage.jsonl").is_file():
+        return {}
+    # Deferred: records take their time to load, and there are none.
+    from dver.cli.stale import find_stale_datasets, stale_text  # noqa: PLC0415
+
+    return {dataset: stale_text(reasons, shown) for dataset, reasons in find_stale_datasets(repo, found).items()}
+
+
+def _show(session: Session, found: Sequence[DatasetStatus], remote: str, stale: Mapping[str, str]) -> None:
     console = session.console
     if not found:
         console.out("no datasets yet")
         console.tip("dver add PATH makes a file or folder of data the first one")
         return
     shown = False
-    for section in _sections(remote):
+    for section in _sections(remote, stale):
         members = [one for one in found if section.holds(one)]
         if not members:
             continue
@@ -99,7 +116,7 @@ def _all_clean(count: int, remote: str) -> str:
     return f"nothing to do: all {count:,} datasets are unchanged{where}"
 
 
-def _sections(remote: str) -> list[_Section]:
+def _sections(remote: str, stale: Mapping[str, str]) -> list[_Section]:
     """Return what may have to be said, the most pressing first."""
     return [
         _Section("Broken pointers", "", _in(State.BROKEN), _problem, names_pointer=True, hint=_hint),
@@ -157,6 +174,13 @@ def _sections(remote: str) -> list[_Section]:
             style="yellow",
         ),
         _Section(
+            "Stale",
+            "dver repro PATH makes them anew",
+            lambda one: one.dataset in stale,
+            lambda one: stale[one.dataset],
+            style="yellow",
+        ),
+        _Section(
             "Pointers that git does not track",
             "git add PATH.dver, then git commit",
             lambda one: not one.tracked and one.state is not State.BROKEN,
@@ -209,7 +233,7 @@ def _conflicts(one: DatasetStatus) -> str:
     return f"{count_text(len(one.conflicts), 'path')} in conflict" if one.conflicts else "no path in conflict"
 
 
-def _document(one: DatasetStatus) -> dict[str, object]:
+def _document(one: DatasetStatus, stale: str | None) -> dict[str, object]:
     pointer = one.pointer
     return {
         "dataset": path_json(one.dataset),
@@ -232,4 +256,5 @@ def _document(one: DatasetStatus) -> dict[str, object]:
         "conflicts": None
         if one.conflicts is None
         else [{"path": path_json(decode_path(found.path)), "kind": found.kind.name.lower()} for found in one.conflicts],
+        "stale": stale,
     }

@@ -20,6 +20,7 @@ _COMMANDS = {
     "pull": ["pull"],
     "lineage": ["lineage", "data"],
     "runs, show": ["show", "data"],
+    "artifacts": ["artifacts"],
     "remote list": ["remote", "list"],
     "config list": ["config", "list"],
 }

@@ -181,6 +181,7 @@ def test_writes_json(dataset: Cli) -> None:
                 "tracked": True,
                 "problem": None,
                 "conflicts": [],
+                "stale": None,
             }
         ]
     }

@@ -1,0 +1,111 @@
+"""`dver artifacts`."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from dver.cli.command import PATH, Command
+from dver.cli.filters import DATE, PROPERTY, TAG, unique
+from dver.cli.records import NO_RUNS, report_damage, short_run, short_version, time_text
+from dver.cli.session import Session
+from dver.cli.wording import count_text, escape_text, path_json, table_lines
+from dver.errors import UsageError
+from dver.lineage.record import BLOB_PREFIX, Record, State
+from dver.operations.artifacts import Listed, Wanted, artifacts
+
+_EXAMPLES = {
+    "dver artifacts": "all versions that runs used or made",
+    "dver artifacts models": "those at a path, or in a folder",
+    "dver artifacts --name train --tag experiment=a": "what one step made in one experiment",
+    "dver artifacts --state imported": "data that came from elsewhere",
+    "dver artifacts --kind code --since 2026-11-01": "code that was first used since then",
+    "dver artifacts --json": "for programs",
+}
+_STATES = [state.value for state in State if state is not State.FAILED]
+
+
+def _state(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> State | None:
+    return None if value is None else State(value)
+
+
+@click.command("artifacts", cls=Command, examples=_EXAMPLES)
+@click.argument("place", metavar="[PATH]", required=False, type=PATH)
+@click.option("--kind", metavar="KIND", help="Only those of this kind, such as dataset or code.")
+@click.option("--path", metavar="PATH", type=PATH, help="The same as PATH alone, as dver runs has it.")
+@click.option("--tag", "tags", metavar="KEY=VALUE", type=TAG, multiple=True, help="Only what runs with this tag made.")
+@click.option("--prop", "props", metavar="KEY=VALUE", type=PROPERTY, multiple=True, help="Only with this property.")
+@click.option("--since", metavar="DATE", type=DATE, help="Only what was made, or first used, then or later.")
+@click.option("--state", type=click.Choice(_STATES), callback=_state, help="Only what runs that ended so made.")
+@click.option("--name", metavar="NAME", help="Only what runs with this name made.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
+@click.pass_obj
+def command(session: Session, /, as_json: bool, **given: Any) -> None:
+    """List the versions that runs used or made, the newest last.
+
+    With PATH, only those at that path or in that folder. Each line has the time, path, version and kind, the run that
+    first made it, and how many runs used it. What no run made is a source, of which the time is that of its first use;
+    a part of a dataset is marked as such. The options can be combined.
+    """
+    place, path = given.pop("place"), given.pop("path")
+    if place is not None and path is not None:
+        raise UsageError("PATH and --path say the same; give one of them")
+    tags, props = unique(given.pop("tags"), TAG), unique(given.pop("props"), PROPERTY)
+    place = path if place is None else place
+    with session.repo() as repo:
+        below = None if place is None else repo.relative(place, session.start)
+        found = artifacts(repo, Wanted(path=below, tags=tags, props=props, **given))
+        damaged, count = report_damage(session, repo), repo.lineage.count()
+    if as_json:
+        session.console.document({"artifacts": [_json(one) for one in found], "damaged_lines": damaged})
+        return
+    if not found:
+        have = "is" if count == 1 else "are"
+        session.console.note(f"no artifact fits; there {have} {count_text(count, 'run')}" if count else NO_RUNS)
+    session.console.lines(table_lines([_row(session, one) for one in found], "<<<<<<<"))
+
+
+def _row(session: Session, listed: Listed) -> list[str]:
+    artifact = listed.artifact
+    props = (
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in artifact.props.items()
+    )
+    return [
+        time_text(listed.started),
+        session.shown(artifact.path),
+        short_version(artifact.version),
+        escape_text(artifact.kind),
+        _origin(session, listed),
+        f"used by {count_text(len(listed.users), 'run')}" if listed.users else "",
+        escape_text(" ".join(props)),
+    ]
+
+
+def _origin(session: Session, listed: Listed) -> str:
+    if listed.makers:
+        run = listed.makers[0]
+        return f"run {short_run(run.id)}" + (f" ({escape_text(run.name)})" if run.name else "")
+    if listed.artifact.dataset:
+        return f"part of {session.shown(listed.artifact.dataset)}"
+    # Of what git has, git knows where it comes from.
+    return "in git" if listed.artifact.version.startswith(BLOB_PREFIX) else "source"
+
+
+def _json(listed: Listed) -> dict[str, object]:
+    artifact = listed.artifact
+    return {
+        "path": path_json(artifact.path),
+        "version": artifact.version,
+        "dataset": path_json(artifact.dataset) if artifact.dataset else None,
+        "dataset_version": artifact.dataset_version or None,
+        "kind": artifact.kind,
+        "props": dict(artifact.props),
+        "started": listed.started,
+        "made_by": _ids(listed.makers),
+        "used_by": _ids(listed.users),
+    }
+
+
+def _ids(records: Sequence[Record]) -> list[str]:
+    return [record.id for record in records]

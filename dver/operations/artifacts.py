@@ -1,0 +1,142 @@
+"""Artifacts: all versions that runs used or made, with the runs that made each and those that used it.
+
+What a failed run wrote is none, for it is not to be used. A part of a dataset is an artifact of its own, and its use is
+one of the dataset too.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from dver.lineage.record import DATASET, Artifact, Record, Scalar, State
+from dver.operations import runs
+from dver.operations.lineage import ArtifactId
+from dver.repo import Repo
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which artifacts are meant: those that fit all that is given.
+
+    Attributes:
+        path: where they were, or a folder that they were in; relative to the repository.
+        kind: what they are to people.
+        props: properties that they have, as text.
+        name: of a run that made them.
+        state: how that ended.
+        tags: of that run.
+        since: when that started at the earliest, with its time zone; where no run made them, the first that used them.
+    """
+
+    path: str | None = None
+    kind: str | None = None
+    props: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    state: State | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An artifact with its runs, in the order of time.
+
+    Attributes:
+        makers: the runs that made it, of those that are wanted.
+        users: all runs that used it.
+    """
+
+    artifact: Artifact
+    makers: Sequence[Record]
+    users: Sequence[Record]
+
+    @property
+    def started(self) -> str:
+        """When the first run started that made it or, where none did, used it."""
+        return (self.makers or self.users)[0].started
+
+
+def artifacts(repo: Repo, wanted: Wanted) -> list[Listed]:
+    """Return the artifacts that are wanted, by the time at which they were first made or, where no run did, used."""
+    gathered = _Gathered()
+    # All runs that have to do with the path: who used an artifact does not depend on who made it.
+    for record in runs.runs(repo, runs.Wanted(path=wanted.path)):
+        gathered.add(record)
+    return sorted(_select(gathered, wanted), key=lambda one: datetime.fromisoformat(one.started))
+
+
+class _Gathered:
+    """Collects artifacts from records that come in the order of time."""
+
+    def __init__(self) -> None:
+        self.artifacts: dict[ArtifactId, Artifact] = {}
+        self.makers: dict[ArtifactId, list[Record]] = {}
+        self.users: dict[ArtifactId, list[Record]] = {}
+
+    def add(self, record: Record) -> None:
+        """Note what a record used and made."""
+        for name in self._note(record.inputs):
+            self.users.setdefault(name, []).append(record)
+        for name in self._note(record.outputs if record.state is not State.FAILED else ()):
+            self.makers.setdefault(name, []).append(record)
+
+    def _note(self, found: Iterable[Artifact]) -> Iterable[ArtifactId]:
+        """Remember artifacts and the datasets of parts, each the most telling account of it; return their names."""
+        names: dict[ArtifactId, None] = {}
+        for artifact in _with_datasets(found):
+            name = ArtifactId(artifact.path, artifact.version)
+            names[name] = None
+            known = self.artifacts.get(name)
+            if known is None or _telling(artifact) > _telling(known):
+                self.artifacts[name] = artifact
+        return names
+
+
+def _with_datasets(found: Iterable[Artifact]) -> Iterator[Artifact]:
+    for artifact in found:
+        if artifact.dataset:
+            yield Artifact(artifact.dataset, artifact.dataset_version)
+        yield artifact
+
+
+def _telling(artifact: Artifact) -> tuple[bool, bool]:
+    return artifact.kind != DATASET, bool(artifact.props)
+
+
+def _select(gathered: _Gathered, wanted: Wanted) -> Iterator[Listed]:
+    needs_maker = wanted.name is not None or wanted.state is not None or bool(wanted.tags)
+    for name, artifact in gathered.artifacts.items():
+        if not _fits(artifact, wanted):
+            continue
+        makers: Sequence[Record] = gathered.makers.get(name, [])
+        users: Sequence[Record] = gathered.users.get(name, [])
+        fitting = [record for record in makers if _is_wanted(record, wanted)]
+        if fitting or not (makers or needs_maker or _is_too_early(users[0], wanted)):
+            yield Listed(artifact, fitting, users)
+
+
+def _fits(artifact: Artifact, wanted: Wanted) -> bool:
+    if wanted.path and artifact.path != wanted.path and not artifact.path.startswith(f"{wanted.path}/"):
+        return False
+    if wanted.kind is not None and artifact.kind != wanted.kind:
+        return False
+    props = artifact.props
+    return all(name in props and _text(props[name]) == value for name, value in wanted.props.items())
+
+
+def _is_wanted(record: Record, wanted: Wanted) -> bool:
+    return (
+        (wanted.name is None or record.name == wanted.name)
+        and (wanted.state is None or record.state is wanted.state)
+        and wanted.tags.items() <= record.tags.items()
+        and not _is_too_early(record, wanted)
+    )
+
+
+def _is_too_early(record: Record, wanted: Wanted) -> bool:
+    return wanted.since is not None and datetime.fromisoformat(record.started) < wanted.since
+
+
+def _text(value: Scalar) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

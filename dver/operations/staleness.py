@@ -1,0 +1,154 @@
+"""Staleness: what a record says went into a run, next to what the same inputs and parameters are now.
+
+Only what was declared counts. Inputs are compared by version, parameters by value; those that come from a file are
+read from it again. What cannot be found out, such as a part of a version that is not in the cache, is not said to
+have changed, and nothing here asks a remote.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+
+from dver.errors import DverError, PathError
+from dver.lineage.record import BLOB_PREFIX, Artifact, Record, Scalar, State
+from dver.objects.ids import VersionId, format_version
+from dver.objects.manifest import Manifest
+from dver.operations.datasets import encode_path
+from dver.operations.run_cache import Reason, ReasonKind
+from dver.operations.run_inputs import CODE, part_version
+from dver.operations.run_params import ParamSource, read_params
+from dver.operations.run_secrets import mask
+from dver.repo import Repo
+from dver.workspace.pointers import read_pointer
+
+# A key may have a colon too, so the end of the file's name decides; without such an end it is the last colon.
+_FROM_FILE = re.compile(r"(.+?\.(?:ya?ml|toml|json)):(.+)|(.+):(.+)", re.IGNORECASE | re.DOTALL)
+
+
+def declared_inputs(record: Record) -> list[Artifact]:
+    """Return what the user said goes into a run."""
+    return [artifact for artifact in record.inputs if not artifact.observed]
+
+
+def declared_outputs(record: Record) -> list[Artifact]:
+    """Return what the user said comes out of a run."""
+    return [artifact for artifact in record.outputs if not artifact.observed]
+
+
+def dataset_of(artifact: Artifact) -> str:
+    """Return the dataset that an artifact is, or is part of; for a file of git its path."""
+    return artifact.dataset or artifact.path
+
+
+def param_sources(record: Record) -> tuple[ParamSource, ...]:
+    """Return where a run's parameters come from; a value that was given by hand is the recorded one."""
+    return tuple(_source(name, value) for name, value in record.params.items())
+
+
+def present_params(repo: Repo, sources: Sequence[ParamSource]) -> Mapping[str, Scalar]:
+    """Return the values that parameters have now, masked as records have them.
+
+    Raises:
+        PathError: a file is outside the repository or cannot be read, or lacks a key.
+    """
+    for source in sources:
+        if source.file:
+            # A record is anybody's work.
+            repo.relative(source.file, repo.root)
+    return mask((), read_params(repo.root, sources), {}).params
+
+
+def compare(record: Record, versions: Mapping[str, str | None], params: Mapping[str, Scalar]) -> Iterator[Reason]:
+    """Yield what is not as it was recorded.
+
+    Args:
+        versions: of the inputs, by path; None for one that is gone, while one that is not named is not compared.
+        params: the values, by name.
+    """
+    for artifact in declared_inputs(record):
+        now = versions.get(artifact.path, artifact.version)
+        if now != artifact.version:
+            kind = ReasonKind.CODE if artifact.kind == CODE else ReasonKind.INPUT
+            yield Reason(kind, artifact.path, artifact.version, now, vanished=now is None)
+    for name, value in record.params.items():
+        if name not in params:
+            yield Reason(ReasonKind.PARAM, name, value, vanished=True)
+        elif (type(params[name]), params[name]) != (type(value), value):
+            yield Reason(ReasonKind.PARAM, name, value, params[name])
+
+
+def find_stale(repo: Repo, versions: Mapping[str, VersionId]) -> dict[str, tuple[Reason, ...]]:
+    """Return those datasets whose version a run made from what is not what is here now, and what that is.
+
+    What counts of the inputs are their pointers. Where several runs made a version, the one that started last counts.
+    """
+    present = _Present(repo)
+    found = {}
+    for dataset, version in versions.items():
+        made = [
+            record
+            for record in repo.lineage.producers(dataset, format_version(version))
+            if record.state is not State.FAILED
+        ]
+        if made:
+            record = max(made, key=lambda one: datetime.fromisoformat(one.started))
+            reasons = tuple(compare(record, present.versions(record), present.params(record)))
+            if reasons:
+                found[dataset] = reasons
+    return found
+
+
+class _Present:
+    """Finds what the inputs and parameters of records are now."""
+
+    def __init__(self, repo: Repo) -> None:
+        self._repo = repo
+
+    def versions(self, record: Record) -> dict[str, str | None]:
+        """Return the versions of inputs by path, None for one that is gone; those not to be found out are left out."""
+        found: dict[str, str | None] = {}
+        for artifact in declared_inputs(record):
+            with suppress(DverError):
+                found[artifact.path] = self._version(artifact)
+        return found
+
+    def params(self, record: Record) -> Mapping[str, Scalar]:
+        """Return the values of parameters by name, without those that are not to be had."""
+        sources = param_sources(record)
+        with suppress(DverError):
+            return present_params(self._repo, sources)
+        found: dict[str, Scalar] = {}
+        for source in sources:
+            with suppress(DverError):
+                found.update(present_params(self._repo, [source]))
+        return found
+
+    def _version(self, artifact: Artifact) -> str | None:
+        if artifact.version.startswith(BLOB_PREFIX):
+            is_there = os.path.lexists(self._repo.root / artifact.path)
+            return BLOB_PREFIX + self._repo.git.blob_of(artifact.path) if is_there else None
+        dataset = dataset_of(artifact)
+        pointer = read_pointer(self._repo.root, dataset)
+        if pointer is None:
+            return None
+        version = format_version(pointer.version)
+        if not artifact.dataset:
+            return version
+        if version == artifact.dataset_version:
+            return artifact.version
+        manifest = Manifest(pointer.version, self._repo.cache.load_nodes, where=f"manifest of {dataset}")
+        try:
+            return part_version(manifest, encode_path(artifact.path[len(dataset) + 1 :]), artifact.path)
+        except PathError:
+            return None
+
+
+def _source(name: str, value: Scalar) -> ParamSource:
+    # The name of a parameter that is given by hand has no colon.
+    found = _FROM_FILE.fullmatch(name)
+    if found is None:
+        return ParamSource(name, value=value)
+    file, key, other_file, other_key = found.groups()
+    return ParamSource(key or other_key, file or other_file)
