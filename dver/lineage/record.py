@@ -106,7 +106,8 @@ class Record:
 
     Attributes:
         name: what the user calls the step; "" for no name.
-        command: the program and its arguments, or one line for a shell; empty for an import.
+        command: the program and its arguments, or one line for a shell; empty for an import, and where a program
+            that recorded itself cannot be started again.
         shell: whether `command` is one line for a shell.
         folder: where it ran, relative to the repository; "" for the top.
         params: parameters by name, `FILE:KEY` for those that were read from a file.
@@ -114,7 +115,7 @@ class Record:
         dirty: whether files that git tracks differed from it.
         started: when, in UTC: `2026-11-23T13:00:00.123Z`.
         seconds: how long it took.
-        exit_code: of the command; None where nothing ran.
+        exit_code: of the command; None where none was waited for.
         key: the cache key; "" where the record never serves again.
         reuses: the record whose outputs were restored instead of running.
         source: the URL that imported data came from.

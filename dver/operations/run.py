@@ -16,7 +16,7 @@ from dver.objects.ids import format_version
 from dver.operations.add import Added
 from dver.operations.checkout import CheckoutPlan
 from dver.operations.run_cache import Decision, Reason, ReasonKind, Step, cache_key, look_up
-from dver.operations.run_command import Ended, run_command
+from dver.operations.run_command import run_command
 from dver.operations.run_environment import find_environment
 from dver.operations.run_inputs import Adding, changed_inputs, resolve_inputs
 from dver.operations.run_outputs import (
@@ -80,6 +80,7 @@ class RunPlan:
     """What a run is about to do.
 
     Attributes:
+        decision: whether the command must run, and why.
         key: its cache key; "" where it is neither served from the cache nor serves others.
         dirty: whether files that git tracks differed from the commit.
         masked: what looked like secrets, and is not recorded.
@@ -137,6 +138,21 @@ def plan_run(
         UsageError: the request makes no sense.
     """
     _check_request(request)
+    plan = prepare_run(repo, request, options, progress=progress)
+    step = plan.step
+    serves = step.outputs and step.is_repeatable and not options.no_cache
+    key = cache_key(step, str(repo.root)) if serves else ""
+    return replace(plan, decision=_decide(repo, step, key, options), key=key)
+
+
+def prepare_run(
+    repo: Repo, request: RunRequest, options: RunOptions = RunOptions(), *, progress: Progress = NO_PROGRESS
+) -> RunPlan:
+    """Find what goes into a run and check what is to come out of it, without a look at earlier runs.
+
+    The plan is that of a run that is neither served from the cache nor serves others; its command may be empty. Changes
+    and raises what `plan_run` does.
+    """
     outputs = tuple(dict.fromkeys(request.outputs))
     check_outputs(repo, outputs, [*request.inputs, *request.code])
     params = read_params(repo.root, request.params)
@@ -155,14 +171,11 @@ def plan_run(
         outputs=outputs,
         is_repeatable=not masked.decides,
     )
-    serves = outputs and step.is_repeatable and not options.no_cache
-    key = cache_key(step, str(repo.root)) if serves else ""
-    decision = _decide(repo, step, key, options)
     return RunPlan(
         request,
         step,
-        decision,
-        key,
+        Decision(None),
+        "",
         commit,
         dirty,
         tags=masked.tags,
@@ -178,20 +191,70 @@ def carry_out_run(repo: Repo, plan: RunPlan, *, progress: Progress = NO_PROGRESS
     Raises:
         DverError: the command could not be started, or earlier outputs could not be restored. Nothing was recorded.
     """
-    started = _now()
+    started = now()
     if plan.decision.hit is not None:
         return _reuse(repo, plan, plan.decision.hit, started, progress)
     request = plan.request
     folder = repo.root / request.folder
     ended = run_command(request.command, folder, request.env, shell=request.shell)
     environment = find_environment(repo, request.command, folder, request.env, shell=request.shell)
-    return _publish(repo, plan, ended, _Circumstances(started, environment), progress)
+    outcome = Outcome(started, ended.seconds, environment, failed=ended.exit_code != 0, exit_code=ended.exit_code)
+    return publish_run(repo, plan, outcome, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
-class _Circumstances:
+class Outcome:
+    """How the work of a run went, whatever did it.
+
+    Attributes:
+        started: when, as records have it.
+        failed: whether it said so itself.
+        exit_code: of the command; None where no command ended.
+    """
+
     started: str
+    seconds: float
     environment: Environment
+    failed: bool
+    exit_code: int | None = None
+
+
+def publish_run(repo: Repo, plan: RunPlan, outcome: Outcome, *, progress: Progress = NO_PROGRESS) -> RunResult:
+    """Store what came out of a run, all of it or, where something went wrong, nothing; then record the run."""
+    step = plan.step
+    changed = tuple(changed_inputs(repo, step.inputs, progress))
+    missing = tuple(missing_outputs(repo, step.outputs))
+    added: tuple[Added, ...] = ()
+    problem = None
+    failed = bool(outcome.failed or changed or missing)
+    if not failed:
+        try:
+            added = publish_outputs(repo, step.outputs, progress)
+        except DverError as exc:
+            failed, problem = True, exc
+    record = replace(
+        _record(plan, State.FAILED if failed else State.COMPLETE, outcome.started),
+        outputs=tuple(Artifact(one.dataset, format_version(one.pointer.version)) for one in added),
+        seconds=round(outcome.seconds, 3),
+        exit_code=outcome.exit_code,
+        environment=outcome.environment,
+    )
+    return RunResult(
+        write_record(repo, record),
+        record.state,
+        outcome.exit_code,
+        outcome.seconds,
+        added=added,
+        changed_inputs=changed,
+        missing_outputs=missing if not outcome.failed else (),
+        left_behind=tuple(changed_outputs(repo, step.outputs, progress)) if failed else (),
+        problem=problem,
+    )
+
+
+def now() -> str:
+    """Return the time as records have it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _check_request(request: RunRequest) -> None:
@@ -217,38 +280,6 @@ def _reuse(repo: Repo, plan: RunPlan, hit: Record, started: str, progress: Progr
     return RunResult(write_record(repo, record), State.CACHED, restored=restored)
 
 
-def _publish(repo: Repo, plan: RunPlan, ended: Ended, circumstances: _Circumstances, progress: Progress) -> RunResult:
-    step = plan.step
-    changed = tuple(changed_inputs(repo, step.inputs, progress))
-    missing = tuple(missing_outputs(repo, step.outputs))
-    added: tuple[Added, ...] = ()
-    problem = None
-    failed = bool(ended.exit_code or changed or missing)
-    if not failed:
-        try:
-            added = publish_outputs(repo, step.outputs, progress)
-        except DverError as exc:
-            failed, problem = True, exc
-    record = replace(
-        _record(plan, State.FAILED if failed else State.COMPLETE, circumstances.started),
-        outputs=tuple(Artifact(one.dataset, format_version(one.pointer.version)) for one in added),
-        seconds=round(ended.seconds, 3),
-        exit_code=ended.exit_code,
-        environment=circumstances.environment,
-    )
-    return RunResult(
-        write_record(repo, record),
-        record.state,
-        ended.exit_code,
-        ended.seconds,
-        added=added,
-        changed_inputs=changed,
-        missing_outputs=missing if not ended.exit_code else (),
-        left_behind=tuple(changed_outputs(repo, step.outputs, progress)) if failed else (),
-        problem=problem,
-    )
-
-
 def _record(plan: RunPlan, state: State, started: str) -> Record:
     step = plan.step
     return Record(
@@ -266,7 +297,3 @@ def _record(plan: RunPlan, state: State, started: str) -> Record:
         # A failed run never serves again.
         key="" if state is State.FAILED else plan.key,
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -46,6 +46,29 @@ def parse_param(text: str) -> ParamSource:
     return ParamSource(key, file)
 
 
+def given_params(values: Mapping[str, object]) -> tuple[ParamSource, ...]:
+    """Return parameters whose values a program gives; a value within a mapping gets a dotted name.
+
+    Raises:
+        UsageError: a value cannot be recorded, or a name could be one of a parameter from a file.
+    """
+    sources: list[ParamSource] = []
+    for name, value in values.items():
+        try:
+            sources += [ParamSource(key, value=found) for key, found in _flatten(str(name), value)]
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise UsageError(
+                f"the parameter {name} cannot be recorded: {exc}",
+                hint="a text, a number, a truth value or None can be, and lists and mappings of these",
+            ) from exc
+    for source in sources:
+        if not source.key or ":" in source.key:
+            raise UsageError(
+                f"{source.key!r} is no name for a parameter", hint="a name is not empty, and has no colon in it"
+            )
+    return tuple(sources)
+
+
 def read_params(root: Path, sources: Sequence[ParamSource]) -> dict[str, Scalar]:
     """Return the parameters by name; files are relative to `root`.
 
@@ -157,7 +180,7 @@ def _flatten(name: str, value: Any) -> Iterator[tuple[str, Scalar]]:
     if isinstance(value, dict):
         for key, below in value.items():
             yield from _flatten(f"{name}.{key}", below)
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         yield name, json.dumps(value, sort_keys=True, default=_plain)
     elif _is_odd(value) or isinstance(value, date | datetime | time):
         yield name, _plain(value)

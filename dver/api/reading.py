@@ -1,13 +1,11 @@
-"""What scripts may use: reading any version of a dataset without a checkout.
+"""Reading any version of a dataset without a checkout.
 
     import dver
 
     with dver.open("data/train.csv", rev="v1.0") as file:
         ...
 
-Paths are absolute, or relative to `repo`, which is any folder in the repository. `rev` is a commit, branch or tag;
-without it the pointers in the working tree count. Data comes from the cache or, where it is not there, from the default
-remote. Of the environment only this module and the command line take notice.
+Data comes from the cache or, where it is not there, from the default remote.
 """
 
 import io

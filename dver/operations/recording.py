@@ -1,0 +1,80 @@
+"""Recording: work that a program does itself, such as a cell of a notebook, as a step of lineage.
+
+It begins and ends as the run of a command does; what is between is the caller's. Nothing is kept open or locked
+meanwhile, so the work may take days, start processes, and use dver itself. Earlier runs never stand in for it, and it
+never stands in for a later one: what else the program did is not known.
+"""
+
+import sys
+import time
+from dataclasses import dataclass
+
+from dver.errors import DverError
+from dver.lineage.record import State
+from dver.operations.run import Outcome, RunPlan, RunRequest, RunResult, now, prepare_run, publish_run
+from dver.operations.run_environment import find_environment
+from dver.progress import NO_PROGRESS, Progress
+from dver.repo import Repo
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Work that has begun.
+
+    Attributes:
+        started: when, as records have it.
+        clock: the same on a clock that nobody sets, in seconds.
+    """
+
+    plan: RunPlan
+    started: str
+    clock: float
+
+
+def begin_recording(repo: Repo, request: RunRequest, *, progress: Progress = NO_PROGRESS) -> Begun:
+    """Find what goes into the work, and check what is to come out of it.
+
+    Raises:
+        PathError: an input or output cannot be used; the hint names what helps.
+        UsageError: the request makes no sense.
+    """
+    plan = prepare_run(repo, request, progress=progress)
+    return Begun(plan, now(), time.monotonic())
+
+
+def end_recording(repo: Repo, begun: Begun, *, failed: bool, progress: Progress = NO_PROGRESS) -> RunResult:
+    """Publish what came out of the work unless it failed, and record it; call it in the process that did the work.
+
+    Raises:
+        DverError: the record could not be written.
+    """
+    seconds = time.monotonic() - begun.clock
+    request = begun.plan.request
+    folder = repo.root / request.folder
+    environment = find_environment(repo, [sys.executable], folder, request.env, shell=False)
+    outcome = Outcome(begun.started, seconds, environment, failed=failed)
+    return publish_run(repo, begun.plan, outcome, progress=progress)
+
+
+def failure(result: RunResult) -> DverError | None:
+    """Return what went wrong where the work itself did not say so; None if nothing did."""
+    if result.state is not State.FAILED:
+        return None
+    if result.problem is not None:
+        return result.problem
+    if result.changed_inputs:
+        what = f"changed its {_named('input', result.changed_inputs)}"
+    else:
+        what = f"did not make its {_named('output', result.missing_outputs)}"
+    return DverError(f"the run {what}; no output was published", hint=restoring_hint(result))
+
+
+def restoring_hint(result: RunResult) -> str | None:
+    """Return what brings back the outputs that failed work has changed, or None."""
+    if not result.left_behind:
+        return None
+    return f"dver checkout --force {' '.join(result.left_behind)} brings back the data from before"
+
+
+def _named(noun: str, paths: tuple[str, ...]) -> str:
+    return f"{noun}{'s' * (len(paths) > 1)} {', '.join(paths)}"
