@@ -147,8 +147,7 @@ def _(exc: SystemExit, _session: Session) -> int:
 
 @_settle.register
 def _(exc: KeyboardInterrupt, session: Session) -> int:
-    again = "dver status shows what is left to do" if session.is_hook else "run the same command again to continue"
-    session.console.say(f"interrupted; {again}")
+    session.console.say(f"interrupted; {session.when_interrupted}")
     return _SIGNAL_BASE + (exc.number if isinstance(exc, _SignalledError) else signal.SIGINT)
 
 

@@ -40,6 +40,7 @@ _FIXED = {
     ReasonKind.FAILED: "the last one, run {record}, failed",
     ReasonKind.NOT_SERVING: "the last one, run {record}, cannot be reused",
     ReasonKind.UNREACHABLE: "the outputs of run {record} are neither in the cache nor on the remote",
+    ReasonKind.NO_ANSWER: "the outputs of run {record} are not in the cache, and the remote cannot be asked: {new}",
     ReasonKind.COMMAND: "command changed",
     ReasonKind.FOLDER: "folder changed: {old} → {new}",
 }
@@ -104,6 +105,7 @@ def command(session: Session, /, words: Sequence[str], **given: Any) -> int:
             return 0
         show_plan(session, plan)
         session.console.flush()
+        session.when_interrupted = "the run is not recorded, and its outputs are as they were before"
         result = carry_out_run(repo, plan, progress=session.console)
     show_result(session, plan, result)
     if result.exit_code:
@@ -196,8 +198,10 @@ def show_result(session: Session, plan: RunPlan, result: RunResult) -> None:
             console.note(_output_text(session, added))
         console.note(f"{recorded}, after {duration_text(result.seconds)}")
     if result.state is State.FAILED:
-        left = " ".join(session.relative_to_start(path) for path in result.left_behind)
-        hint = f"dver checkout --force {left} brings back the data from before" if left else None
+        hint = None
+        if result.leftovers is not None:
+            where = session.shown(os.path.relpath(result.leftovers, session.root or session.start))
+            hint = f"outputs are as they were before; what the command left is in {where} until the next failure"
         console.error(f"{_failure_text(session, result)}; no output was published, {recorded}", hint=hint)
 
 

@@ -23,7 +23,7 @@ class Session:
     Attributes:
         start: the folder that relative paths are meant from, absolute.
         root: the top of the repository, once one was opened.
-        is_hook: whether git or the pre-commit framework called, so that nobody typed this command.
+        when_interrupted: what to say to a user who interrupts.
     """
 
     def __init__(self, env: Mapping[str, str]) -> None:
@@ -31,12 +31,12 @@ class Session:
         self.console = Console(env)
         self.start = _current_folder(env)
         self.root: Path | None = None
-        self.is_hook = False
+        self.when_interrupted = "run the same command again to continue"
         self._typed_in = ""
 
     def begin_hook(self) -> None:
         """Show paths as from the folder in which git was run, for it runs hooks at the top of the work tree."""
-        self.is_hook = True
+        self.when_interrupted = "dver status shows what is left to do"
         self._typed_in = self.env.get("GIT_PREFIX", "")
 
     @contextmanager

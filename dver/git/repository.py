@@ -24,6 +24,7 @@ _REFERENCE_FOLDERS = ("refs/heads/", "refs/remotes/", "refs/tags/")
 _IGNORE_SAMPLE = 100
 _INDEX = "index"
 _PARTIAL_INDEX = "next-index-"
+_READING_ATTEMPTS = 5
 _REBASE_FOLDERS = ("rebase-merge", "rebase-apply")
 
 
@@ -258,7 +259,12 @@ class GitRepo:
             head = self.head_commit()
             if head is None:
                 return any(path not in besides for path in self.tracked_under(""))
-            return is_dirty(self._repository, self._objects.commit(head).tree, besides)
+            tree = self._objects.commit(head).tree
+            for _ in range(_READING_ATTEMPTS):
+                # A file may be replaced while it is read.
+                with suppress(pygit2.GitError):
+                    return is_dirty(self._repository, tree, besides)
+            return is_dirty(self._repository, tree, besides)
 
     def blob_of(self, path: str) -> str:
         """Return the id of the blob that git would make of a file as it is in the work tree now."""

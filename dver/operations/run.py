@@ -1,20 +1,22 @@
 """Run: a command with its inputs and outputs, as a step of lineage.
 
 A driver finds what goes in and decides whether the same was done before; an executor runs the command; a publisher
-stores what came out and writes the record, which comes last. No lock is held while the command runs, so it may call
-dver itself. A run that failed, left an output out or changed an input publishes nothing: pointers keep naming what
-they named.
+stores what came out and writes the record, which comes last. The working tree is not locked while the command runs, so
+it may call dver itself. A run that failed, left an output out or changed an input publishes nothing: pointers and data
+stay what they were.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from dver.errors import DverError, UsageError
 from dver.lineage.record import Artifact, Environment, Record, RecordId, State
 from dver.objects.ids import format_version
 from dver.operations.add import Added
 from dver.operations.checkout import CheckoutPlan
+from dver.operations.run_aside import check_replaceable, claimed, outputs_aside
 from dver.operations.run_cache import Decision, Reason, ReasonKind, Step, cache_key, look_up
 from dver.operations.run_command import run_command
 from dver.operations.run_environment import find_environment
@@ -111,6 +113,7 @@ class RunResult:
         changed_inputs: inputs that the command changed.
         missing_outputs: outputs that it did not make.
         left_behind: outputs of a failed run whose files are not what their pointers say.
+        leftovers: the folder that what a failed command left was moved to.
         problem: why the outputs could not be stored.
     """
 
@@ -123,6 +126,7 @@ class RunResult:
     changed_inputs: tuple[str, ...] = ()
     missing_outputs: tuple[str, ...] = ()
     left_behind: tuple[str, ...] = ()
+    leftovers: Path | None = None
     problem: DverError | None = None
 
 
@@ -136,13 +140,17 @@ def plan_run(
     Raises:
         PathError: an input or output cannot be used; the hint names what helps.
         UsageError: the request makes no sense.
+        DataLossError: the command would have to run, and data in its way is stored nowhere.
     """
     _check_request(request)
     plan = prepare_run(repo, request, options, progress=progress)
     step = plan.step
     serves = step.outputs and step.is_repeatable and not options.no_cache
     key = cache_key(step, str(repo.root)) if serves else ""
-    return replace(plan, decision=_decide(repo, step, key, options), key=key)
+    decision = _decide(repo, step, key, options)
+    if decision.hit is None:
+        check_replaceable(repo, step.outputs)
+    return replace(plan, decision=decision, key=key)
 
 
 def prepare_run(
@@ -192,14 +200,24 @@ def carry_out_run(repo: Repo, plan: RunPlan, *, progress: Progress = NO_PROGRESS
         DverError: the command could not be started, or earlier outputs could not be restored. Nothing was recorded.
     """
     started = now()
-    if plan.decision.hit is not None:
-        return _reuse(repo, plan, plan.decision.hit, started, progress)
+    with claimed(repo, plan.step.outputs):
+        if plan.decision.hit is not None:
+            return _reuse(repo, plan, plan.decision.hit, started, progress)
+        return _run(repo, plan, started, progress)
+
+
+def _run(repo: Repo, plan: RunPlan, started: str, progress: Progress) -> RunResult:
     request = plan.request
     folder = repo.root / request.folder
-    ended = run_command(request.command, folder, request.env, shell=request.shell)
-    environment = find_environment(repo, request.command, folder, request.env, shell=request.shell)
-    outcome = Outcome(started, ended.seconds, environment, failed=ended.exit_code != 0, exit_code=ended.exit_code)
-    return publish_run(repo, plan, outcome, progress=progress)
+    with outputs_aside(repo, plan.step.outputs) as aside:
+        ended = run_command(request.command, folder, request.env, shell=request.shell)
+        aside.drop_untouched()
+        environment = find_environment(repo, request.command, folder, request.env, shell=request.shell)
+        outcome = Outcome(started, ended.seconds, environment, failed=ended.exit_code != 0, exit_code=ended.exit_code)
+        result = publish_run(repo, plan, outcome, progress=progress)
+        if result.state is State.COMPLETE:
+            aside.accept()
+    return replace(result, left_behind=(), leftovers=aside.leftovers)
 
 
 @dataclass(frozen=True, slots=True)

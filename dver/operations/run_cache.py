@@ -55,6 +55,7 @@ class ReasonKind(StrEnum):
     FAILED = "failed"
     NOT_SERVING = "not serving"
     UNREACHABLE = "unreachable"
+    NO_ANSWER = "no answer"
     COMMAND = "command"
     FOLDER = "folder"
     INPUT = "input"
@@ -117,9 +118,13 @@ def look_up(repo: Repo, step: Step, key: str) -> Decision:
     candidates = [
         record for record in repo.lineage.by_key(key) if sorted(_paths(record.outputs)) == sorted(step.outputs)
     ]
-    for record in candidates:
-        if all(_is_available(repo, artifact) for artifact in record.outputs):
-            return Decision(record)
+    try:
+        for record in candidates:
+            if all(_is_available(repo, artifact) for artifact in record.outputs):
+                return Decision(record)
+    except BackendError as exc:
+        # A remote that does not answer costs a run, which is better than no result.
+        return Decision(None, (Reason(ReasonKind.NO_ANSWER, candidates[0].id, new=exc.message),))
     if candidates:
         return Decision(None, (Reason(ReasonKind.UNREACHABLE, candidates[0].id),))
     return Decision(None, _explain(repo, step))
@@ -129,8 +134,7 @@ def _is_available(repo: Repo, artifact: Artifact) -> bool:
     try:
         version = parse_version(artifact.version, artifact.path)
         return any(store.has_version(version) for store in stores_to_read(repo))
-    except (FormatError, BackendError):
-        # A remote that does not answer costs a run, which is better than no result.
+    except FormatError:
         return False
 
 

@@ -15,7 +15,7 @@ from dver.objects.manifest import single_file_entry
 from dver.objects.pointer import DatasetKind, Pointer, has_conflict_markers, pointer_path
 from dver.operations.add import Added, add, check_new_dataset, check_own_repository, check_parents
 from dver.operations.checkout import CheckoutPlan, Planning, carry_out, plan_targets
-from dver.operations.datasets import Target, enclosing_dataset, working_datasets
+from dver.operations.datasets import Target, enclosing_dataset, typed, working_datasets
 from dver.operations.reading import missing_version, open_manifest
 from dver.operations.status import State, status
 from dver.progress import Progress
@@ -80,12 +80,12 @@ def restore_outputs(repo: Repo, record: Record, progress: Progress) -> CheckoutP
         try:
             carry_out(repo, plan, progress=progress)
         except DataLossError as exc:
-            names = " ".join(pointers)
+            names = " ".join(map(typed, pointers))
             raise DataLossError(
                 "the run was made before, but restoring its outputs would overwrite or delete data that is stored"
                 " nowhere; nothing was changed",
                 exc.paths,
-                hint=f"dver add {names} keeps what is there; dver run --force runs the command",
+                hint=f"dver add {names} keeps what is there; else move it away, or delete it",
             ) from exc
     return plan
 

@@ -101,11 +101,11 @@ def test_a_failure_is_told_and_is_the_exit_code(dataset: Cli, line: str, code: i
     assert last_record(dataset)["state"] == "failed"
 
 
-def test_a_failure_names_how_to_bring_the_good_outputs_back(dataset: Cli) -> None:
+def test_a_failure_leaves_the_good_outputs_and_says_where_the_others_are(dataset: Cli) -> None:
     said(dataset, *COPY)
     err = dataset.fails(1, "run", "-o", "out", "--shell", "--", "echo half > out; echo >> data/a.csv; exit 1")
-    assert "hint: dver checkout --force out brings back the data from before" in err
-    dataset.ok("checkout", "--force", "out")
+    assert "hint: outputs are as they were before; what the command left is in .dver/tmp/failed" in err
+    assert (dataset.folder / ".dver/tmp/failed/out").read_text() == "half\n"
     assert (dataset.folder / "out").read_text().startswith("id,value")
 
 

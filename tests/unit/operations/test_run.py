@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from dver.errors import DataLossError, NotFoundError, UsageError
+from dver.errors import DataLossError, LockedError, NotFoundError, UsageError
 from dver.lineage.record import Artifact, State
 from dver.objects.ids import format_version
 from dver.objects.pointer import decode_pointer
+from dver.operations.run_aside import claimed
 from dver.operations.run_params import ParamSource
 from tests.clones import Clone
 from tests.unit.operations.running import plan, reasons, records, request, run, with_line
@@ -133,6 +134,9 @@ def test_outputs_come_from_the_remote_when_the_cache_lost_them(team: Clone) -> N
 def test_outputs_that_are_nowhere_are_made_again(ready: Clone) -> None:
     first = run(ready, COPY)
     ready.delete_cache()
+    with pytest.raises(DataLossError):
+        run(ready, COPY)
+    (ready.root / "out").unlink()
     assert reasons(ready, COPY) == [("unreachable", first.record)]
     assert run(ready, COPY).state is State.COMPLETE
 
@@ -143,11 +147,43 @@ def test_restoring_never_overwrites_data_that_is_stored_nowhere(ready: Clone) ->
     with pytest.raises(DataLossError) as caught:
         run(ready, COPY)
     assert caught.value.paths == ("out",)
-    assert "dver run --force" in (caught.value.hint or "")
+    assert "dver add out keeps what is there" in (caught.value.hint or "")
     assert (ready.root / "out").read_bytes() == b"precious"
     assert len(records(ready)) == 1
-    run(ready, COPY, force=True)
-    assert (ready.root / "out").read_bytes() == b"one\n"
+
+
+@pytest.mark.parametrize("name", ["out", "out/ignored", "out/new"])
+def test_running_never_overwrites_data_that_is_stored_nowhere(ready: Clone, name: str) -> None:
+    if name != "out":
+        ready.write(".dverignore", b"ignored\n")
+        ready.write("out/stored", b"1")
+        ready.add("out")
+    ready.write(name, b"precious")
+    with pytest.raises(DataLossError) as caught:
+        run(ready, request("rm -rf out; echo 1 > out", outputs=("out",)), force=True)
+    assert caught.value.paths == (name,)
+    assert "dver add out keeps it" in (caught.value.hint or "")
+    assert (ready.root / name).read_bytes() == b"precious"
+    assert records(ready) == []
+
+
+def test_what_was_there_before_is_not_taken_for_what_the_command_made(ready: Clone) -> None:
+    run(ready, request("mkdir out; echo a > out/a", outputs=("out",)))
+    run(ready, request("echo b > out/b", outputs=("out",)))
+    assert sorted(path.name for path in (ready.root / "out").iterdir()) == ["b"]
+    result = run(ready, request("true", outputs=("out",)))
+    assert (result.state, result.missing_outputs) == (State.FAILED, ("out",))
+    assert sorted(path.name for path in (ready.root / "out").iterdir()) == ["b"]
+
+
+def test_two_runs_do_not_make_one_output_at_once(ready: Clone) -> None:
+    with (
+        ready.open() as repo,
+        claimed(repo, ["other", "out"]),
+        pytest.raises(LockedError, match="another dver run"),
+    ):
+        run(ready, COPY)
+    assert run(ready, COPY).state is State.COMPLETE
 
 
 def test_force_runs_what_was_run_before_and_may_serve_again(ready: Clone) -> None:
@@ -173,12 +209,14 @@ def test_a_failed_run_publishes_nothing_and_is_recorded(ready: Clone) -> None:
     run(ready, COPY)
     pointer = ready.pointer_text("out")
     result = run(ready, with_line(COPY, "echo half > out; exit 7"))
-    assert (result.state, result.exit_code, result.left_behind) == (State.FAILED, 7, ("out",))
+    assert (result.state, result.exit_code, result.left_behind) == (State.FAILED, 7, ())
     assert ready.pointer_text("out") == pointer
+    assert (ready.root / "out").read_bytes() == b"one\n"
+    assert result.leftovers is not None
+    assert (result.leftovers / "out").read_bytes() == b"half\n"
+    assert ready.status("out").state == "unchanged"
     last = records(ready)[-1]
     assert (last.state, last.exit_code, last.outputs, last.key) == (State.FAILED, 7, (), "")
-    ready.checkout(None, "out", force=True)
-    assert (ready.root / "out").read_bytes() == b"one\n"
 
 
 def test_an_output_that_was_not_made_is_a_failure(ready: Clone) -> None:
