@@ -1,7 +1,8 @@
-"""The types of options that choose among records: dates, and names with values."""
+"""The types of options that choose among records: dates, names with values, texts, and how far to go."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 import click
 
@@ -24,15 +25,32 @@ class _Date(click.ParamType[datetime]):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         try:
-            # Where no time zone is given, that of the user is meant.
-            return datetime.fromisoformat(value).astimezone()
-        except (ValueError, OverflowError, OSError):
+            moment = datetime.fromisoformat(value)
+        except ValueError:
             self.fail(f"{value!r} is no date: 2026-11-23, 2026-11-23T13:00 and 2026-11-23T13:00Z are", param, ctx)
+        try:
+            # Where no time zone is given, that of the user is meant.
+            return moment.astimezone()
+        except (OverflowError, OSError, ValueError):
+            # At either end of the calendar some hours make no difference.
+            return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+class _Depth(click.IntRange):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter as exc:
+            raise UsageError(
+                f"--depth takes a whole number from 1, not {value!r}",
+                hint="without --depth the lineage is followed to its end",
+            ) from exc
 
 
 TAG = _Pair("tag")
 PROPERTY = _Pair("property")
 DATE = _Date()
+DEPTH = _Depth(min=1)
 
 
 def unique(pairs: Sequence[tuple[str, str]], kind: click.ParamType[tuple[str, str]]) -> dict[str, str]:
@@ -42,3 +60,9 @@ def unique(pairs: Sequence[tuple[str, str]], kind: click.ParamType[tuple[str, st
         option = "--tag" if kind is TAG else "--prop"
         raise UsageError(f"a {kind.name} has one value, and {option} asks for two of the same one")
     return found
+
+
+def refuse_empty(word: str | None, what: str, *, hint: str) -> None:
+    """Raise UsageError for a word that is empty, as that of a variable without a value is."""
+    if word == "":
+        raise UsageError(f"{what} is empty", hint=hint)

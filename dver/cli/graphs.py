@@ -21,6 +21,7 @@ _LINK_WORDS = {
     Direction.UP: {Link.MADE: "made by ", Link.PART: "part of ", Link.SAME: "same as "},
     Direction.DOWN: {Link.USED: "used by ", Link.PART: "its part "},
 }
+_LINK_REMARKS = {Link.SAME: "  (by content)"}
 _NOTHING: Mapping[Node, Link] = {}
 # What Mermaid, HTML or Markdown could take for markup, such as the beginning of a list.
 _MERMAID_MARKUP = re.compile(r"""["#&;<>`\\*_]|^[-+](?=\s)|(?<=^\d)[.)](?=\s)|(?<=^\d\d)[.)](?=\s)""")
@@ -90,7 +91,8 @@ class _Tree:
         words = _LINK_WORDS[self._walk.direction]
         further = self._walk.steps.get(node, _NOTHING)
         texts: list[tuple[Node | None, str]] = [
-            (other, words.get(link, "") + self._text(other)) for other, link in further.items()
+            (other, words.get(link, "") + self._text(other) + _LINK_REMARKS.get(link, ""))
+            for other, link in further.items()
         ]
         if isinstance(node, ArtifactId) and node in self._walk.hidden:
             texts.append((None, _hidden_text(self._walk, node)))

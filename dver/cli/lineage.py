@@ -1,12 +1,13 @@
 """`dver lineage`."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import click
 
 from dver.cli.command import PATH, Command
+from dver.cli.filters import DEPTH, refuse_empty
 from dver.cli.graphs import dot_lines, graph_json, mermaid_lines, tree_lines
 from dver.cli.records import NO_RUNS, report_damage
 from dver.cli.revisions import revision_hint, split_place
@@ -26,10 +27,10 @@ _DIRECTIONS = {"up": (Direction.UP,), "down": (Direction.DOWN,), "both": (Direct
 
 @click.command("lineage", cls=Command, examples=_EXAMPLES)
 @click.argument("place", metavar="[REV:]PATH", type=PATH)
-@click.option("--up", "direction", flag_value="up", default="up", help="Show what led to the version: the default.")
-@click.option("--down", "direction", flag_value="down", help="Show what came of the version.")
-@click.option("--both", "direction", flag_value="both", help="Show both.")
-@click.option("--depth", metavar="N", type=click.IntRange(min=1), help="Go through at most N runs one after the other.")
+@click.option("--up", "up", is_flag=True, help="Show what led to the version: the default.")
+@click.option("--down", "down", is_flag=True, help="Show what came of the version.")
+@click.option("--both", "both", is_flag=True, help="Show both.")
+@click.option("--depth", metavar="N", type=DEPTH, help="Go through at most N runs one after the other.")
 @click.option(
     "--format",
     "form",
@@ -38,7 +39,7 @@ _DIRECTIONS = {"up": (Direction.UP,), "down": (Direction.DOWN,), "both": (Direct
 )
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document, like --format json.")
 @click.pass_obj
-def command(session: Session, place: str, direction: str, depth: int | None, form: str | None, as_json: bool) -> int:
+def command(session: Session, /, place: str, depth: int | None, form: str | None, as_json: bool, **ways: bool) -> int:
     """Show which runs and data led to a version, or came of it.
 
     The version is the one that the pointer of PATH names, here or in REV. Each run is shown with what it used, down to
@@ -46,6 +47,8 @@ def command(session: Session, place: str, direction: str, depth: int | None, for
     """
     if as_json and form not in (None, "json"):
         raise UsageError(f"--json and --format {form} cannot go together")
+    refuse_empty(place, "the path", hint="dver ls lists the datasets")
+    direction = _direction(ways)
     with _without_collecting_garbage(), session.repo() as repo:
         revision, path = split_place(session, repo, place)
         with revision_hint(repo, place):
@@ -60,6 +63,17 @@ def command(session: Session, place: str, direction: str, depth: int | None, for
     if not count:
         session.console.note(NO_RUNS)
     return 0 if count else 1
+
+
+def _direction(ways: Mapping[str, bool]) -> str:
+    """Return the one direction that was asked for; that of somebody who asked for none is up."""
+    wanted = [way for way in _DIRECTIONS if ways[way]]
+    if len(wanted) > 1:
+        raise UsageError(
+            f"--{wanted[0]} and --{wanted[1]} cannot go together",
+            hint="--both alone shows what led to the version and what came of it",
+        )
+    return wanted[0] if wanted else "up"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from dver.cli.command import PATH, Command
-from dver.cli.filters import DATE, TAG, unique
+from dver.cli.filters import DATE, TAG, refuse_empty, unique
 from dver.cli.records import (
     NO_RUNS,
     command_text,
@@ -50,6 +50,8 @@ def command(
     Each line has the id, which dver show takes, when the run started, how it ended, how long it took, its name, and the
     command. The options can be combined.
     """
+    refuse_empty(which["name"], "the name of --name", hint="dver runs without --name lists the runs of all names")
+    refuse_empty(path, "the path of --path", hint="dver runs without --path lists all runs; --path . is this folder")
     wanted_tags = unique(tags, TAG)
     with session.repo() as repo:
         below = None if path is None else repo.relative(path, session.start)

@@ -2,20 +2,35 @@
 
 The graph is walked through level by level and never by recursion, so a history of any length is followed to its end.
 Its nodes are named by content, so it may have cycles: a run may make what one of its own sources was.
+
+Equal content at two paths is no sign that one came from the other. Only of a version that was surely moved is it said
+where it was made; any other that no run made at its path is a source.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple, TypeAlias
 
-from dver.errors import PathError
+from dver.errors import GitError, PathError
+from dver.git import CommitId
 from dver.lineage.index import LineageIndex
 from dver.lineage.record import BLOB_PREFIX, DATASET, Artifact, Record, RecordId
+from dver.objects.entry import FileEntry
 from dver.objects.ids import format_version
-from dver.objects.pointer import Pointer
-from dver.operations.datasets import decode_path, pointers_at, read_pointer_or_problem, select, working_datasets
+from dver.objects.manifest import build_manifest
+from dver.objects.pointer import Pointer, pointer_path
+from dver.operations.datasets import (
+    decode_path,
+    enclosing_dataset,
+    is_dataset,
+    pointers_at,
+    read_pointer_or_problem,
+    select,
+    working_datasets,
+)
 from dver.repo import Repo
 
 # After so many questions a walk looks whether reading all records is less work than asking on.
@@ -111,7 +126,7 @@ def find_start(repo: Repo, rev: str | None, path: str) -> Start:
 
 def walk(repo: Repo, start: ArtifactId, direction: Direction, *, depth: int | None = None) -> Walk:
     """Follow the lineage of a version to its ends, or through at most `depth` runs one after the other."""
-    walker = _Walker(repo.lineage, direction)
+    walker = _Walker(repo, direction)
     level = [start]
     walker.note(Artifact(start.path, start.version))
     away = 0
@@ -119,6 +134,16 @@ def walk(repo: Repo, start: ArtifactId, direction: Direction, *, depth: int | No
         level = walker.expand(level, is_last=away == depth)
         away += 1
     return Walk(direction, start, walker.artifacts, walker.records, walker.steps, walker.hidden)
+
+
+def makers(repo: Repo, artifact: ArtifactId) -> list[Record]:
+    """Return the records of runs that made a version, at its path or where it was surely moved from."""
+    source = _Source(repo.lineage)
+    found = source.producers(artifact)
+    if found:
+        return list(found)
+    moved = {record.id: record for record, _ in _moved_from(repo, source, artifact)}
+    return list(moved.values())
 
 
 def flows(walks: Iterable[Walk]) -> Iterator[Flow]:
@@ -205,8 +230,9 @@ def _by_name(
 class _Walker:
     """Gathers a graph. What is reached by way of no run, such as the dataset of a part, belongs to the same level."""
 
-    def __init__(self, index: LineageIndex, direction: Direction) -> None:
-        self._source = _Source(index)
+    def __init__(self, repo: Repo, direction: Direction) -> None:
+        self._repo = repo
+        self._source = _Source(repo.lineage)
         self._visit = self._visit_up if direction is Direction.UP else self._visit_down
         self._done: set[ArtifactId] = set()
         self.artifacts: dict[ArtifactId, Artifact] = {}
@@ -246,8 +272,7 @@ class _Walker:
                 self.records[record_id] = record
                 for artifact in record.inputs:
                     following += self._note_input(record_id, artifact)
-        is_traced = producers or name in self.steps or name.version.startswith(BLOB_PREFIX)
-        return [] if is_traced else self._find_same(name)
+        return [] if producers or name in self.steps else self._find_moved(name)
 
     def _note_output(self, name: ArtifactId, record: Record) -> None:
         """Take over what a run says of the artifact it made, which may be more than those say that used it."""
@@ -266,16 +291,12 @@ class _Walker:
         self._link(name, whole, Link.PART)
         return [name, whole]
 
-    def _find_same(self, name: ArtifactId) -> list[ArtifactId]:
-        """Link what no run made at its path to the same version at another, as after a move or copy."""
+    def _find_moved(self, name: ArtifactId) -> list[ArtifactId]:
+        """Link what no run made at its path to the same version where it was made and moved from."""
         found = []
-        for record in self._source.producers_of_version(name.version):
-            for artifact in record.outputs:
-                candidates = (artifact, Artifact(artifact.dataset, artifact.dataset_version))
-                for other in candidates:
-                    if other.version == name.version and other.path != name.path:
-                        found.append(self.note(other))
-                        self._link(name, found[-1], Link.SAME)
+        for _, artifact in _moved_from(self._repo, self._source, name):
+            found.append(self.note(artifact))
+            self._link(name, found[-1], Link.SAME)
         return found
 
     def _visit_down(self, name: ArtifactId, following: list[ArtifactId], is_last: bool) -> list[ArtifactId]:
@@ -313,3 +334,52 @@ def _whole(artifact: Artifact) -> ArtifactId | None:
     """Return the dataset that an artifact is a part of, or None."""
     whole = ArtifactId(artifact.dataset, artifact.dataset_version)
     return whole if artifact.dataset and whole != (artifact.path, artifact.version) else None
+
+
+def _moved_from(repo: Repo, source: _Source, name: ArtifactId) -> list[tuple[Record, Artifact]]:
+    """Return what runs made and was moved to where a version is now, with these runs; nothing where that is in doubt.
+
+    It is in doubt where the version is that of an empty file, was at its path when the run began, or is still where
+    the run made it.
+    """
+    if name.version.startswith(BLOB_PREFIX) or name.version in _empty_versions():
+        return []
+    producers = source.producers_of_version(name.version)
+    if not producers:
+        return []
+    uses = [datetime.fromisoformat(record.started) for record in source.consumers(name)]
+    found = []
+    for record in producers:
+        if any(use <= datetime.fromisoformat(record.started) for use in uses) or _was_there(repo, record, name):
+            continue
+        for artifact in record.outputs:
+            for other in (artifact, Artifact(artifact.dataset, artifact.dataset_version)):
+                if other.version == name.version and other.path != name.path and not _is_there(repo, other.path):
+                    found.append((record, other))
+    return found
+
+
+@cache
+def _empty_versions() -> frozenset[str]:
+    """Return the versions of a file without content: so many have it that it tells nothing."""
+    entries = (FileEntry(b"", 0, is_executable, b"") for is_executable in (False, True))
+    return frozenset(format_version(build_manifest([entry], lambda _id, _encoded: None).version) for entry in entries)
+
+
+def _is_there(repo: Repo, path: str) -> bool:
+    return is_dataset(repo, path) or enclosing_dataset(repo, path) is not None
+
+
+def _was_there(repo: Repo, record: Record, name: ArtifactId) -> bool:
+    """Whether a version was, or may have been, at its path when a run began."""
+    if record.dirty:
+        # The pointer may have been among what was not committed yet.
+        return True
+    if not record.commit:
+        return False
+    try:
+        pointer = repo.git.read(CommitId(record.commit), pointer_path(name.path))
+    except GitError:
+        # In a shallow clone nobody can tell.
+        return True
+    return pointer is not None and name.version.encode() in pointer

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from dver.lineage.record import Record, State
 from dver.objects.ids import VERSION_PREFIX
-from dver.operations.lineage import ArtifactId
+from dver.operations.lineage import ArtifactId, makers
 from dver.repo import Repo
 
 _RUN_ID = re.compile(rf"(?:{VERSION_PREFIX})?[0-9a-f]{{6,64}}")
@@ -57,8 +57,8 @@ def find_run(repo: Repo, text: str) -> Record | None:
 
 
 def runs_that_made(repo: Repo, artifact: ArtifactId) -> list[Record]:
-    """Return the records of runs that made a version, at its path or, where none did, wherever it was made."""
-    return _in_time(repo.lineage.producers(*artifact) or repo.lineage.producers_of_version(artifact.version))
+    """Return the records of runs that made a version, at its path or where it was surely moved from."""
+    return _in_time(makers(repo, artifact))
 
 
 def _in_time(records: list[Record]) -> list[Record]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from dver.cli import graphs
-from dver.lineage.record import State
+from dver.lineage.record import Artifact, State
 from tests.cli.recording import code, current, data, record, short
 from tests.cli.runner import Cli
 from tests.commands import GitCommand
@@ -92,7 +92,7 @@ def test_shows_where_a_moved_version_was_made(dataset: Cli) -> None:
     version = shown(current(dataset, "moved").version)
     assert dataset.ok("lineage", "moved") == (
         f"moved  {version}\n"
-        f"└─ same as data  {version}\n"
+        f"└─ same as data  {version}  (by content)\n"
         f"   └─ made by make: python make.py  [{short(made)}, 2026-11-23 13:00]\n"
     )
 
@@ -305,3 +305,37 @@ def test_writes_json(dataset: Cli, git: GitCommand) -> None:
 def test_refuses_two_formats_at_once(dataset: Cli) -> None:
     assert "cannot go together" in dataset.fails(2, "lineage", "--json", "--format", "dot", "data")
     assert "is a folder" in dataset.fails(3, "lineage", ".")
+
+
+@pytest.mark.parametrize("ways", [("--up", "--down"), ("--down", "--up"), ("--both", "--down")])
+def test_refuses_two_directions_at_once(dataset: Cli, ways: tuple[str, ...]) -> None:
+    err = dataset.fails(2, "lineage", *ways, "data")
+
+    assert "cannot go together" in err
+    assert "--both alone shows" in err
+
+
+@pytest.mark.parametrize("depth", ["0", "-1", "x", "1.5", ""])
+def test_refuses_a_depth_that_is_no_number_of_runs(dataset: Cli, depth: str) -> None:
+    err = dataset.fails(2, "lineage", f"--depth={depth}", "data")
+
+    assert f"--depth takes a whole number from 1, not {depth!r}" in err
+
+
+def test_refuses_an_empty_path(dataset: Cli) -> None:
+    err = dataset.fails(2, "lineage", "")
+
+    assert "the path is empty" in err
+    assert "dver ls" in err
+
+
+def test_equal_content_alone_links_nothing(dataset: Cli) -> None:
+    dataset.write("empty", "")
+    dataset.ok("add", "empty")
+    record(dataset, "other", outputs=[Artifact("gone", current(dataset, "empty").version)])
+    record(dataset, "copy", [current(dataset)], [Artifact("copy", current(dataset).version)])
+
+    for path in ("empty", "data"):
+        assert dataset.ok("lineage", path).endswith("(source)\n")
+        assert dataset("lineage", "--json", path).json["artifacts"][0]["source"] is True
+        assert "no run that is recorded made" in dataset.fails(1, "show", path)

@@ -46,6 +46,8 @@ def test_lists_runs_with_the_newest_last_in_the_readers_time(cli: Cli) -> None:
         (["--since", "2026-11-22T02:00"], ["three"]),
         (["--since", "2026-11-22T00:00:00Z"], ["three"]),
         (["--since", "2026-11-21", "--state", "complete"], ["one", "two"]),
+        (["--since", "0001-01-01"], ["one", "two", "three"]),
+        (["--since", "0001-01-01T00:00+05:00"], ["one", "two", "three"]),
         (["--path", "raw"], ["one"]),
         (["--path", "."], ["one", "two", "three"]),
     ],
@@ -72,8 +74,9 @@ def test_says_when_there_are_none(cli: Cli) -> None:
     assert (result.code, result.out, result.err) == (0, "", "dver: no runs are recorded here yet\n")
     assert cli("runs", "--json").json == {"runs": [], "damaged_lines": []}
     record(cli, "one")
-    result = cli("runs", "--name", "two")
-    assert (result.code, result.out, result.err) == (0, "", "dver: no run fits; there is 1\n")
+    for option in ("--name=two", "--since=9999-12-31T23:59", "--since=9999-12-31T23:59-05:00"):
+        result = cli("runs", option)
+        assert (result.code, result.out, result.err) == (0, "", "dver: no run fits; there is 1\n")
 
 
 def test_warns_of_damaged_lines(cli: Cli) -> None:
@@ -96,6 +99,8 @@ def test_warns_of_damaged_lines(cli: Cli) -> None:
         (["--tag", "a"], "'a' is no tag"),
         (["--tag", "=a"], "'=a' is no tag"),
         (["--tag", "a=1", "--tag", "a=2"], "a tag has one value"),
+        (["--name", ""], "the name of --name is empty"),
+        (["--path", ""], "the path of --path is empty"),
         (["--state", "done"], "'done' is not one of"),
     ],
 )

@@ -156,14 +156,60 @@ def test_an_equal_part_of_two_versions_hangs_on_both(clone: Clone) -> None:
     }
 
 
-def test_what_was_made_at_another_path_is_the_same_version_there(clone: Clone) -> None:
-    moved = [*CHAIN[:1], run("train", [data("moved", "clean")], [data("model")])]
+def test_what_was_made_at_another_path_and_moved_is_the_same_version_there(clone: Clone) -> None:
+    later = run("train", [data("moved", "clean")], [data("model")], started="2026-11-23T14:00:00.000Z")
 
-    found = follow(clone, moved, data("model"), Direction.UP)
+    found = follow(clone, [CHAIN[0], later], data("model"), Direction.UP)
 
     assert steps(found)["moved"] == {"clean": Link.SAME}
     assert steps(found)["clean"] == {"<clean>": Link.MADE}
     assert not found.is_source(ArtifactId("moved", version("clean")))
+
+
+def test_an_input_that_a_run_copied_stays_a_source(clone: Clone) -> None:
+    copy = run("copy", [data("raw")], [data("copy", "raw")])
+    again = run("copy", [data("raw")], [data("copy", "raw")], started="2026-11-23T14:00:00.000Z")
+
+    found = follow(clone, [copy, again], data("raw"), Direction.UP)
+
+    assert found.is_source(found.start)
+    assert not found.records
+
+
+def _made_of(clone: Clone, path: str, **fields: Any) -> tuple[Artifact, Record]:
+    """Return a dataset of the clone, and a run that made the same content at `made`."""
+    with clone.open() as repo:
+        here = Artifact(*find_start(repo, None, path).artifact)
+    return here, run("make", [], [Artifact("made", here.version)], **fields)
+
+
+def test_content_that_is_still_where_it_was_made_is_not_taken_for_moved(clone: Clone) -> None:
+    clone.write("made", b"1")
+    clone.write("data", b"1")
+    clone.add("made", "data")
+    here, made = _made_of(clone, "data")
+
+    assert follow(clone, [made], here, Direction.UP).is_source(name(here))
+
+
+def test_what_was_committed_before_it_was_made_elsewhere_is_not_taken_for_moved(clone: Clone) -> None:
+    clone.write("data", b"1")
+    clone.save("data")
+    here, made = _made_of(clone, "data", commit=clone.git("rev-parse", "HEAD").strip())
+    unknown = run("make", [], made.outputs, commit="1" * 40)
+    dirty = run("make", [], made.outputs, dirty=True)
+
+    assert follow(clone, [made, unknown, dirty], here, Direction.UP).is_source(name(here))
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o755])
+def test_an_empty_file_is_not_taken_for_another(clone: Clone, mode: int) -> None:
+    clone.write("data", b"")
+    (clone.root / "data").chmod(mode)
+    clone.add("data")
+    here, made = _made_of(clone, "data")
+
+    assert follow(clone, [made], here, Direction.UP).is_source(name(here))
 
 
 def test_of_what_git_has_no_copies_are_looked_for(clone: Clone) -> None:

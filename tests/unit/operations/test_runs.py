@@ -81,3 +81,11 @@ def test_the_runs_that_made_a_version(recorded: Clone) -> None:
         assert [record.name for record in runs_that_made(repo, ArtifactId("models/best", ONE))] == ["train"]
         assert [record.name for record in runs_that_made(repo, ArtifactId("moved", ONE))] == ["train", "get"]
         assert runs_that_made(repo, ArtifactId("moved", "b3:" + "3" * 64)) == []
+
+
+def test_equal_content_that_was_there_before_was_made_by_no_run(clone: Clone) -> None:
+    journal = Journal(clone.root / ".dver" / "lineage.jsonl")
+    journal.append(run("copy", 1, inputs=(Artifact("raw", ONE),), outputs=(Artifact("copy", ONE),)))
+
+    with clone.open() as repo:
+        assert runs_that_made(repo, ArtifactId("raw", ONE)) == []
