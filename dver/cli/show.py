@@ -102,7 +102,9 @@ def _facts(session: Session, record: Record) -> Iterator[tuple[str, str]]:
     yield "folder", session.shown(record.folder) if record.folder else ""
     yield "started", time_text(record.started, seconds=True)
     yield "took", duration_text(record.seconds) if record.seconds else ""
-    yield "commit", escape_text(record.commit) + (", with changes that were not committed" if record.dirty else "")
+    # A run before the first commit has none, and what git tracked then was not committed.
+    commit = escape_text(record.commit) or ("none yet" if record.dirty else "")
+    yield "commit", commit + (", with changes that were not committed" if record.commit and record.dirty else "")
     for name, value in record.params.items():
         yield "parameters", f"{escape_text(name)} = {_value(value)}"
     for artifact in record.inputs:

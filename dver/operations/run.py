@@ -164,13 +164,13 @@ def prepare_run(
     outputs = tuple(dict.fromkeys(request.outputs))
     check_outputs(repo, outputs, [*request.inputs, *request.code])
     params = read_params(repo.root, request.params)
-    masked = mask(request.command, params, request.tags)
+    masked = mask(request.command, params, request.tags, name=request.name)
     commit = repo.git.head_commit() or ""
     dirty = repo.git.is_dirty(besides=(LINEAGE_FILE,))
     adding = Adding(options.add_inputs, pretend=options.dry_run)
     inputs = resolve_inputs(repo, request.inputs, request.code, adding, progress)
     step = Step(
-        name=request.name,
+        name=masked.name,
         command=masked.command,
         shell=request.shell,
         folder=request.folder,

@@ -1,7 +1,7 @@
-"""What a run ran on: the platform, the Python that ran, and the packages that are installed for it.
+"""What a run ran on: the platform, and for a command that runs Python its version and the packages installed for it.
 
 The list of packages is stored as a version of its own, a file with one `name==version` a line, so that runs with the
-same packages share it. An interpreter that does not answer leaves the list out, and never stops a run.
+same packages share it. An interpreter that does not answer leaves both out, and never stops a run.
 """
 
 import json
@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import dropwhile
 from pathlib import Path
 
 from dver.errors import DverError
@@ -25,6 +26,7 @@ from dver.repo import Repo
 from dver.storage.writer import StoreWriter
 
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
+_VARIABLE = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 _FIRST_LINE = 512
 _PATIENCE = 30.0
 # The folder in which it runs is taken out of the path first: a json.py there must not be run.
@@ -46,7 +48,8 @@ def find_environment(
     interpreter = find_interpreter(command, folder, env, shell=shell)
     answer = None if interpreter is None else _ask(interpreter, folder, env)
     if answer is None:
-        return Environment(python=platform.python_version(), platform=here)
+        # The Python that dver itself runs on has no part in the result.
+        return Environment(platform=here)
     version, packages = answer
     return Environment(python=version, platform=here, packages=_store(repo, packages))
 
@@ -63,8 +66,9 @@ def find_interpreter(command: Sequence[str], folder: Path, env: Mapping[str, str
 
 
 def _shell_words(line: str) -> Sequence[str]:
+    """Return the words of a line from its first program on: variables that are set for it may stand before."""
     try:
-        return shlex.split(line)
+        return list(dropwhile(_VARIABLE.fullmatch, shlex.split(line)))
     except ValueError:
         return ()
 

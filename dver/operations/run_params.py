@@ -1,11 +1,17 @@
 """The parameters of a run: values given by hand, and values that are read from a file of settings.
 
-A value is recorded as what it is (text, number, truth value, nothing); a section becomes one parameter for each value
-in it, and a list becomes its JSON text. Parameters from a file are named `FILE:KEY`.
+A value is recorded as what it is (text, number, truth value, nothing), and a section becomes one parameter for each
+value in it. What JSON has no single value for is recorded as text that begins with the mark of its type:
+`!list [1, 2]`, in JSON; `!float inf`, also `-inf` and `nan`; `!date 2026-01-02`, `!datetime …` and `!time …`, in ISO
+8601. A text that itself begins with such a mark is recorded behind `!text `, so that no two values are recorded as the
+same, within lists too. Parameters from a file are named `FILE:KEY`.
 """
 
+import difflib
 import json
 import math
+import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +24,15 @@ from dver.lineage.record import Scalar
 
 MAX_FILE = 16 * 1024 * 1024
 _HINT = "-p FILE:KEY reads a value from a YAML, TOML or JSON file; -p KEY=VALUE gives one"
+_MARKED = re.compile(r"!(?:text|list|float|date|datetime|time) ")
 
 
 @dataclass(frozen=True, slots=True)
 class ParamSource:
-    """Where a parameter comes from: the dotted `key` of a `file`, or, with no file, the `value` itself."""
+    """Where a parameter comes from: the dotted `key` of a `file`, or, with None for it, the `value` as recorded."""
 
     key: str
-    file: str = ""
+    file: str | None = None
     value: Scalar = None
 
 
@@ -81,25 +88,29 @@ def read_params(root: Path, sources: Sequence[ParamSource]) -> dict[str, Scalar]
     for source in sources:
         for name, value in _values(root, source, documents):
             if name in params and not _same(params[name], value):
-                raise UsageError(f"the parameter {name} was given twice, with different values")
+                raise UsageError(
+                    f"the parameter {name} was given twice, with different values",
+                    hint=f"leave one of them out; to try several values, make a run for each, with one {name}",
+                )
             params[name] = value
     return params
 
 
 def _values(root: Path, source: ParamSource, documents: dict[str, Any]) -> Iterator[tuple[str, Scalar]]:
-    if not source.file:
+    file = source.file
+    if file is None:
         yield source.key, source.value
         return
-    if source.file not in documents:
-        documents[source.file] = _read_document(root, source.file)
+    if file not in documents:
+        documents[file] = _read_document(root, file)
     try:
-        found = _look_up(documents[source.file], source.key)
+        found = _look_up(documents[file], source.key)
     except KeyError:
-        raise PathError(source.file, f"has no value {source.key}", hint=f"keys are dotted: {_HINT}") from None
+        raise PathError(file, f"has no value {source.key}", hint=f"keys are dotted: {_HINT}") from None
     try:
-        yield from _flatten(f"{source.file}:{source.key}", found)
+        yield from _flatten(f"{file}:{source.key}", found)
     except (TypeError, ValueError, RecursionError) as exc:
-        raise PathError(source.file, f"{source.key} cannot be recorded as a parameter") from exc
+        raise PathError(file, f"{source.key} cannot be recorded as a parameter") from exc
 
 
 def _parse_value(text: str) -> Scalar:
@@ -107,9 +118,9 @@ def _parse_value(text: str) -> Scalar:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return text
+        return _plain_text(text)
     is_plain = isinstance(value, Scalar) and not isinstance(value, str) and json.dumps(value) == text
-    return value if is_plain and not _is_odd(value) else text
+    return value if is_plain and not _is_odd(value) else _plain_text(text)
 
 
 def _is_odd(value: object) -> bool:
@@ -123,10 +134,12 @@ def _same(first: Scalar, second: Scalar) -> bool:
 def _read_document(root: Path, file: str) -> Any:
     reader = _READERS.get(Path(file).suffix.lower())
     if reader is None:
-        raise PathError(file, "is no file that parameters can be read from", hint=_HINT)
+        raise PathError(file or ".", "is no file that parameters can be read from", hint=_HINT)
     try:
         with (root / file).open("rb") as stream:
             data = stream.read(MAX_FILE + 1)
+    except FileNotFoundError as exc:
+        raise PathError(file, "there is no such file", hint=_missing_hint(root, file)) from exc
     except OSError as exc:
         raise PathError(file, f"cannot be read: {exc.strerror}") from exc
     if len(data) > MAX_FILE:
@@ -135,6 +148,21 @@ def _read_document(root: Path, file: str) -> Any:
         return reader(data.decode())
     except (ValueError, RecursionError) as exc:
         raise PathError(file, f"cannot be read: {' '.join(str(exc).split())}") from exc
+
+
+def _missing_hint(root: Path, file: str) -> str:
+    """Name the file of settings beside it whose name is most like that of a missing one."""
+    folder = Path(file).parent
+    try:
+        names = sorted(name for name in os.listdir(root / folder) if Path(name).suffix.lower() in _READERS)
+    except OSError:
+        names = []
+    # Their ends are like one another anyway.
+    by_stem = {Path(name).stem: name for name in names}
+    like = difflib.get_close_matches(Path(file).stem, by_stem, n=1)
+    if like:
+        return f"there is {folder / by_stem[like[0]]}"
+    return "FILE of -p FILE:KEY is looked for from the folder where dver runs; -p KEY=VALUE gives a value without one"
 
 
 def _read_yaml(text: str) -> Any:
@@ -181,18 +209,36 @@ def _flatten(name: str, value: Any) -> Iterator[tuple[str, Scalar]]:
         for key, below in value.items():
             yield from _flatten(f"{name}.{key}", below)
     elif isinstance(value, list | tuple):
-        yield name, json.dumps(value, sort_keys=True, default=_plain)
-    elif _is_odd(value) or isinstance(value, date | datetime | time):
-        yield name, _plain(value)
-    elif isinstance(value, Scalar):
-        yield name, value
+        yield name, f"!list {json.dumps(_in_list(value), sort_keys=True)}"
     else:
-        raise TypeError(f"a value of type {type(value).__name__}")
+        yield name, _recorded(value)
 
 
-def _plain(value: object) -> str:
+def _in_list(value: Any) -> Any:
+    """Return a value as it stands in the JSON of a list, which tells lists, sections and odd numbers by itself."""
+    if isinstance(value, dict):
+        return {key: _in_list(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_list(below) for below in value]
+    return value if isinstance(value, float) else _recorded(value)
+
+
+def _recorded(value: object) -> Scalar:
+    if isinstance(value, str):
+        return _plain_text(value)
+    if isinstance(value, float) and _is_odd(value):
+        return f"!float {float(value)}"
     if isinstance(value, date | datetime | time):
-        return value.isoformat()
-    if isinstance(value, float):
-        return str(value)
+        return f"!{_moment(value)} {value.isoformat()}"
+    if isinstance(value, Scalar):
+        return value
     raise TypeError(f"a value of type {type(value).__name__}")
+
+
+def _moment(value: date | datetime | time) -> str:
+    # A datetime is a date too.
+    return "datetime" if isinstance(value, datetime) else "date" if isinstance(value, date) else "time"
+
+
+def _plain_text(text: str) -> str:
+    return f"!text {text}" if _MARKED.match(text) else text

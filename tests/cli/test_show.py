@@ -77,6 +77,12 @@ def test_leaves_out_what_does_not_apply(cli: Cli) -> None:
     )
 
 
+def test_a_run_before_the_first_commit_has_none_yet(cli: Cli) -> None:
+    made = record(cli, "first", dirty=True)
+
+    assert "\ncommit       none yet\n" in cli.ok("show", made.id)
+
+
 @pytest.mark.parametrize("form", ["{}", "b3:{}"])
 def test_takes_the_beginning_of_an_id(cli: Cli, form: str) -> None:
     made = record(cli, "one")

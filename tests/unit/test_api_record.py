@@ -51,7 +51,7 @@ def test_a_block_that_ends_makes_its_outputs_datasets_and_is_recorded(ready: Clo
     blob = ready.git("hash-object", "code.py").strip()
     assert record.inputs == (Artifact("data", version(ready, "data")), Artifact("code.py", f"git:{blob}", kind="code"))
     assert record.outputs == (Artifact("out", version(ready, "out")),)
-    assert record.params == {"lr": 0.1, "model.depth": 3, "model.sizes": "[1, 2]"}
+    assert record.params == {"lr": 0.1, "model.depth": 3, "model.sizes": "!list [1, 2]"}
     assert record.tags == {"experiment": "a"}
     assert record.commit == ready.git("rev-parse", "HEAD").strip()
     assert not record.dirty

@@ -34,6 +34,8 @@ def test_a_python_is_the_program_or_named_by_its_first_line(tmp_path: Path) -> N
     assert found("./python3.99") == os.path.join(tmp_path, "./python3.99")
     assert found("lazy") == str(python)
     assert found("tool x | sort", shell=True) == str(python)
+    assert found("SEED=1 PLACE='a b' tool x", shell=True) == str(python)
+    assert found("SEED=1", shell=True) is None
     assert found(str(other)) is None
     assert found("nothing") is None
     assert found("it's", shell=True) is None
@@ -70,11 +72,12 @@ def test_an_interpreter_that_does_not_answer_leaves_the_packages_out(clone: Clon
         python = executable(tmp_path / "python", text)
         with clone.open() as repo:
             found = find_environment(repo, [str(python)], clone.root, os.environ, shell=False)
-        assert found.packages == ""
+        assert (found.packages, found.python) == ("", "")
         assert found.platform
 
 
-def test_other_commands_have_no_packages(clone: Clone) -> None:
+def test_other_commands_have_neither_python_nor_packages(clone: Clone) -> None:
     with clone.open() as repo:
         found = find_environment(repo, ["true"], clone.root, os.environ, shell=False)
-    assert (found.packages, found.python) == ("", platform.python_version())
+    assert (found.packages, found.python) == ("", "")
+    assert found.platform

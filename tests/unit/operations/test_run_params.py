@@ -6,7 +6,7 @@ import pytest
 
 from dver.errors import PathError, UsageError
 from dver.lineage.record import Scalar
-from dver.operations.run_params import MAX_FILE, ParamSource, parse_param, read_params
+from dver.operations.run_params import MAX_FILE, ParamSource, given_params, parse_param, read_params
 
 YAML = """\
 lr: 0.1
@@ -33,12 +33,14 @@ a.b: dotted
         ("k=1e999", "1e999"),
         ('k="quoted"', '"quoted"'),
         ("k=[1]", "[1]"),
+        ("k=!important", "!important"),
+        ("k=!list [1]", "!text !list [1]"),
         ("k=http://host:80/a=b", "http://host:80/a=b"),
     ],
 )
 def test_a_value_given_by_hand_loses_nothing_of_how_it_was_written(text: str, value: Scalar) -> None:
     source = parse_param(text)
-    assert (source.key, source.file) == ("k", "")
+    assert (source.key, source.file) == ("k", None)
     assert source.value == value
     assert type(source.value) is type(value)
 
@@ -64,7 +66,7 @@ def read(folder: Path, *words: str) -> dict[str, Scalar]:
         ("lr", {"p.yaml:lr": 0.1}),
         ("train.epochs", {"p.yaml:train.epochs": 3}),
         ("nothing", {"p.yaml:nothing": None}),
-        ("odd", {"p.yaml:odd": "inf"}),
+        ("odd", {"p.yaml:odd": "!float inf"}),
         ("a.b", {"p.yaml:a.b": "dotted"}),
         ("1", {"p.yaml:1": "one"}),
         ("train.flags.1", {"p.yaml:train.flags.1": "two"}),
@@ -80,8 +82,8 @@ def test_a_section_is_one_parameter_for_each_value(tmp_path: Path) -> None:
     assert read(tmp_path, "p.yaml:train") == {
         "p.yaml:train.epochs": 3,
         "p.yaml:train.name": "run",
-        "p.yaml:train.day": "2026-01-02",
-        "p.yaml:train.flags": '[1, "two"]',
+        "p.yaml:train.day": "!date 2026-01-02",
+        "p.yaml:train.flags": '!list [1, "two"]',
     }
 
 
@@ -120,11 +122,69 @@ def test_a_file_without_the_value_is_named(tmp_path: Path, name: str, content: s
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PathError, match=r"none\.yaml: cannot be read: No such file"):
+    with pytest.raises(PathError, match=r"none\.yaml: there is no such file"):
         read(tmp_path, "none.yaml:lr")
+
+
+def test_a_missing_file_is_hinted_at_by_one_of_a_like_name(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/params.yml").write_text("a: 1")
+    (tmp_path / "conf/params.txt").write_text("")
+    with pytest.raises(PathError) as caught:
+        read(tmp_path, "conf/params.yaml:a")
+    assert caught.value.hint == "there is conf/params.yml"
+    with pytest.raises(PathError) as caught:
+        read(tmp_path, "gone/params.yaml:a")
+    assert "-p KEY=VALUE" in (caught.value.hint or "")
+
+
+def test_a_folder_is_no_file_also_where_it_is_the_top(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for file in ("", "sub"):
+        with pytest.raises(PathError, match="is no file that parameters can be read from"):
+            read_params(tmp_path, [ParamSource("a", file)])
+
+
+@pytest.mark.parametrize(
+    ("value", "recorded"),
+    [
+        ("[1, 2]", "!list [1, 2]"),
+        ('"[1, 2]"', "[1, 2]"),
+        ('"!list [1, 2]"', "!text !list [1, 2]"),
+        ('"!text x"', "!text !text x"),
+        (".inf", "!float inf"),
+        ("-.inf", "!float -inf"),
+        (".nan", "!float nan"),
+        ('"inf"', "inf"),
+        ("2026-01-02", "!date 2026-01-02"),
+        ('"2026-01-02"', "2026-01-02"),
+        ("2026-01-02 03:04:05", "!datetime 2026-01-02T03:04:05"),
+        ('"!important"', "!important"),
+        ("[2026-01-02]", '!list ["!date 2026-01-02"]'),
+        ('["2026-01-02", "!date 2026-01-02"]', '!list ["2026-01-02", "!text !date 2026-01-02"]'),
+        ("[.inf, [{a: x}]]", '!list [Infinity, [{"a": "x"}]]'),
+        ("[]", "!list []"),
+    ],
+)
+def test_values_of_other_types_are_told_from_their_texts(tmp_path: Path, value: str, recorded: str) -> None:
+    (tmp_path / "p.yaml").write_text(f"a: {value}\n")
+    assert read(tmp_path, "p.yaml:a") == {"p.yaml:a": recorded}
+
+
+def test_a_time_of_toml_is_told_from_its_text(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text("at = 03:04:05\n")
+    assert read(tmp_path, "p.toml:at") == {"p.toml:at": "!time 03:04:05"}
+
+
+def test_values_that_a_program_gives_are_recorded_once(tmp_path: Path) -> None:
+    sources = given_params({"a": (1, 2), "b": "!list [1, 2]", "c": {"d": float("inf")}})
+    found = read_params(tmp_path, sources)
+    assert found == {"a": "!list [1, 2]", "b": "!text !list [1, 2]", "c.d": "!float inf"}
+    assert read_params(tmp_path, [ParamSource(name, value=value) for name, value in found.items()]) == found
 
 
 def test_the_same_name_may_not_have_two_values(tmp_path: Path) -> None:
     assert read(tmp_path, "a=1", "a=1") == {"a": 1}
-    with pytest.raises(UsageError, match="given twice"):
+    with pytest.raises(UsageError, match="given twice") as caught:
         read(tmp_path, "a=1", "a=true")
+    assert "leave one of them out" in (caught.value.hint or "")
