@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from dver.lineage.index import LineageIndex
 
 CONFIG_FILE = "config.toml"
+LINEAGE_NAME = "lineage.jsonl"
+LINEAGE_FILE = f"{DVER_DIRECTORY}/{LINEAGE_NAME}"
 DEFAULT_TRANSFER_JOBS = 8
 MEMORY_SCHEME = "memory://"
 
@@ -129,7 +131,7 @@ class Repo:
         from dver.lineage.index import LineageIndex  # noqa: PLC0415
         from dver.lineage.journal import Journal  # noqa: PLC0415
 
-        return LineageIndex(self.dver_dir / "lineage.db", Journal(self.dver_dir / "lineage.jsonl"))
+        return LineageIndex(self.dver_dir / "lineage.db", Journal(self.dver_dir / LINEAGE_NAME))
 
     @cached_property
     def scanner(self) -> Scanner:

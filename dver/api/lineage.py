@@ -29,7 +29,7 @@ from dver.operations.lineage import ArtifactId, Direction, Walk, find_start, wal
 from dver.operations.recording import Begun, begin_recording, end_recording, failure, restoring_hint
 from dver.operations.run import RunRequest, RunResult
 from dver.operations.run_params import given_params
-from dver.repo import Repo
+from dver.repo import LINEAGE_FILE, Repo
 
 __all__ = [
     "Artifact",
@@ -313,4 +313,4 @@ def _warn_of_damage(repo: Repo) -> None:
     if numbers:
         noun = "line" if len(numbers) == 1 else "lines"
         # The caller's line is behind this one and that of the function.
-        warnings.warn(f"passed over in .dver/lineage.jsonl, for no records: {noun} {', '.join(numbers)}", stacklevel=3)
+        warnings.warn(f"passed over in {LINEAGE_FILE}, for no records: {noun} {', '.join(numbers)}", stacklevel=3)

@@ -11,7 +11,7 @@ from dver.cli.session import Session
 from dver.cli.wording import count_text, size_text
 from dver.objects.pointer import DatasetKind, pointer_path
 from dver.operations.add import Added, AddResult, add
-from dver.repo import Repo
+from dver.repo import LINEAGE_FILE, Repo
 from dver.workspace.gitignore import gitignore_path
 
 _EXAMPLES = {
@@ -22,7 +22,6 @@ _EXAMPLES = {
     "dver add --no-stage data/raw": "leave git's index alone",
 }
 _NAMED_IN_TIP = 2
-_LINEAGE = ".dver/lineage.jsonl"
 
 
 @click.command("add", cls=Command, examples=_EXAMPLES)
@@ -121,7 +120,7 @@ def _show_next(session: Session, added: Sequence[Added], *, staged: bool, is_rec
     commit = f"git commit -m {_quoted(_subject(session, changed or added, is_changed=bool(changed)))}"
     if not staged:
         files = [path for one in changed for path in (pointer_path(one.dataset), gitignore_path(one.dataset))]
-        files += [_LINEAGE] if is_recorded else []
+        files += [LINEAGE_FILE] if is_recorded else []
         names = dict.fromkeys(session.relative_to_start(path) for path in files)
         commit = f"git add {shlex.join(names)} && {commit}"
     session.console.tip(f"next: {commit}")

@@ -1,6 +1,5 @@
 """`dver artifacts`."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from dver.cli.records import NO_RUNS, report_damage, short_run, short_version, t
 from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, path_json, table_lines
 from dver.errors import UsageError
-from dver.lineage.record import BLOB_PREFIX, Record, State
+from dver.lineage.record import BLOB_PREFIX, Record, State, scalar_text
 from dver.operations.artifacts import Listed, Wanted, artifacts
 
 _EXAMPLES = {
@@ -68,9 +67,7 @@ def command(session: Session, /, as_json: bool, **given: Any) -> None:
 
 def _row(session: Session, listed: Listed) -> list[str]:
     artifact = listed.artifact
-    props = (
-        f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in artifact.props.items()
-    )
+    props = (f"{name}={scalar_text(value)}" for name, value in artifact.props.items())
     return [
         time_text(listed.started),
         session.shown(artifact.path),

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -49,27 +49,25 @@ def command(session: Session, no_hooks: bool) -> None:
     """
     with session.repo() as repo:
         result = install(repo.git, python=sys.executable, with_hooks=not no_hooks)
-    console = session.console
     if result.is_nothing:
-        console.done(f"nothing to do: git runs dver in {repo.root}")
+        session.console.done(f"nothing to do: git runs dver in {repo.root}")
         return
-    for line in change_lines(session, repo.root, result):
-        console.done(line)
-    for section in result.drivers:
-        console.done(f"{section}: {_DRIVERS[section]}")
-    if result.attributes:
-        console.done(
-            f"{session.shown(GITATTRIBUTES)}: names both for pointers; commit it, so that it holds in every clone"
-        )
-    if result.shared:
-        console.done("this holds for all work trees of the repository")
+    attributes = "names both for pointers; commit it, so that it holds in every clone"
+    show_changes(session, repo.root, result, _DRIVERS, attributes)
 
 
-def change_lines(session: Session, root: Path, result: Installed) -> Iterator[str]:
-    """Yield a line for each change to hooks."""
+def show_changes(session: Session, root: Path, result: Installed, drivers: Mapping[str, str], attributes: str) -> None:
+    """Say a line for each change; the texts say what became of each driver, and of `.gitattributes`."""
+    console = session.console
     for change in result.hooks:
         before = "" if change.before is None else _shown(session, root, root / change.before)
-        yield f"{_shown(session, root, change.path)}: {_TOLD[change.event].format(before)}"
+        console.done(f"{_shown(session, root, change.path)}: {_TOLD[change.event].format(before)}")
+    for section in result.drivers:
+        console.done(f"{section}: {drivers[section]}")
+    if result.attributes:
+        console.done(f"{session.shown(GITATTRIBUTES)}: {attributes}")
+    if result.shared:
+        console.done("this holds for all work trees of the repository")
 
 
 def _shown(session: Session, root: Path, path: Path) -> str:

@@ -11,7 +11,7 @@ from dver.cli.wording import escape_text, path_json
 from dver.errors import redact_url
 from dver.lineage.record import DATASET, Artifact, Record, State
 from dver.objects.ids import VERSION_PREFIX
-from dver.repo import Repo
+from dver.repo import LINEAGE_FILE, Repo
 
 NO_RUNS = "no runs are recorded here yet"
 _RUN_DIGITS = 10
@@ -86,7 +86,7 @@ def report_damage(session: Session, repo: Repo) -> list[int]:
     problems = repo.lineage.problems()
     if problems:
         lines = "1 line is no record" if len(problems) == 1 else f"{len(problems):,} lines are no records"
-        session.console.note(f"{session.shown('.dver/lineage.jsonl')}: {lines}, and passed over:")
+        session.console.note(f"{session.shown(LINEAGE_FILE)}: {lines}, and passed over:")
     for line in problems[:_LISTED_LINES]:
         session.console.note(f"    {line.problem or f'line {line.number}'}")
     if len(problems) > _LISTED_LINES:

@@ -1,6 +1,5 @@
 """`dver run`."""
 
-import json
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from dver.cli.records import duration_text, short_run, short_version, time_text
 from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, size_text
 from dver.errors import UsageError
-from dver.lineage.record import Record, Scalar, State
+from dver.lineage.record import Record, State, scalar_text
 from dver.objects.pointer import DatasetKind
 from dver.operations.add import Added
 from dver.operations.run import RunOptions, RunPlan, RunRequest, RunResult, carry_out_run, plan_run
@@ -176,13 +175,8 @@ def _reason_text(session: Session, reason: Reason) -> str:
     if reason.kind is ReasonKind.CODE:
         return f"{what} {name} changed"
     if reason.kind is ReasonKind.PARAM:
-        return f"{what} {name}: {_value_text(reason.old)} → {_value_text(reason.new)}"
+        return f"{what} {name}: {scalar_text(reason.old)} → {scalar_text(reason.new)}"
     return f"{what} {name} changed: {short_version(str(reason.old))} → {short_version(str(reason.new))}"
-
-
-def _value_text(value: Scalar) -> str:
-    # The console escapes what could move a cursor.
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def show_result(session: Session, plan: RunPlan, result: RunResult) -> None:

@@ -1,6 +1,5 @@
 """`dver show`."""
 
-import json
 from collections.abc import Iterator, Sequence
 
 import click
@@ -21,7 +20,7 @@ from dver.cli.revisions import revision_hint, split_place
 from dver.cli.session import Session
 from dver.cli.wording import escape_text
 from dver.errors import PathError, UsageError
-from dver.lineage.record import Artifact, Record, Scalar
+from dver.lineage.record import Artifact, Record, Scalar, scalar_text
 from dver.objects.ids import VERSION_PREFIX
 from dver.operations.datasets import is_dataset
 from dver.operations.lineage import find_start
@@ -134,4 +133,4 @@ def _artifact(session: Session, artifact: Artifact) -> str:
 
 
 def _value(value: Scalar) -> str:
-    return escape_text(value if isinstance(value, str) else json.dumps(value))
+    return escape_text(scalar_text(value))

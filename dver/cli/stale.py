@@ -3,12 +3,11 @@
 Loaded only where there is a lineage file.
 """
 
-import json
 from collections.abc import Callable, Sequence
 
 from dver.cli.records import short_version
 from dver.cli.wording import escape_text
-from dver.lineage.record import Scalar
+from dver.lineage.record import Scalar, scalar_text
 from dver.operations.run_cache import Reason, ReasonKind
 from dver.operations.staleness import find_stale
 from dver.operations.status import DatasetStatus
@@ -39,4 +38,4 @@ def reason_text(reason: Reason, shown: Callable[[str], str]) -> str:
 
 
 def _value_text(value: Scalar) -> str:
-    return escape_text(value if isinstance(value, str) else json.dumps(value))
+    return escape_text(scalar_text(value))

@@ -14,6 +14,7 @@ from dver.objects.ids import format_version
 from dver.objects.pointer import DatasetKind, pointer_path
 from dver.operations.datasets import decode_path, typed
 from dver.operations.status import DatasetStatus, State, status
+from dver.repo import LINEAGE_FILE
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -70,7 +71,7 @@ def command(session: Session, paths: Sequence[str], as_json: bool, exit_code: bo
 
 def _find_stale(repo: "Repo", found: Sequence[DatasetStatus], shown: Callable[[str], str]) -> dict[str, str]:
     """Return why datasets are stale; `shown` says how paths are put."""
-    if not (repo.dver_dir / "lineage.jsonl").is_file():
+    if not (repo.root / LINEAGE_FILE).is_file():
         return {}
     # Deferred: records take their time to load, and there are none.
     from dver.cli.stale import find_stale_datasets, stale_text  # noqa: PLC0415

@@ -3,11 +3,10 @@
 import click
 
 from dver.cli.command import Command
-from dver.cli.install import change_lines
+from dver.cli.install import show_changes
 from dver.cli.session import Session
 from dver.git import GitRepo
 from dver.operations.install import uninstall
-from dver.workspace.gitattributes import GITATTRIBUTES
 
 _EXAMPLES = {
     "dver uninstall": "git runs dver no more",
@@ -26,15 +25,8 @@ def command(session: Session) -> None:
     git = GitRepo.find(session.start, env=session.env)
     session.root = git.root
     result = uninstall(git)
-    console = session.console
     if result.is_nothing:
-        console.done(f"nothing to do: git does not run dver in {git.root}")
+        session.console.done(f"nothing to do: git does not run dver in {git.root}")
         return
-    for line in change_lines(session, git.root, result):
-        console.done(line)
-    for section in result.drivers:
-        console.done(f"{section}: removed from git's settings")
-    if result.attributes:
-        console.done(f"{session.shown(GITATTRIBUTES)}: dver's lines removed; commit it")
-    if result.shared:
-        console.done("this holds for all work trees of the repository")
+    drivers = dict.fromkeys(result.drivers, "removed from git's settings")
+    show_changes(session, git.root, result, drivers, "dver's lines removed; commit it")

@@ -206,6 +206,11 @@ def _check_name(line: bytes, claimed: object, where: str) -> None:
         raise FormatError(where, "was changed since it was written: its name does not fit its content")
 
 
+def scalar_text(value: Scalar) -> str:
+    """Return a parameter or property for people: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def parse_record_id(text: str) -> RecordId | None:
     """Return the id that a text is, or None."""
     return RecordId(text) if _CONTENT_HASH.fullmatch(text) else None

@@ -91,20 +91,22 @@ def add(
         _check_nesting(datasets)
         store = repo.cache
         store.prepare(repo.chunker.params)
+        torn = torn_datasets(repo, datasets)
         added = []
         stored_bytes = 0
         for dataset in datasets:
             with StoreWriter(store) as writer, progress.task(f"adding {dataset}", bytes=0, files=0) as task:
-                result = _add_one(repo, dataset, writer, task, force=force)
+                result = _add_one(repo, dataset, writer, task, torn=dataset in torn, force=force)
                 stored_bytes += writer.stored_bytes
             _publish(repo, result, stage=stage)
             added.append(result)
         return AddResult(tuple(added), stored_bytes)
 
 
-def _add_one(repo: Repo, dataset: str, writer: StoreWriter, task: Task, *, force: bool) -> Added:
-    previous, conflict = _previous_pointer(repo, dataset, force=force)
-    if conflict and not force:
+def _add_one(repo: Repo, dataset: str, writer: StoreWriter, task: Task, *, torn: bool, force: bool) -> Added:
+    # Adding the data settles a merge.
+    previous = None if torn else _previous_pointer(repo, dataset, force=force)
+    if torn and not force:
         _check_merged(repo, dataset)
     if previous is not None and not force:
         _check_checked_out(repo, dataset, previous, task)
@@ -130,7 +132,7 @@ def _add_one(repo: Repo, dataset: str, writer: StoreWriter, task: Task, *, force
         keep_rows=stored.base is not None,
     )
     repo.stat_cache.end_checkout(dataset)
-    return Added(dataset, pointer, previous, conflict)
+    return Added(dataset, pointer, previous, torn)
 
 
 def _store(repo: Repo, dataset: str, writer: StoreWriter, task: Task) -> _Stored:
@@ -211,22 +213,20 @@ def _check_merged(repo: Repo, dataset: str) -> None:
         )
 
 
-def _previous_pointer(repo: Repo, dataset: str, *, force: bool) -> tuple[Pointer | None, bool]:
-    """Return the pointer there is, and whether it is torn by a merge conflict, which adding the data settles.
+def _previous_pointer(repo: Repo, dataset: str, *, force: bool) -> Pointer | None:
+    """Return the pointer there is, or None.
 
     Raises:
         PathError: a file of that name is no pointer; with `force` it is replaced.
         UnsupportedFormatError: a newer dver wrote the pointer.
     """
-    if torn_datasets(repo, [dataset]):
-        return None, True
     try:
-        return read_pointer(repo.root, dataset), False
+        return read_pointer(repo.root, dataset)
     except UnsupportedFormatError:
         raise
     except FormatError as exc:
         if force:
-            return None, False
+            return None
         raise PathError(
             pointer_path(dataset),
             f"is there already, and is {exc.reason}",

@@ -4,12 +4,11 @@ What a failed run wrote is none, for it is not to be used. A part of a dataset i
 one of the dataset too.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from dver.lineage.record import DATASET, Artifact, Record, Scalar, State
+from dver.lineage.record import DATASET, Artifact, Record, State, scalar_text
 from dver.operations import runs
 from dver.operations.lineage import ArtifactId
 from dver.repo import Repo
@@ -122,7 +121,7 @@ def _fits(artifact: Artifact, wanted: Wanted) -> bool:
     if wanted.kind is not None and artifact.kind != wanted.kind:
         return False
     props = artifact.props
-    return all(name in props and _text(props[name]) == value for name, value in wanted.props.items())
+    return all(name in props and scalar_text(props[name]) == value for name, value in wanted.props.items())
 
 
 def _is_wanted(record: Record, wanted: Wanted) -> bool:
@@ -136,7 +135,3 @@ def _is_wanted(record: Record, wanted: Wanted) -> bool:
 
 def _is_too_early(record: Record, wanted: Wanted) -> bool:
     return wanted.since is not None and datetime.fromisoformat(record.started) < wanted.since
-
-
-def _text(value: Scalar) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

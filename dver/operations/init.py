@@ -8,13 +8,13 @@ from dver.config import add_remote, check_chunk_size, load_settings, set_value
 from dver.errors import BackendError, BackendProblem, ConfigError
 from dver.fileio import write_atomically
 from dver.git import GitRepo
-from dver.repo import CONFIG_FILE
+from dver.repo import CONFIG_FILE, LINEAGE_NAME
 from dver.workspace.pointers import DVER_DIRECTORY
 
 REMOTE_NAME = "origin"
 
 _GITIGNORE = b"/config.local.toml\n/cache/\n/state.db*\n/lineage.db*\n/tmp/\n"
-_ATTRIBUTES = b"lineage.jsonl merge=union\n"
+_ATTRIBUTES = f"{LINEAGE_NAME} merge=union\n".encode()
 _CONFIG = b"# dver settings of this repository; `dver config list` shows all\n"
 
 

@@ -19,12 +19,11 @@ from dver.objects.pointer import CONFLICT_HINT, SUFFIX, checked_dataset_path, da
 from dver.operations.datasets import typed
 from dver.operations.reading import missing_version
 from dver.operations.status import present_versions
-from dver.repo import Repo
+from dver.repo import LINEAGE_FILE, Repo
 from dver.storage.store import Store
 from dver.workspace.pointers import DVER_DIRECTORY
 
 CONFIG = f"{DVER_DIRECTORY}/{COMMITTED_FILE}"
-LINEAGE = f"{DVER_DIRECTORY}/lineage.jsonl"
 
 _SECRETS = f"{DVER_DIRECTORY}/{LOCAL_FILE}"
 _PRIVATE = (_SECRETS, *(f"{DVER_DIRECTORY}/{name}" for name in ("cache/", "state.db", "lineage.db", "tmp/")))
@@ -100,12 +99,12 @@ def _settings_findings(git: GitRepo, named: AbstractSet[str] | None) -> Iterator
 
 
 def _lineage_findings(git: GitRepo, named: AbstractSet[str] | None) -> Iterator[Finding]:
-    lines = enumerate(_staged_content(git, LINEAGE, named).splitlines(), start=1)
+    lines = enumerate(_staged_content(git, LINEAGE_FILE, named).splitlines(), start=1)
     for problem, run in groupby(((number, _line_problem(line)) for number, line in lines), key=lambda pair: pair[1]):
         if problem:
             numbers = [number for number, _ in run]
             where = f"line {numbers[0]}" if len(numbers) == 1 else f"lines {numbers[0]} to {numbers[-1]}"
-            yield Finding(LINEAGE, f"{where}: {problem}", f"edit the file, then git add {LINEAGE}")
+            yield Finding(LINEAGE_FILE, f"{where}: {problem}", f"edit the file, then git add {LINEAGE_FILE}")
 
 
 def _line_problem(line: bytes) -> str:

@@ -6,16 +6,15 @@ a secret in what the user says is masked before it is recorded.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from dver.errors import UsageError
 from dver.lineage.record import Artifact, Record, RecordId, State
 from dver.objects.ids import format_version
 from dver.operations.add import AddResult, add
-from dver.operations.lint import LINEAGE
+from dver.operations.record import now, write_record
 from dver.operations.run_secrets import mask
 from dver.progress import NO_PROGRESS, Progress
-from dver.repo import Repo
+from dver.repo import LINEAGE_FILE, Repo
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +60,9 @@ def add_from(
     source, note = (mask([text.strip()], {}, {}) for text in (origin.source, origin.note))
     if not source.command[0] and not note.command[0]:
         raise UsageError("nothing is said of where the data came from", hint="--from URL, --note TEXT, or both")
-    started = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    started = now()
     # Before pointers change, which would always count.
-    commit, dirty = repo.git.head_commit() or "", repo.git.is_dirty(besides=(LINEAGE,))
+    commit, dirty = repo.git.head_commit() or "", repo.git.is_dirty(besides=(LINEAGE_FILE,))
     result = add(repo, paths, stage=stage, force=force, progress=progress)
     record = Record(
         State.IMPORTED,
@@ -74,8 +73,4 @@ def add_from(
         source=source.command[0],
         note=note.command[0],
     )
-    with repo.lock():
-        identity = repo.lineage.journal.append(record)
-        if stage:
-            repo.git.stage([LINEAGE])
-    return Imported(result, identity, (*source.found, *note.found))
+    return Imported(result, write_record(repo, record, stage=stage), (*source.found, *note.found))

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from dver.errors import DverError
 from dver.lineage.record import State
-from dver.operations.run import Outcome, RunPlan, RunRequest, RunResult, now, prepare_run, publish_run
+from dver.operations.record import now
+from dver.operations.run import Outcome, RunPlan, RunRequest, RunResult, prepare_run, publish_run
 from dver.operations.run_environment import find_environment
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import Repo

@@ -8,7 +8,6 @@ stay what they were.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from dver.errors import DverError, UsageError
@@ -16,24 +15,23 @@ from dver.lineage.record import Artifact, Environment, Record, RecordId, State
 from dver.objects.ids import format_version
 from dver.operations.add import Added
 from dver.operations.checkout import CheckoutPlan
+from dver.operations.record import now, write_record
 from dver.operations.run_aside import check_replaceable, claimed, outputs_aside
 from dver.operations.run_cache import Decision, Reason, ReasonKind, Step, cache_key, look_up
 from dver.operations.run_command import run_command
 from dver.operations.run_environment import find_environment
 from dver.operations.run_inputs import Adding, changed_inputs, resolve_inputs
 from dver.operations.run_outputs import (
-    LINEAGE_FILE,
     changed_outputs,
     check_outputs,
     missing_outputs,
     publish_outputs,
     restore_outputs,
-    write_record,
 )
 from dver.operations.run_params import ParamSource, read_params
 from dver.operations.run_secrets import mask
 from dver.progress import NO_PROGRESS, Progress
-from dver.repo import Repo
+from dver.repo import LINEAGE_FILE, Repo
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +256,7 @@ def publish_run(repo: Repo, plan: RunPlan, outcome: Outcome, *, progress: Progre
         environment=outcome.environment,
     )
     return RunResult(
-        write_record(repo, record),
+        write_record(repo, record, stage=repo.settings.add_stage),
         record.state,
         outcome.exit_code,
         outcome.seconds,
@@ -268,11 +266,6 @@ def publish_run(repo: Repo, plan: RunPlan, outcome: Outcome, *, progress: Progre
         left_behind=tuple(changed_outputs(repo, step.outputs, progress)) if failed else (),
         problem=problem,
     )
-
-
-def now() -> str:
-    """Return the time as records have it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _check_request(request: RunRequest) -> None:
@@ -295,7 +288,7 @@ def _decide(repo: Repo, step: Step, key: str, options: RunOptions) -> Decision:
 def _reuse(repo: Repo, plan: RunPlan, hit: Record, started: str, progress: Progress) -> RunResult:
     restored = restore_outputs(repo, hit, progress)
     record = replace(_record(plan, State.CACHED, started), outputs=hit.outputs, reuses=hit.id)
-    return RunResult(write_record(repo, record), State.CACHED, restored=restored)
+    return RunResult(write_record(repo, record, stage=repo.settings.add_stage), State.CACHED, restored=restored)
 
 
 def _record(plan: RunPlan, state: State, started: str) -> Record:

@@ -1,7 +1,6 @@
 """The publisher: what comes out of a run.
 
-Outputs are looked at before anything runs, and become datasets only after the command has made all of them. The
-record comes last: whatever it names is stored, and its pointers are written.
+Outputs are looked at before anything runs, and become datasets only after the command has made all of them.
 """
 
 import os
@@ -9,7 +8,7 @@ import stat
 from collections.abc import Sequence
 
 from dver.errors import DataLossError, FormatError, ObjectNotFoundError, PathError, UnsupportedFormatError, UsageError
-from dver.lineage.record import Artifact, Record, RecordId
+from dver.lineage.record import Artifact, Record
 from dver.objects.ids import parse_version
 from dver.objects.manifest import single_file_entry
 from dver.objects.pointer import DatasetKind, Pointer, has_conflict_markers, pointer_path
@@ -21,8 +20,6 @@ from dver.operations.status import State, status
 from dver.progress import Progress
 from dver.repo import Repo
 from dver.workspace.pointers import read_pointer
-
-LINEAGE_FILE = ".dver/lineage.jsonl"
 
 _BAD_STATES = (State.MODIFIED, State.NOT_CHECKED_OUT, State.INTERRUPTED)
 
@@ -95,15 +92,6 @@ def changed_outputs(repo: Repo, outputs: Sequence[str], progress: Progress) -> l
     known = [path for path in working_datasets(repo) if path in outputs]
     found = status(repo, known, progress=progress) if known else []
     return [one.dataset for one in found if one.state in _BAD_STATES]
-
-
-def write_record(repo: Repo, record: Record) -> RecordId:
-    """Append a record to the lineage file, and stage that unless the user stages by hand."""
-    with repo.lock():
-        identity = repo.lineage.journal.append(record)
-        if repo.settings.add_stage:
-            repo.git.stage([LINEAGE_FILE])
-    return identity
 
 
 def _overlap(first: str, second: str) -> bool:
