@@ -1,5 +1,7 @@
 """A repository with dver set up, and some with datasets."""
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,13 @@ def branches(plain: Branches, monkeypatch: pytest.MonkeyPatch) -> Branches:
     plain.git("add", ".gitattributes")
     plain.git("commit", "--quiet", "-m", "Merge pointers with dver")
     return plain
+
+
+@pytest.fixture
+def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Times are shown in UTC, whatever the machine has."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()

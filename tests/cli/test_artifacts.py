@@ -1,22 +1,12 @@
 """`dver artifacts`."""
 
-import time
-from collections.abc import Iterator
-
 import pytest
 
 from dver.lineage.record import State
 from tests.cli.recording import code, data, record, short
 from tests.cli.runner import Cli
 
-
-@pytest.fixture(autouse=True)
-def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "UTC")
-        time.tzset()
-        yield
-    time.tzset()
+pytestmark = pytest.mark.usefixtures("in_utc")
 
 
 def test_lists_versions_with_the_run_that_made_each_and_how_many_used_it(cli: Cli) -> None:

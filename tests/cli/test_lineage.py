@@ -1,8 +1,6 @@
 """`dver lineage`."""
 
 import json
-import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,14 +10,7 @@ from tests.cli.recording import code, current, data, record, short
 from tests.cli.runner import Cli
 from tests.commands import GitCommand
 
-
-@pytest.fixture(autouse=True)
-def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "UTC")
-        time.tzset()
-        yield
-    time.tzset()
+pytestmark = pytest.mark.usefixtures("in_utc")
 
 
 def shown(artifact_version: str) -> str:

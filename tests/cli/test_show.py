@@ -1,22 +1,12 @@
 """`dver show`."""
 
-import time
-from collections.abc import Iterator
-
 import pytest
 
 from dver.lineage.record import Environment, State
 from tests.cli.recording import STARTED, code, current, data, record
 from tests.cli.runner import Cli
 
-
-@pytest.fixture(autouse=True)
-def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "UTC")
-        time.tzset()
-        yield
-    time.tzset()
+pytestmark = pytest.mark.usefixtures("in_utc")
 
 
 def test_shows_all_of_a_run(dataset: Cli) -> None:

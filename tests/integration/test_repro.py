@@ -1,23 +1,17 @@
 """`dver repro` and the installed dver on a pipeline of real scripts, which say in a log that they ran."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.commands import DverCommand, GitCommand
+from tests.integration.pipelines import CLEAN, PipelineBase
 
 LOG = 'open("../steps.log", "a").write({name!r} + "\\n")\n'
 CODE = {
-    "clean": """\
-import csv, os
-rows = [row for row in csv.reader(open("raw/in.csv")) if all(row)]
-os.makedirs("clean", exist_ok=True)
-csv.writer(open("clean/rows.csv", "w")).writerows(rows)
-""",
+    "clean": CLEAN,
     "split": """\
 import os, settings
 rows = open("clean/rows.csv").readlines()
@@ -65,13 +59,8 @@ STEPS = {
 PARAMS = "split:\n  share: 0.5\ntrain:\n  rate: 0.5\n"
 
 
-class Pipeline:
+class Pipeline(PipelineBase):
     """A repository with five steps."""
-
-    def __init__(self, root: Path, dver: DverCommand, git: GitCommand) -> None:
-        self.root = root
-        self.dver = dver.at(root)
-        self.git = git.at(root)
 
     def repro(self, *arguments: str) -> list[str]:
         """Run repro, and return which scripts ran."""
@@ -93,32 +82,17 @@ class Pipeline:
         """Return what the last steps made."""
         return [(self.root / name).read_text() for name in ("model", "metrics.json", "report.md")]
 
-    def records(self) -> list[dict[str, Any]]:
-        """Return the lines of the lineage file."""
-        return [json.loads(line) for line in (self.root / ".dver" / "lineage.jsonl").read_text().splitlines()]
-
-    def commit(self, message: str) -> None:
-        """Commit all that git sees."""
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "-m", message)
-
 
 @pytest.fixture
 def pipeline(git_repo: Path, run_dver: DverCommand, run_git: GitCommand) -> Pipeline:
     """The pipeline after its first run, committed."""
     made = Pipeline(git_repo, run_dver, run_git)
-    made.dver.ok("init", "--remote", str(git_repo.parent / "store"))
-    for name, text in CODE.items():
-        (git_repo / f"{name}.py").write_text(LOG.format(name=name) + text)
     (git_repo / "settings.py").write_text(READER)
     (git_repo / ".gitignore").write_text("__pycache__\n")
     made.params()
-    (git_repo / "raw").mkdir()
-    (git_repo / "raw" / "in.csv").write_text("".join(f"{n},{n * 3 + n * 7 % 11}\n" for n in range(100)) + "1,\n")
-    made.dver.ok("add", "raw")
-    made.commit("raw data and code")
-    for name, options in STEPS.items():
-        made.dver.ok("run", "-n", name, *options, "--code", f"{name}.py", "--", sys.executable, f"{name}.py")
+    code = {name: LOG.format(name=name) + text for name, text in CODE.items()}
+    made.set_up(code, "".join(f"{n},{n * 3 + n * 7 % 11}\n" for n in range(100)) + "1,\n")
+    made.run_steps(STEPS)
     made.commit("first run")
     assert made.ran() == list(STEPS)
     return made

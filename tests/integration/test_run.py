@@ -5,22 +5,16 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.commands import DverCommand, GitCommand
+from tests.integration.pipelines import CLEAN, PipelineBase
 
 CODE = {
-    "clean": """\
-import csv, os
-rows = [row for row in csv.reader(open("raw/in.csv")) if all(row)]
-os.makedirs("clean", exist_ok=True)
-csv.writer(open("clean/rows.csv", "w")).writerows(rows)
-""",
+    "clean": CLEAN,
     "split": """\
 import os
 rows = open("clean/rows.csv").readlines()
@@ -48,44 +42,22 @@ STEPS = {
 }
 
 
-class Pipeline:
+class Pipeline(PipelineBase):
     """A repository with four steps."""
-
-    def __init__(self, root: Path, dver: DverCommand, git: GitCommand) -> None:
-        self.root = root
-        self.dver = dver.at(root)
-        self.git = git.at(root)
 
     def run(self) -> list[str]:
         """Run all steps in order, and return the states of their records."""
         before = len(self.records())
-        for name, options in STEPS.items():
-            self.dver.ok("run", "-n", name, *options, "--code", f"{name}.py", "--", sys.executable, f"{name}.py")
+        self.run_steps(STEPS)
         return [record["state"] for record in self.records()[before:]]
-
-    def records(self) -> list[dict[str, Any]]:
-        """Return the lines of the lineage file."""
-        path = self.root / ".dver" / "lineage.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    def commit(self, message: str) -> None:
-        """Commit all that git sees."""
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "-m", message)
 
 
 @pytest.fixture
 def pipeline(git_repo: Path, run_dver: DverCommand, run_git: GitCommand) -> Pipeline:
     """The pipeline with raw data, committed, before its first run."""
     made = Pipeline(git_repo, run_dver, run_git)
-    made.dver.ok("init", "--remote", str(git_repo.parent / "store"))
-    for name, text in CODE.items():
-        (git_repo / f"{name}.py").write_text(text)
     (git_repo / "params.json").write_text('{"train": {"lr": 0.5}}')
-    (git_repo / "raw").mkdir()
-    (git_repo / "raw" / "in.csv").write_text("".join(f"{n},{n * 7 % 11},x\n" for n in range(200)) + "1,,x\n")
-    made.dver.ok("add", "raw")
-    made.commit("raw data and code")
+    made.set_up(CODE, "".join(f"{n},{n * 7 % 11},x\n" for n in range(200)) + "1,,x\n")
     return made
 
 
