@@ -1,6 +1,7 @@
 """dver: git-style versioning of datasets.
 
-The public names are those of `dver.api`, loaded when first used, so that the command line starts fast.
+The public names are loaded when first used, so that the command line starts fast: reading from `dver.api.reading`,
+and lineage from the module `dver.lineage`.
 """
 
 __version__ = "0.1.0"
@@ -9,54 +10,32 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from dver.api.lineage import (
-        Artifact,
-        ArtifactId,
-        ListedArtifact,
-        Record,
-        Recording,
-        Walk,
-        artifacts,
-        find_run,
-        lineage_of,
-        record,
-        runs,
-        runs_that_made,
-    )
+    from dver import lineage
     from dver.api.reading import ListedPath, Repo, find_repo, ls, open, read
+    from dver.lineage import record
 
 __all__ = [
-    "Artifact",
-    "ArtifactId",
-    "ListedArtifact",
     "ListedPath",
-    "Record",
-    "Recording",
     "Repo",
-    "Walk",
     "__version__",
-    "artifacts",
     "find_repo",
-    "find_run",
-    "lineage_of",
+    "lineage",
     "ls",
     "open",
     "read",
     "record",
-    "runs",
-    "runs_that_made",
 ]
-
-_READING = frozenset(("ListedPath", "Repo", "find_repo", "ls", "open", "read"))
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'dver' has no attribute {name!r}")
-    if name in _READING:
-        from dver.api import reading  # noqa: PLC0415  # the API pulls in everything; `dver --version` needs none of it
+    # The API pulls in everything, and `dver --version` needs none of it; reading data needs nothing of lineage.
+    if name in ("lineage", "record"):
+        from importlib import import_module  # noqa: PLC0415
 
-        return getattr(reading, name)
-    from dver.api import lineage  # noqa: PLC0415  # and reading data needs nothing of lineage
+        lineage = import_module("dver.lineage")
+        return lineage if name == "lineage" else lineage.record
+    from dver.api import reading  # noqa: PLC0415
 
-    return getattr(lineage, name)
+    return getattr(reading, name)

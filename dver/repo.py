@@ -29,7 +29,7 @@ from dver.workspace.scratch import scratch_folder, workspace_lock
 from dver.workspace.statcache import StatCache
 
 if TYPE_CHECKING:
-    from dver.lineage.index import LineageIndex
+    from dver.records.index import LineageIndex
 
 CONFIG_FILE = "config.toml"
 LINEAGE_NAME = "lineage.jsonl"
@@ -128,8 +128,8 @@ class Repo:
     def lineage(self) -> "LineageIndex":
         """The lineage records, in a form that answers questions."""
         # Deferred: most commands ask nothing, and records take their time to load.
-        from dver.lineage.index import LineageIndex  # noqa: PLC0415
-        from dver.lineage.journal import Journal  # noqa: PLC0415
+        from dver.records.index import LineageIndex  # noqa: PLC0415
+        from dver.records.journal import Journal  # noqa: PLC0415
 
         return LineageIndex(self.dver_dir / "lineage.db", Journal(self.dver_dir / LINEAGE_NAME))
 

@@ -11,8 +11,8 @@ from dver.cli.records import NO_RUNS, report_damage, short_run, short_version, t
 from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, path_json, table_lines
 from dver.errors import UsageError
-from dver.lineage.record import BLOB_PREFIX, Record, State, scalar_text
 from dver.operations.artifacts import Listed, Wanted, artifacts
+from dver.records.record import BLOB_PREFIX, Record, State, scalar_text
 
 _EXAMPLES = {
     "dver artifacts": "all versions that runs used or made",

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from dver.cli.records import record_json, remarks, short_run, short_version, state_text, time_text, title
 from dver.cli.wording import path_json, path_text
-from dver.lineage.record import BLOB_PREFIX, Record, State
 from dver.operations.lineage import ArtifactId, Direction, Link, Node, Walk, flows
+from dver.records.record import BLOB_PREFIX, Record, State
 
 # Two for each run: it, and what it used or made.
 MOST_LEVELS = 24

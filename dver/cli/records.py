@@ -9,8 +9,8 @@ from datetime import datetime
 from dver.cli.session import Session
 from dver.cli.wording import escape_text, path_json
 from dver.errors import redact_url
-from dver.lineage.record import DATASET, Artifact, Record, State
 from dver.objects.ids import VERSION_PREFIX
+from dver.records.record import DATASET, Artifact, Record, State
 from dver.repo import LINEAGE_FILE, Repo
 
 NO_RUNS = "no runs are recorded here yet"

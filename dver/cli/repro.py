@@ -9,9 +9,9 @@ from dver.cli.records import NO_RUNS, report_damage, short_run, time_text, title
 from dver.cli.run import FAILED, show_plan, show_result
 from dver.cli.session import Session
 from dver.cli.stale import reason_text
-from dver.lineage.record import State
 from dver.operations.repro import Begun, Ended, Fresh, Stale, preview_repro, repro
 from dver.operations.repro_plan import ReproPlan, plan_repro
+from dver.records.record import State
 from dver.repo import Repo
 
 _EXAMPLES = {

@@ -13,12 +13,12 @@ from dver.cli.records import duration_text, short_run, short_version, time_text
 from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, size_text
 from dver.errors import UsageError
-from dver.lineage.record import Record, State, scalar_text
 from dver.objects.pointer import DatasetKind
 from dver.operations.add import Added
 from dver.operations.run import RunOptions, RunPlan, RunRequest, RunResult, carry_out_run, plan_run
 from dver.operations.run_cache import Reason, ReasonKind
 from dver.operations.run_params import ParamSource, parse_param
+from dver.records.record import Record, State, scalar_text
 from dver.repo import Repo
 
 _EXAMPLES = {

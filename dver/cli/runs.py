@@ -18,8 +18,8 @@ from dver.cli.records import (
 )
 from dver.cli.session import Session
 from dver.cli.wording import escape_text, table_lines
-from dver.lineage.record import Record, State
 from dver.operations.runs import Wanted, runs
+from dver.records.record import Record, State
 
 _EXAMPLES = {
     "dver runs": "all runs, the newest last",

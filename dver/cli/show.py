@@ -20,11 +20,11 @@ from dver.cli.revisions import revision_hint, split_place
 from dver.cli.session import Session
 from dver.cli.wording import escape_text
 from dver.errors import PathError, UsageError
-from dver.lineage.record import Artifact, Record, Scalar, scalar_text
 from dver.objects.ids import VERSION_PREFIX
 from dver.operations.datasets import is_dataset
 from dver.operations.lineage import find_start
 from dver.operations.runs import find_run, is_run_id, runs_that_made
+from dver.records.record import Artifact, Record, Scalar, scalar_text
 from dver.repo import Repo
 
 _EXAMPLES = {

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 from dver.cli.records import short_version
 from dver.cli.wording import escape_text
-from dver.lineage.record import Scalar, scalar_text
 from dver.operations.run_cache import Reason, ReasonKind
 from dver.operations.staleness import find_stale
 from dver.operations.status import DatasetStatus
+from dver.records.record import Scalar, scalar_text
 from dver.repo import Repo
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from dver.lineage.record import DATASET, Artifact, Record, State, scalar_text
 from dver.operations import runs
 from dver.operations.lineage import ArtifactId
+from dver.records.record import DATASET, Artifact, Record, State, scalar_text
 from dver.repo import Repo
 
 

@@ -16,8 +16,6 @@ from typing import NamedTuple, TypeAlias
 
 from dver.errors import GitError, PathError
 from dver.git import CommitId
-from dver.lineage.index import LineageIndex
-from dver.lineage.record import BLOB_PREFIX, DATASET, Artifact, Record, RecordId
 from dver.objects.entry import FileEntry
 from dver.objects.ids import format_version
 from dver.objects.manifest import build_manifest
@@ -31,6 +29,8 @@ from dver.operations.datasets import (
     select,
     working_datasets,
 )
+from dver.records.index import LineageIndex
+from dver.records.record import BLOB_PREFIX, DATASET, Artifact, Record, RecordId
 from dver.repo import Repo
 
 # After so many questions a walk looks whether reading all records is less work than asking on.

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dver.errors import UsageError
-from dver.lineage.record import Artifact, Record, RecordId, State
 from dver.objects.ids import format_version
 from dver.operations.add import AddResult, add
 from dver.operations.record import now, write_record
 from dver.operations.run_secrets import mask
 from dver.progress import NO_PROGRESS, Progress
+from dver.records.record import Artifact, Record, RecordId, State
 from dver.repo import LINEAGE_FILE, Repo
 
 

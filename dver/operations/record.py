@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from dver.lineage.record import Record, RecordId
+from dver.records.record import Record, RecordId
 from dver.repo import LINEAGE_FILE, Repo
 
 

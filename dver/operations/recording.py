@@ -10,11 +10,11 @@ import time
 from dataclasses import dataclass
 
 from dver.errors import DverError
-from dver.lineage.record import State
 from dver.operations.record import now
 from dver.operations.run import Outcome, RunPlan, RunRequest, RunResult, prepare_run, publish_run
 from dver.operations.run_environment import find_environment
 from dver.progress import NO_PROGRESS, Progress
+from dver.records.record import State
 from dver.repo import Repo
 
 

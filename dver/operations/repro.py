@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dver.errors import DverError
-from dver.lineage.record import Record, State
 from dver.objects.ids import VERSION_PREFIX, format_version
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import read_pointer_or_problem, typed
@@ -29,6 +28,7 @@ from dver.operations.staleness import (
     present_params,
 )
 from dver.progress import NO_PROGRESS, Progress
+from dver.records.record import Record, State
 from dver.repo import Repo
 
 _RUN_DIGITS = 10

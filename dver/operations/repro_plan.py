@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dver.errors import DverError, PathError
-from dver.lineage.record import BLOB_PREFIX, Record, RecordId
 from dver.operations.datasets import select, typed, working_datasets
 from dver.operations.staleness import dataset_of, declared_inputs, declared_outputs
+from dver.records.record import BLOB_PREFIX, Record, RecordId
 from dver.repo import Repo
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dver.errors import DverError, UsageError
-from dver.lineage.record import Artifact, Environment, Record, RecordId, State
 from dver.objects.ids import format_version
 from dver.operations.add import Added
 from dver.operations.checkout import CheckoutPlan
@@ -31,6 +30,7 @@ from dver.operations.run_outputs import (
 from dver.operations.run_params import ParamSource, read_params
 from dver.operations.run_secrets import mask
 from dver.progress import NO_PROGRESS, Progress
+from dver.records.record import Artifact, Environment, Record, RecordId, State
 from dver.repo import LINEAGE_FILE, Repo
 
 

@@ -13,10 +13,10 @@ from enum import StrEnum
 from blake3 import blake3
 
 from dver.errors import BackendError, FormatError
-from dver.lineage.record import Artifact, Record, Scalar, State
 from dver.objects.ids import VERSION_PREFIX, parse_version
 from dver.operations.reading import stores_to_read
 from dver.operations.run_inputs import CODE
+from dver.records.record import Artifact, Record, Scalar, State
 from dver.repo import Repo
 
 KEY_CONTEXT = "dver 2026-11 run cache key v1"

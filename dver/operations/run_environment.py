@@ -17,11 +17,11 @@ from itertools import dropwhile
 from pathlib import Path
 
 from dver.errors import DverError
-from dver.lineage.record import Environment
 from dver.objects.entry import pack_chunk
 from dver.objects.ids import ChunkId, chunk_id, format_version
 from dver.objects.manifest import ManifestBuilder, make_file_entry
 from dver.objects.pack import Kind, encode_object
+from dver.records.record import Environment
 from dver.repo import Repo
 from dver.storage.writer import StoreWriter
 

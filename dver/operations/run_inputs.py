@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from dver.errors import DverError, GitError, ObjectNotFoundError, PathError
-from dver.lineage.record import BLOB_PREFIX, Artifact
 from dver.objects.entry import DirectoryEntry, Entry, LinkEntry, is_within
 from dver.objects.ids import format_version
 from dver.objects.manifest import Manifest, build_manifest
@@ -22,6 +21,7 @@ from dver.operations.reading import missing_version, open_manifest
 from dver.operations.status import Changes, DatasetStatus, State, status
 from dver.operations.working import working_manifest
 from dver.progress import Progress
+from dver.records.record import BLOB_PREFIX, Artifact
 from dver.repo import Repo
 
 CODE = "code"

@@ -8,7 +8,6 @@ import stat
 from collections.abc import Sequence
 
 from dver.errors import DataLossError, FormatError, ObjectNotFoundError, PathError, UnsupportedFormatError, UsageError
-from dver.lineage.record import Artifact, Record
 from dver.objects.ids import parse_version
 from dver.objects.manifest import single_file_entry
 from dver.objects.pointer import DatasetKind, Pointer, has_conflict_markers, pointer_path
@@ -18,6 +17,7 @@ from dver.operations.datasets import Target, enclosing_dataset, typed, working_d
 from dver.operations.reading import missing_version, open_manifest
 from dver.operations.status import State, status
 from dver.progress import Progress
+from dver.records.record import Artifact, Record
 from dver.repo import Repo
 from dver.workspace.pointers import read_pointer
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dver.errors import PathError, UsageError
-from dver.lineage.record import Scalar
+from dver.records.record import Scalar
 
 MAX_FILE = 16 * 1024 * 1024
 _HINT = "-p FILE:KEY reads a value from a YAML, TOML or JSON file; -p KEY=VALUE gives one"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dver.lineage.record import Scalar
+from dver.records.record import Scalar
 
 MASK = "***"
 

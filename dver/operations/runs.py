@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from dver.lineage.record import Record, State
 from dver.objects.ids import VERSION_PREFIX
 from dver.operations.lineage import ArtifactId, makers
+from dver.records.record import Record, State
 from dver.repo import Repo
 
 _RUN_ID = re.compile(rf"(?:{VERSION_PREFIX})?[0-9a-f]{{6,64}}")

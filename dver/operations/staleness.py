@@ -12,7 +12,6 @@ from contextlib import suppress
 from datetime import datetime
 
 from dver.errors import DverError, PathError
-from dver.lineage.record import BLOB_PREFIX, Artifact, Record, Scalar, State
 from dver.objects.ids import VersionId, format_version
 from dver.objects.manifest import Manifest
 from dver.operations.datasets import encode_path
@@ -20,6 +19,7 @@ from dver.operations.run_cache import Reason, ReasonKind
 from dver.operations.run_inputs import CODE, part_version
 from dver.operations.run_params import ParamSource, read_params
 from dver.operations.run_secrets import mask
+from dver.records.record import BLOB_PREFIX, Artifact, Record, Scalar, State
 from dver.repo import Repo
 from dver.workspace.pointers import read_pointer
 

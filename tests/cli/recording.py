@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dver.lineage.journal import Journal
-from dver.lineage.record import Artifact, Record, State
 from dver.objects.ids import format_version
+from dver.records.journal import Journal
+from dver.records.record import Artifact, Record, State
 from dver.workspace.pointers import read_pointer
 from tests.cli.runner import Cli
 

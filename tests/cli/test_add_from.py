@@ -58,7 +58,7 @@ def test_an_add_without_an_origin_loads_no_records(cli: Cli) -> None:
 import sys
 from dver.cli.main import main
 main(["-C", {str(cli.folder)!r}, "-q", "add", "raw"])
-print([name for name in sys.modules if name.startswith("dver.lineage")])
+print([name for name in sys.modules if name.startswith("dver.records")])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

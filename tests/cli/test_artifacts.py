@@ -2,7 +2,7 @@
 
 import pytest
 
-from dver.lineage.record import State
+from dver.records.record import State
 from tests.cli.recording import code, data, record, short
 from tests.cli.runner import Cli
 

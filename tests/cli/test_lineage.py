@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dver.cli import graphs
-from dver.lineage.record import Artifact, State
+from dver.records.record import Artifact, State
 from tests.cli.recording import code, current, data, record, short
 from tests.cli.runner import Cli
 from tests.commands import GitCommand

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dver.lineage.record import State
+from dver.records.record import State
 from tests.cli.recording import data, record, short
 from tests.cli.runner import Cli
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dver.lineage.record import Environment, State
+from dver.records.record import Environment, State
 from tests.cli.recording import STARTED, code, current, data, record
 from tests.cli.runner import Cli
 

@@ -74,7 +74,7 @@ def test_a_value_cannot_move_the_cursor(made: Cli) -> None:
 
 
 def test_nothing_of_lineage_is_loaded_where_no_run_is_recorded(made: Cli) -> None:
-    assert "dver.lineage.index" in _modules(made.folder)
+    assert "dver.records.index" in _modules(made.folder)
     (made.folder / ".dver/lineage.jsonl").unlink()
     loaded = _modules(made.folder)
-    assert not {name for name in loaded if name.startswith(("dver.lineage", "dver.operations.staleness", "yaml"))}
+    assert not {name for name in loaded if name.startswith(("dver.records", "dver.operations.staleness", "yaml"))}

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from dver.lineage.record import decode_record as decode_line
-from dver.lineage.record import encode_record
 from dver.objects.chunker import DEFAULT_AVERAGE, Chunker, ChunkerParams
 from dver.objects.ids import NodeId, PackId, checksum, chunk_id, node_id
 from dver.objects.indexfile import decode_index, encode_index
@@ -24,6 +22,8 @@ from dver.objects.pack import (
     scan_records,
 )
 from dver.objects.pointer import DatasetKind, Pointer, decode_pointer, encode_pointer
+from dver.records.record import decode_record as decode_line
+from dver.records.record import encode_record
 from tests.golden.dataset import (
     LONG,
     NOISE,

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dver.errors import FormatError
-from dver.lineage.index import LineageIndex
-from dver.lineage.journal import Journal
-from dver.lineage.record import Artifact, Environment, Record, State, decode_record, encode_record
+from dver.records.index import LineageIndex
+from dver.records.journal import Journal
+from dver.records.record import Artifact, Environment, Record, State, decode_record, encode_record
 
 texts = st.text(st.characters(), max_size=5)
 hashes = st.sampled_from("0123").map(lambda digit: "b3:" + digit * 64)

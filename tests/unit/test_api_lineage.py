@@ -29,103 +29,103 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
 
 
 def test_runs_are_listed_by_time_and_by_what_is_asked_for(chain: Clone) -> None:
-    assert [(run.name, run.state.value) for run in dver.runs()] == [
+    assert [(run.name, run.state.value) for run in dver.lineage.runs()] == [
         ("clean", "complete"),
         ("train", "complete"),
         ("train", "failed"),
     ]
-    assert [run.state.value for run in dver.runs(name="train")] == ["complete", "failed"]
-    assert [run.name for run in dver.runs(state="complete")] == ["clean", "train"]
-    assert [run.name for run in dver.runs(tags={"experiment": "a"})] == ["train"]
-    assert [run.name for run in dver.runs(path="clean")] == ["clean", "train"]
-    assert [run.name for run in dver.runs(path=chain.root / "model")] == ["train"]
-    assert len(dver.runs(path=".")) == 3
+    assert [run.state.value for run in dver.lineage.runs(name="train")] == ["complete", "failed"]
+    assert [run.name for run in dver.lineage.runs(state="complete")] == ["clean", "train"]
+    assert [run.name for run in dver.lineage.runs(tags={"experiment": "a"})] == ["train"]
+    assert [run.name for run in dver.lineage.runs(path="clean")] == ["clean", "train"]
+    assert [run.name for run in dver.lineage.runs(path=chain.root / "model")] == ["train"]
+    assert len(dver.lineage.runs(path=".")) == 3
 
 
 def test_runs_since_a_moment_take_times_with_and_without_a_zone(chain: Clone) -> None:
     hour = timedelta(hours=1)
-    assert len(dver.runs(since=datetime.now() - hour)) == 3
-    assert len(dver.runs(since=datetime.now(UTC) - hour)) == 3
-    assert dver.runs(since=datetime.now() + hour) == []
+    assert len(dver.lineage.runs(since=datetime.now() - hour)) == 3
+    assert len(dver.lineage.runs(since=datetime.now(UTC) - hour)) == 3
+    assert dver.lineage.runs(since=datetime.now() + hour) == []
 
 
 def test_without_any_record_there_are_no_runs(tmp_path: Path) -> None:
     clone = Clone.make(tmp_path / "repo")
     clone.write("raw", b"raw\n")
     clone.save("raw")
-    assert dver.runs(repo=clone.root) == []
-    assert dver.artifacts(repo=clone.root) == []
-    assert dver.runs_that_made("raw", repo=clone.root) == []
-    assert dver.lineage_of("raw", repo=clone.root).records == {}
+    assert dver.lineage.runs(repo=clone.root) == []
+    assert dver.lineage.artifacts(repo=clone.root) == []
+    assert dver.lineage.runs_that_made("raw", repo=clone.root) == []
+    assert dver.lineage.lineage_of("raw", repo=clone.root).records == {}
 
 
 def test_a_run_is_found_by_its_id_or_the_beginning_of_it(chain: Clone) -> None:
-    run = dver.runs()[0]
-    assert dver.find_run(run.id) == run
-    assert dver.find_run(run.id.removeprefix("b3:")[:10]) == run
+    run = dver.lineage.runs()[0]
+    assert dver.lineage.find_run(run.id) == run
+    assert dver.lineage.find_run(run.id.removeprefix("b3:")[:10]) == run
 
 
 def test_ids_that_no_run_has_are_refused(chain: Clone) -> None:
     with pytest.raises(NotFoundError, match="no run has an id that begins with 000000"):
-        dver.find_run("000000")
+        dver.lineage.find_run("000000")
     with pytest.raises(UsageError, match="no id of a run"):
-        dver.find_run("clean")
+        dver.lineage.find_run("clean")
 
 
 def test_the_runs_that_made_a_version_are_found_by_path_and_revision(chain: Clone) -> None:
     with dver.record(inputs=["raw"], outputs=["clean"], name="again"):
         chain.write("clean", b"cleaner\n")
-    assert [run.name for run in dver.runs_that_made("clean")] == ["again"]
-    assert [run.name for run in dver.runs_that_made("clean", rev="HEAD")] == ["clean"]
-    assert [run.name for run in dver.runs_that_made("best/weights", repo=chain.root / "model")] == ["train"]
+    assert [run.name for run in dver.lineage.runs_that_made("clean")] == ["again"]
+    assert [run.name for run in dver.lineage.runs_that_made("clean", rev="HEAD")] == ["clean"]
+    assert [run.name for run in dver.lineage.runs_that_made("best/weights", repo=chain.root / "model")] == ["train"]
 
 
 def test_lineage_goes_up_to_the_sources(chain: Clone) -> None:
-    walk = dver.lineage_of("model/best")
+    walk = dver.lineage.lineage_of("model/best")
     assert walk.start.path == "model/best"
     assert sorted(run.name for run in walk.records.values()) == ["clean", "train"]
     assert [name.path for name in walk.artifacts if walk.is_source(name)] == ["raw"]
 
 
 def test_lineage_goes_down_to_all_that_came_of_a_version(chain: Clone) -> None:
-    walk = dver.lineage_of("raw", rev="HEAD", direction="down")
+    walk = dver.lineage.lineage_of("raw", rev="HEAD", direction="down")
     assert [name.path for name in walk.artifacts] == ["raw", "clean", "model/best"]
 
 
 def test_a_depth_cuts_the_lineage_and_says_so(chain: Clone) -> None:
-    walk = dver.lineage_of("model/best", depth=1)
+    walk = dver.lineage.lineage_of("model/best", depth=1)
     assert [run.name for run in walk.records.values()] == ["train"]
     assert {name.path: count for name, count in walk.hidden.items()} == {"clean": 1}
 
 
 def test_artifacts_are_listed_with_the_runs_that_made_and_used_them(chain: Clone) -> None:
-    listed = {one.artifact.path: one for one in dver.artifacts()}
+    listed = {one.artifact.path: one for one in dver.lineage.artifacts()}
     assert set(listed) == {"raw", "clean", "model/best"}
     assert [run.name for run in listed["clean"].makers] == ["clean"]
     assert [run.name for run in listed["clean"].users] == ["train"]
-    assert [one.artifact.path for one in dver.artifacts("model")] == ["model/best"]
-    assert dver.artifacts(kind="model") == []
-    assert dver.artifacts(props={"rows": "3"}) == []
+    assert [one.artifact.path for one in dver.lineage.artifacts("model")] == ["model/best"]
+    assert dver.lineage.artifacts(kind="model") == []
+    assert dver.lineage.artifacts(props={"rows": "3"}) == []
 
 
 def test_questions_that_make_no_sense_are_refused(chain: Clone) -> None:
     with pytest.raises(UsageError, match="'done' is no state"):
-        dver.runs(state="done")
+        dver.lineage.runs(state="done")
     with pytest.raises(UsageError, match="'left' is no direction"):
-        dver.lineage_of("raw", direction="left")
+        dver.lineage.lineage_of("raw", direction="left")
     with pytest.raises(UsageError, match="depth of 0"):
-        dver.lineage_of("raw", depth=0)
+        dver.lineage.lineage_of("raw", depth=0)
     with pytest.raises(PathError):
-        dver.lineage_of("missing")
+        dver.lineage.lineage_of("missing")
     with pytest.raises(PathError, match="outside"):
-        dver.runs(path=os.pardir)
+        dver.lineage.runs(path=os.pardir)
     with pytest.raises(GitError, match="no-such-branch"):
-        dver.runs_that_made("raw", rev="no-such-branch")
+        dver.lineage.runs_that_made("raw", rev="no-such-branch")
 
 
 def test_damaged_lines_are_passed_over_with_a_warning(chain: Clone) -> None:
     with (chain.root / ".dver" / "lineage.jsonl").open("a") as file:
         file.write("{}\n")
     with pytest.warns(UserWarning, match="line 4") as told:
-        assert len(dver.runs()) == 3
+        assert len(dver.lineage.runs()) == 3
     assert told[0].filename == __file__

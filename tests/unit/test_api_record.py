@@ -10,9 +10,9 @@ import pytest
 
 import dver
 from dver.errors import DverError, NotARepositoryError, PathError, UsageError
-from dver.lineage.record import Artifact
 from dver.objects.ids import format_version
 from dver.objects.pointer import decode_pointer
+from dver.records.record import Artifact
 from tests.clones import Clone
 
 
@@ -46,7 +46,7 @@ def test_a_block_that_ends_makes_its_outputs_datasets_and_is_recorded(ready: Clo
     ) as run:
         ready.write("out/b", (ready.root / "data/a").read_bytes())
     assert run.state == "complete"
-    record = dver.find_run(run.id)
+    record = dver.lineage.find_run(run.id)
     assert (record.id, record.state, record.name) == (run.id, "complete", "copy")
     blob = ready.git("hash-object", "code.py").strip()
     assert record.inputs == (Artifact("data", version(ready, "data")), Artifact("code.py", f"git:{blob}", kind="code"))
@@ -66,14 +66,14 @@ def test_a_block_that_ends_makes_its_outputs_datasets_and_is_recorded(ready: Clo
 def test_one_path_may_stand_for_a_list_of_one(ready: Clone) -> None:
     with dver.record(inputs="data", outputs=Path("out")) as run:
         ready.write("out", b"1")
-    record = dver.find_run(run.id)
+    record = dver.lineage.find_run(run.id)
     assert [one.path for one in (*record.inputs, *record.outputs)] == ["data", "out"]
 
 
 def test_a_block_without_inputs_and_outputs_is_recorded_too(ready: Clone) -> None:
     with dver.record() as run:
         pass
-    assert dver.find_run(run.id).state == "complete"
+    assert dver.lineage.find_run(run.id).state == "complete"
 
 
 def test_paths_are_relative_to_the_folder_given(ready: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_paths_are_relative_to_the_folder_given(ready: Clone, tmp_path: Path, mo
     with dver.record(inputs=["a"], outputs=["../out", ready.root / "other"], repo=ready.root / "data") as run:
         ready.write("out", b"1")
         ready.write("other", b"2")
-    record = dver.find_run(run.id, repo=ready.root)
+    record = dver.lineage.find_run(run.id, repo=ready.root)
     assert [one.path for one in (*record.inputs, *record.outputs)] == ["data/a", "out", "other"]
 
 
@@ -94,14 +94,15 @@ def test_the_block_may_go_to_another_folder_and_use_dver(
             ready.write("inner", b"1")
         monkeypatch.chdir(tmp_path)
     assert run.state == "complete"
-    assert [[one.path for one in record.outputs] for record in dver.runs(repo=ready.root)] == [["out"], ["inner"]]
+    recorded = dver.lineage.runs(repo=ready.root)
+    assert [[one.path for one in record.outputs] for record in recorded] == [["out"], ["inner"]]
 
 
 def test_an_exception_is_recorded_as_a_failure_and_goes_on(ready: Clone) -> None:
     with pytest.raises(ZeroDivisionError) as caught, dver.record(inputs=["data"], outputs=["out"]) as run:
         work(ready, {"out": b"half"}, ZeroDivisionError())
     assert run.state == "failed"
-    record = dver.find_run(run.id)
+    record = dver.lineage.find_run(run.id)
     assert (record.state, record.outputs, record.exit_code) == ("failed", (), None)
     assert not (ready.root / "out.dver").exists()
     assert (ready.root / "out").read_bytes() == b"half"
@@ -142,7 +143,7 @@ def test_outputs_that_were_not_made_are_a_failure_and_an_error(ready: Clone) -> 
     ):
         work(ready, {"a": b"1"})
     assert run.state == "failed"
-    assert dver.find_run(run.id).state == "failed"
+    assert dver.lineage.find_run(run.id).state == "failed"
     assert not (ready.root / "a.dver").exists()
 
 
@@ -150,7 +151,7 @@ def test_a_block_that_changes_its_input_publishes_nothing(ready: Clone) -> None:
     before = version(ready, "data")
     with pytest.raises(DverError, match="changed its input data; no"), dver.record(inputs="data", outputs="out") as run:
         work(ready, {"data/a": b"two\n", "out": b"1"})
-    assert dver.find_run(run.id).inputs == (Artifact("data", before),)
+    assert dver.lineage.find_run(run.id).inputs == (Artifact("data", before),)
     assert not (ready.root / "out.dver").exists()
 
 
@@ -166,7 +167,7 @@ def test_inputs_that_are_missing_new_or_changed_are_refused_before_the_block(rea
     for path, reason in (("missing", "no such file"), ("new", "known neither"), ("data", "changed since it was added")):
         with pytest.raises(PathError, match=reason), dver.record(inputs=[path]):
             pytest.fail("the block must not run")
-    assert dver.runs() == []
+    assert dver.lineage.runs() == []
 
 
 def test_requests_that_make_no_sense_are_refused_before_the_block(ready: Clone) -> None:
@@ -182,7 +183,7 @@ def test_requests_that_make_no_sense_are_refused_before_the_block(ready: Clone) 
     for reason, given in senseless:
         with pytest.raises(UsageError, match=reason), dver.record(**given):  # type: ignore[arg-type]
             pytest.fail("the block must not run")
-    assert dver.runs() == []
+    assert dver.lineage.runs() == []
 
 
 def test_a_place_without_dver_is_refused_before_the_block(ready: Clone, tmp_path: Path) -> None:
@@ -203,7 +204,7 @@ def test_what_looks_like_a_secret_is_masked_and_told(ready: Clone) -> None:
     ):
         pass
     assert told[0].filename == __file__
-    assert dver.find_run(run.id).params == {"db_password": "***"}
+    assert dver.lineage.find_run(run.id).params == {"db_password": "***"}
 
 
 def test_earlier_runs_never_stand_in_for_a_block(ready: Clone) -> None:
@@ -211,8 +212,8 @@ def test_earlier_runs_never_stand_in_for_a_block(ready: Clone) -> None:
     for _ in range(2):
         with dver.record(inputs=["data"], outputs=["out"]) as run:
             made.append(ready.write("out", b"1"))
-        assert dver.find_run(run.id).key == ""
-    assert [record.state for record in dver.runs()] == ["complete", "complete"]
+        assert dver.lineage.find_run(run.id).key == ""
+    assert [record.state for record in dver.lineage.runs()] == ["complete", "complete"]
     assert len(made) == 2
 
 
@@ -220,7 +221,7 @@ def test_a_script_is_recorded_with_the_command_that_started_it(ready: Clone) -> 
     ready.write("steps/make.py", b"import dver\nwith dver.record(outputs='out'):\n    open('out', 'w').write('1')\n")
     command = [sys.executable, "make.py", "--fast"]
     subprocess.run(command, cwd=ready.root / "steps", check=True, env={**os.environ, "PYTHONPATH": _package_root()})
-    (record,) = dver.runs()
+    (record,) = dver.lineage.runs()
     assert (record.command, record.folder, record.shell) == (tuple(command), "steps", False)
     assert record.outputs[0].path == "steps/out"
 
@@ -234,7 +235,7 @@ def test_what_is_typed_or_piped_in_has_no_command(ready: Clone, monkeypatch: pyt
         monkeypatch.setattr(sys, "argv", argv)
         with dver.record(name="cell"):
             pass
-    assert [record.command for record in dver.runs(name="cell")] == [(), (), (), ()]
+    assert [record.command for record in dver.lineage.runs(name="cell")] == [(), (), (), ()]
 
 
 def test_a_program_outside_of_the_repository_has_no_command(
@@ -243,7 +244,7 @@ def test_a_program_outside_of_the_repository_has_no_command(
     monkeypatch.chdir(tmp_path)
     with dver.record(repo=ready.root) as run:
         pass
-    record = dver.find_run(run.id, repo=ready.root)
+    record = dver.lineage.find_run(run.id, repo=ready.root)
     assert (record.command, record.folder) == ((), "")
 
 

@@ -4,8 +4,8 @@ import os
 from dataclasses import replace
 from typing import Any
 
-from dver.lineage.record import Record
 from dver.operations.run import RunOptions, RunPlan, RunRequest, RunResult, carry_out_run, plan_run
+from dver.records.record import Record
 from tests.clones import Clone
 
 

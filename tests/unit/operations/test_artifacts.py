@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from dver.lineage.journal import Journal
-from dver.lineage.record import Artifact, Record, State
 from dver.operations.artifacts import Listed, Wanted, artifacts
+from dver.records.journal import Journal
+from dver.records.record import Artifact, Record, State
 from tests.clones import Clone
 
 ONE, TWO, THREE = ("b3:" + digit * 64 for digit in "123")

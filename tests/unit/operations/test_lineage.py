@@ -7,10 +7,10 @@ import pytest
 
 import dver.operations.lineage
 from dver.errors import FormatError, PathError
-from dver.lineage.journal import Journal
-from dver.lineage.record import Artifact, Record, State
 from dver.operations.lineage import ArtifactId, Direction, Flow, Link, Node, Walk, find_start, flows, walk
 from dver.operations.mv import mv
+from dver.records.journal import Journal
+from dver.records.record import Artifact, Record, State
 from tests.clones import Clone
 
 

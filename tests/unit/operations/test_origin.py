@@ -3,9 +3,9 @@
 import pytest
 
 from dver.errors import PathError, UsageError
-from dver.lineage.record import State
 from dver.objects.ids import format_version
 from dver.operations.origin import Imported, Origin, add_from
+from dver.records.record import State
 from tests.clones import Clone
 from tests.unit.operations.running import records
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from dver.errors import DverError, PathError
-from dver.lineage.record import Record, State
 from dver.operations.repro import Begun, Ended, Fresh, Stale, preview_repro, repro
 from dver.operations.repro_plan import plan_repro
 from dver.operations.run_params import ParamSource
+from dver.records.record import Record, State
 from tests.clones import Clone
 from tests.unit.operations.running import records, request, run
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from dver.errors import DverError, PathError
-from dver.lineage.record import Artifact, Record, State
 from dver.operations.repro_plan import plan_repro
+from dver.records.record import Artifact, Record, State
 from tests.clones import Clone
 
 RAW = "b3:" + "1" * 64

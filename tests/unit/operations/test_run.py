@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from dver.errors import DataLossError, LockedError, NotFoundError, UsageError
-from dver.lineage.record import Artifact, State
 from dver.objects.ids import format_version
 from dver.objects.pointer import decode_pointer
 from dver.operations.run_aside import claimed
 from dver.operations.run_params import ParamSource
+from dver.records.record import Artifact, State
 from tests.clones import Clone
 from tests.unit.operations.running import plan, reasons, records, request, run, with_line
 

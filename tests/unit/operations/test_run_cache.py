@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from dver.lineage.record import Artifact, Record, State
 from dver.operations.run import RunRequest
 from dver.operations.run_cache import Step, cache_key
 from dver.operations.run_params import ParamSource
+from dver.records.record import Artifact, Record, State
 from tests.clones import Clone
 from tests.unit.operations.running import reasons, request, run, with_line
 

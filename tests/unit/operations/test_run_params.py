@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from dver.errors import PathError, UsageError
-from dver.lineage.record import Scalar
 from dver.operations.run_params import MAX_FILE, ParamSource, given_params, parse_param, read_params
+from dver.records.record import Scalar
 
 YAML = """\
 lr: 0.1

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from dver.lineage.journal import Journal
-from dver.lineage.record import Artifact, Record, State
 from dver.operations.lineage import ArtifactId
 from dver.operations.runs import Wanted, find_run, is_run_id, runs, runs_that_made
+from dver.records.journal import Journal
+from dver.records.record import Artifact, Record, State
 from tests.clones import Clone
 
 ONE, TWO = ("b3:" + digit * 64 for digit in "12")

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from dver.lineage.record import Artifact, Record, Scalar, State
 from dver.operations.run_cache import Reason
 from dver.operations.run_params import ParamSource
 from dver.operations.staleness import compare, find_stale, param_sources
+from dver.records.record import Artifact, Record, Scalar, State
 from tests.clones import Clone
 from tests.unit.operations.running import records, request, run
 

@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 from dver.errors import DverError, FormatError, PathError
 from dver.fileio import sync_directory, write_all
-from dver.lineage.record import LINE_ENDS, MAX_LINE, Record, RecordId, decode_record, encode_record
+from dver.records.record import LINE_ENDS, MAX_LINE, Record, RecordId, decode_record, encode_record
 
 # A link could lead out of the repository, and opening a pipe would wait for its other end.
 _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

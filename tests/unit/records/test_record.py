@@ -9,7 +9,7 @@ import pytest
 from blake3 import blake3
 
 from dver.errors import FormatError, UnsupportedFormatError
-from dver.lineage.record import (
+from dver.records.record import (
     MAX_LINE,
     RECORD_CONTEXT,
     Artifact,
@@ -19,7 +19,7 @@ from dver.lineage.record import (
     encode_record,
     parse_record_id,
 )
-from tests.unit.lineage.samples import FULL, SMALL
+from tests.unit.records.samples import FULL, SMALL
 
 
 def named(fields: dict[str, Any]) -> bytes:

@@ -21,7 +21,6 @@ from typing import TypeAlias
 
 from dver.api.reading import find_repo
 from dver.errors import DverError, NotFoundError, PathError, UsageError
-from dver.lineage.record import Artifact, Record, RecordId, State
 from dver.operations import artifacts as listing
 from dver.operations import runs as history
 from dver.operations.artifacts import Listed as ListedArtifact
@@ -29,6 +28,7 @@ from dver.operations.lineage import ArtifactId, Direction, Walk, find_start, wal
 from dver.operations.recording import Begun, begin_recording, end_recording, failure, restoring_hint
 from dver.operations.run import RunRequest, RunResult
 from dver.operations.run_params import given_params
+from dver.records.record import Artifact, Record, RecordId, State
 from dver.repo import LINEAGE_FILE, Repo
 
 __all__ = [

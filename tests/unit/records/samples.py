@@ -5,8 +5,8 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from dver.lineage.journal import Journal
-from dver.lineage.record import Artifact, Environment, Record, State, encode_record
+from dver.records.journal import Journal
+from dver.records.record import Artifact, Environment, Record, State, encode_record
 
 FULL = Record(
     state=State.CACHED,

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dver.errors import FormatError, LockedError, UsageError
-from dver.lineage.catalog import INPUT, OUTPUT, STATES, Catalog, mark, microseconds, raw_id, raw_text, tag_text
-from dver.lineage.journal import Journal, Line, LineReader, read_line
-from dver.lineage.record import LINE_ENDS, Artifact, Record, State, decode_record
 from dver.objects.ids import VERSION_PREFIX
+from dver.records.catalog import INPUT, OUTPUT, STATES, Catalog, mark, microseconds, raw_id, raw_text, tag_text
+from dver.records.journal import Journal, Line, LineReader, read_line
+from dver.records.record import LINE_ENDS, Artifact, Record, State, decode_record
 
 _ATTEMPTS = 3
 _ID_DIGITS = 64

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dver.errors import FormatError, PathError, UnsupportedFormatError
-from dver.lineage.journal import Journal, Line, LineReader
-from dver.lineage.record import MAX_LINE, Record, encode_record
-from tests.unit.lineage.samples import FULL, SMALL, write
+from dver.records.journal import Journal, Line, LineReader
+from dver.records.record import MAX_LINE, Record, encode_record
+from tests.unit.records.samples import FULL, SMALL, write
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_failed_write_leaves_nothing_behind(journal: Journal, path: Path, monk
         os.write(fd, pieces[0][:10])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("dver.lineage.journal.write_all", full)
+    monkeypatch.setattr("dver.records.journal.write_all", full)
     with pytest.raises(PathError, match="cannot be written: No space left"):
         journal.append(FULL)
     assert path.read_bytes() == encode_record(SMALL)
@@ -160,6 +160,6 @@ def test_a_file_that_fails_to_read_is_an_error_of_the_path(journal: Journal, mon
     def fail(*_: object) -> int:
         raise OSError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr("dver.lineage.journal.os.open", fail)
+    monkeypatch.setattr("dver.records.journal.os.open", fail)
     with pytest.raises(PathError, match="cannot be read: Permission denied"):
         list(journal.read())

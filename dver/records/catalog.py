@@ -16,9 +16,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 from dver.database import CacheDatabase, batches
 from dver.errors import FormatError
-from dver.lineage.journal import LineReader, LineText
-from dver.lineage.record import RecordId, State, read_fields
 from dver.objects.ids import VERSION_PREFIX, checksum
+from dver.records.journal import LineReader, LineText
+from dver.records.record import RecordId, State, read_fields
 
 SCHEMA_VERSION = 1
 BLOCK = 4 * 1024 * 1024

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from dver.errors import LockedError, PathError, UsageError
-from dver.lineage import catalog
-from dver.lineage.index import LineageIndex
-from dver.lineage.journal import Journal
-from dver.lineage.record import Record, State, encode_record
-from tests.unit.lineage.samples import FULL, SMALL, artifact, step, tagged, version, write
+from dver.records import catalog
+from dver.records.index import LineageIndex
+from dver.records.journal import Journal
+from dver.records.record import Record, State, encode_record
+from tests.unit.records.samples import FULL, SMALL, artifact, step, tagged, version, write
 
 RAW = replace(step("data/raw@1"), state=State.IMPORTED)
 CLEAN = step("data/clean@1", "data/raw@1", at=10, name="clean", key="k1")
@@ -281,7 +281,7 @@ def test_a_change_that_size_and_times_hide_is_seen_when_the_line_is_read(path: P
 
 
 def test_a_file_that_never_holds_still_is_an_error(index: LineageIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dver.lineage.index.os.pread", lambda *_: b"{}")
+    monkeypatch.setattr("dver.records.index.os.pread", lambda *_: b"{}")
     with pytest.raises(LockedError, match="changes while it is being read"):
         index.records()
 
