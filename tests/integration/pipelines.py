@@ -16,6 +16,11 @@ csv.writer(open("clean/rows.csv", "w")).writerows(rows)
 """
 
 
+def logged(code: Mapping[str, str]) -> dict[str, str]:
+    """Return scripts that note in a file beside the repository that they ran."""
+    return {name: f'open("../steps.log", "a").write("{name}\\n")\n{text}' for name, text in code.items()}
+
+
 class PipelineBase:
     """A repository with a store beside it, in which steps are run."""
 
@@ -38,6 +43,18 @@ class PipelineBase:
         """Run the script of each step, in order."""
         for name, options in steps.items():
             self.dver.ok("run", "-n", name, *options, "--code", f"{name}.py", "--", sys.executable, f"{name}.py")
+
+    def repro(self, *arguments: str) -> list[str]:
+        """Run repro, and return which scripts ran."""
+        self.dver.ok("repro", *arguments)
+        return self.ran()
+
+    def ran(self) -> list[str]:
+        """Return which scripts with a `logged` text ran since this was last asked."""
+        log = self.root.parent / "steps.log"
+        names = log.read_text().split() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return names
 
     def records(self) -> list[dict[str, Any]]:
         """Return the lines of the lineage file."""

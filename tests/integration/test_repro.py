@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.commands import DverCommand, GitCommand
-from tests.integration.pipelines import CLEAN, PipelineBase
+from tests.integration.pipelines import CLEAN, PipelineBase, logged
 
-LOG = 'open("../steps.log", "a").write({name!r} + "\\n")\n'
 CODE = {
     "clean": CLEAN,
     "split": """\
@@ -62,18 +61,6 @@ PARAMS = "split:\n  share: 0.5\ntrain:\n  rate: 0.5\n"
 class Pipeline(PipelineBase):
     """A repository with five steps."""
 
-    def repro(self, *arguments: str) -> list[str]:
-        """Run repro, and return which scripts ran."""
-        self.dver.ok("repro", *arguments)
-        return self.ran()
-
-    def ran(self) -> list[str]:
-        """Return which scripts ran since this was last asked."""
-        log = self.root.parent / "steps.log"
-        names = log.read_text().split() if log.exists() else []
-        log.unlink(missing_ok=True)
-        return names
-
     def params(self, old: str = "", new: str = "") -> None:
         """Write the parameters, changed."""
         (self.root / "params.yaml").write_text(PARAMS.replace(old, new) if old else PARAMS)
@@ -90,8 +77,7 @@ def pipeline(git_repo: Path, run_dver: DverCommand, run_git: GitCommand) -> Pipe
     (git_repo / "settings.py").write_text(READER)
     (git_repo / ".gitignore").write_text("__pycache__\n")
     made.params()
-    code = {name: LOG.format(name=name) + text for name, text in CODE.items()}
-    made.set_up(code, "".join(f"{n},{n * 3 + n * 7 % 11}\n" for n in range(100)) + "1,\n")
+    made.set_up(logged(CODE), "".join(f"{n},{n * 3 + n * 7 % 11}\n" for n in range(100)) + "1,\n")
     made.run_steps(STEPS)
     made.commit("first run")
     assert made.ran() == list(STEPS)
