@@ -30,6 +30,7 @@ BATCH_BYTES = 8 * 1024 * 1024
 BATCH_FILES = 256
 LARGE_FILE = 16 * 1024 * 1024
 PART_CHUNKS = 128
+RUN_BYTES = 512 * 1024
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -172,11 +173,13 @@ class Assembler:
         for chunk, length in part:
             places.setdefault(chunk, []).append(offset)
             offset += length
+        run = _Run(fd)
         for span in self._store.plan(list(places)):
             for record in self._store.read_span(span):
                 plain = record.verified(self._store.name) if self._verify else record.plain(self._store.name)
                 for place in places[ChunkId(record.id)]:
-                    _write_at(fd, plain, place)
+                    run.add(plain, place)
+        run.write()
         self._task.advance(bytes=offset - start)
 
     def _create(self, temporary: bytes, entry: FileEntry) -> int:
@@ -198,6 +201,31 @@ class Assembler:
     def _final(self, path: bytes) -> bytes:
         self._parents.ensure(path)
         return self._root + b"/" + path if path else self._root
+
+
+class _Run:
+    """Pieces of a file that follow each other, written by one call: writers to one file wait for each other."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._pieces: list[Bytes] = []
+        self._start = self._end = 0
+
+    def add(self, piece: Bytes, place: int) -> None:
+        """Take a piece, and write those before it once it does not follow them or they are many."""
+        if place != self._end or self._end - self._start >= RUN_BYTES:
+            self.write()
+            self._start = self._end = place
+        self._pieces.append(piece)
+        self._end += len(piece)
+
+    def write(self) -> None:
+        """Write what is left."""
+        if self._pieces:
+            written = os.pwritev(self._fd, self._pieces, self._start)
+            if written < self._end - self._start:
+                _write_at(self._fd, b"".join(self._pieces)[written:], self._start + written)
+            self._pieces = []
 
 
 class _Parents:

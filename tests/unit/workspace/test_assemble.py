@@ -1,7 +1,7 @@
 """Writing working files: whole or not at all, with their modes, and never outside of the dataset."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 
 from dver.errors import BackendError, BackendProblem, IntegrityError, ObjectNotFoundError, PathError
 from dver.objects.entry import DirectoryEntry, FileEntry
+from dver.objects.ids import Bytes
 from dver.objects.manifest import Manifest
 from dver.workspace import assemble
 from tests.clones import noise, snapshot
@@ -68,12 +69,28 @@ def test_large_files_come_back_in_parts(
 ) -> None:
     monkeypatch.setattr(assemble, "LARGE_FILE", 5000)
     monkeypatch.setattr(assemble, "PART_CHUNKS", 3)
+    monkeypatch.setattr(assemble, "RUN_BYTES", 5000)
     (folder / "a").write_bytes(noise(100_000))
     (folder / "b").write_bytes(bytes(50_000) + noise(9, 2) + bytes(50_000))
     (folder / "small").write_bytes(b"1")
     (folder / "z").write_bytes(noise(5000))
 
     write_files(shelf, shelf.store_folder(folder), target, verify=verify)
+
+    assert snapshot(target) == snapshot(folder)
+
+
+def test_a_large_file_is_whole_where_the_system_writes_less_than_it_was_given(
+    shelf: Shelf, folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_some(fd: int, pieces: Sequence[Bytes], offset: int) -> int:
+        return os.pwrite(fd, b"".join(pieces)[:1000], offset)
+
+    monkeypatch.setattr(assemble, "LARGE_FILE", 5000)
+    monkeypatch.setattr(os, "pwritev", write_some)
+    (folder / "a").write_bytes(noise(100_000))
+
+    write_files(shelf, shelf.store_folder(folder), target)
 
     assert snapshot(target) == snapshot(folder)
 
@@ -137,7 +154,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
 
     monkeypatch.setattr(assemble, "LARGE_FILE", 0 if large else 10**9)
     monkeypatch.setattr(os, "write", full)
-    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(os, "pwritev", full)
 
     with pytest.raises(BackendError) as caught:
         write_files(shelf, manifest, target)
