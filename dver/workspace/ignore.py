@@ -26,6 +26,10 @@ class IgnoreRules:
         """Take rules as (prefix to put before a path in the dataset, prefix to take off the result, patterns)."""
         self._specs = specs
 
+    def __bool__(self) -> bool:
+        """Whether there are any rules."""
+        return bool(self._specs)
+
     @classmethod
     def for_dataset(cls, root: Path, dataset: str) -> "IgnoreRules":
         """Return the rules of all directories from the repository's root down to the one that holds `dataset`."""

@@ -1,13 +1,16 @@
 """How a dataset's working files differ from its base, the version they were last equal to.
 
-The stat cache answers for files whose stat is unchanged; only the others are compared by content, in parallel, and the
-answers are kept, so that a second scan reads no data.
+The stat cache answers for files whose stat is unchanged, and for whole folders in which nothing changed; only the
+others are compared by content, in parallel, and the answers are kept, so that a second scan reads no data.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
+from typing import TypeAlias
 
 from dver.errors import ObjectNotFoundError
 from dver.objects.entry import Entry, FileEntry, LinkEntry
@@ -16,11 +19,14 @@ from dver.progress import Task
 from dver.workers import Workers
 from dver.workspace.compare import compare_item
 from dver.workspace.ignore import IgnoreRules
-from dver.workspace.statcache import UNCHECKED, Base, Row, StatCache, is_trusted
-from dver.workspace.walk import FileType, WalkItem, walk_dataset
+from dver.workspace.statcache import UNCHECKED, Base, Row, StatCache, folder_fingerprint, folder_of, is_trusted
+from dver.workspace.walk import FileType, Folder, WalkItem, walk_folders
+
+_Marked: TypeAlias = tuple[Folder, bytes]
 
 _BATCH = 64
 _SINGLE_LOOKUPS = 100
+_path_of = attrgetter("path")
 
 
 @dataclass(slots=True)
@@ -62,28 +68,46 @@ class Scanner:
         """
         directory = os.fsencode(self._root / dataset)
         scan = Scan(base)
-        rows = self._cache.rows(dataset) if known else _unchecked_rows(manifest)
-        settled: dict[bytes, Row] = {}
+        folders = walk_folders(directory, IgnoreRules.for_dataset(self._root, dataset))
+        marks = self._cache.folders(dataset) if known else {}
         try:
-            walked = walk_dataset(directory, IgnoreRules.for_dataset(self._root, dataset))
-            pending = self._classify(walked, rows, scan, settled)
+            changed, passed = _pass_over(folders, marks, scan)
         except (FileNotFoundError, NotADirectoryError):
             scan.present = False
-            scan.deleted = sorted(rows)
+            scan.deleted = sorted(self._cache.rows(dataset) if known else _unchecked_rows(manifest))
             return scan
+        if not changed:
+            return scan
+        rows = self._rows(dataset, changed, passed) if known else _unchecked_rows(manifest)
+        settled: dict[bytes, Row] = {}
+        items = chain.from_iterable(folder.items() for folder, _ in changed)
+        pending = self._classify(items, rows, scan, settled)
         scan.deleted = sorted(rows)
+        still = _unchanged_folders(changed, scan, pending) if known else {}
         fresh = self._compare(directory, pending, manifest, scan, task)
-        scan.modified.sort()
+        for found in (scan.added, scan.modified):
+            found.sort(key=_path_of)
+        scan.special.sort()
         if known:
-            self._cache.update(dataset, base, fresh)
+            self._cache.update(dataset, base, fresh, still)
         else:
             self._cache.rebase(dataset, base, {**rows, **settled, **fresh})
         return scan
 
+    def _rows(self, dataset: str, changed: Iterable[_Marked], passed: Collection[bytes]) -> dict[bytes, Row]:
+        """Return the rows of what is, or was, in changed folders and in folders of theirs that are gone."""
+        rows: dict[bytes, Row] = {}
+        top: bytes | None = None
+        for prefix in sorted(folder.prefix for folder, _ in changed):
+            if top is None or not prefix.startswith(top):
+                top = prefix
+                rows.update(self._cache.rows(dataset, prefix))
+        return {path: row for path, row in rows.items() if folder_of(path) not in passed} if passed else rows
+
     def _classify(
         self, walked: Iterable[WalkItem], rows: dict[bytes, Row], scan: Scan, settled: dict[bytes, Row]
     ) -> list[WalkItem]:
-        """Sort walked files into `scan`; return those that need a comparison.
+        """Sort walked files into `scan`; return those that need a comparison, in order.
 
         Rows of what is there are taken out of `rows`; those that stay good without being trusted go into `settled`.
         """
@@ -110,6 +134,7 @@ class Scanner:
                 settled[item.path] = row
             else:
                 pending.append(item)
+        pending.sort(key=_path_of)
         return pending
 
     def _compare(
@@ -141,8 +166,34 @@ class Scanner:
                     scan.added.append(item)
                 else:
                     scan.modified.append(item)
-        scan.added.sort()
         return rows
+
+
+def _pass_over(folders: Iterable[Folder], marks: Mapping[bytes, bytes], scan: Scan) -> tuple[list[_Marked], set[bytes]]:
+    """Count the files of folders whose fingerprint is the known one; return the others, and the prefixes of these."""
+    changed, passed = [], set()
+    for folder in folders:
+        mark = folder_fingerprint(folder.files, folder.folders)
+        if marks.get(folder.prefix) == mark:
+            scan.unchanged += len(folder.files)
+            passed.add(folder.prefix)
+        else:
+            changed.append((folder, mark))
+    return changed, passed
+
+
+def _unchanged_folders(changed: Sequence[_Marked], scan: Scan, pending: Sequence[WalkItem]) -> dict[bytes, bytes]:
+    """Return the fingerprints of those folders in which all is certainly as in the base, and nothing is gone."""
+    found = chain(pending, scan.added, scan.modified)
+    loud = {folder_of(path) for path in chain((item.path for item in found), scan.special)}
+    for path in scan.deleted:
+        prefix = folder_of(path)
+        # A folder that is gone makes the one around it another one.
+        while prefix and prefix not in loud:
+            loud.add(prefix)
+            prefix = folder_of(prefix[:-1])
+        loud.add(prefix)
+    return {folder.prefix: mark for folder, mark in changed if folder.prefix not in loud}
 
 
 def find_entries(manifest: Manifest, paths: Sequence[bytes]) -> dict[bytes, Entry]:

@@ -5,20 +5,26 @@ or `checkout`. For each path of the base it keeps a row: the file's stat when it
 base entry, and whether it was equal. Rows are complete: a path without a row is not in the base (or, in a partial
 dataset, was never written here). The file may be deleted at any time; then data is compared by content once.
 
+For a folder whose files are all equal to the base, and all trusted, it also keeps a fingerprint of their stats: while
+that stays the same, no row is needed. It goes when the base or a row in the folder changes.
+
 Invariant: a row is trusted only if size, mtime, ctime and inode match *and* both times lie clearly before the
 moment of the comparison. A later write within the same clock tick would otherwise go unseen.
 """
 
+import marshal
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_IFMT
+from types import MappingProxyType
 from typing import NamedTuple
 
 from dver.database import CacheDatabase
-from dver.objects.ids import VersionId
+from dver.objects.ids import VersionId, checksum
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # The kernel stamps files with its tick (at most 10 ms on Linux), and some file systems with whole seconds.
 TICK_NS = 20_000_000
@@ -38,6 +44,9 @@ CREATE TABLE files (
     dataset INTEGER NOT NULL, path BLOB NOT NULL, kind INTEGER NOT NULL, size INTEGER NOT NULL,
     mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, inode INTEGER NOT NULL, checked INTEGER NOT NULL,
     differs INTEGER NOT NULL, PRIMARY KEY (dataset, path)
+) WITHOUT ROWID;
+CREATE TABLE folders (
+    dataset INTEGER NOT NULL, prefix BLOB NOT NULL, fingerprint BLOB NOT NULL, PRIMARY KEY (dataset, prefix)
 ) WITHOUT ROWID
 """
 
@@ -95,6 +104,17 @@ def clock_tick(mtime: int, ctime: int) -> int:
     return TICK_NS if mtime % _SECOND_NS or ctime % _SECOND_NS else COARSE_TICK_NS
 
 
+def folder_fingerprint(files: Iterable[tuple[bytes, os.stat_result]], folders: Iterable[bytes]) -> bytes:
+    """Return what stands for the stats of a folder's files by name, and for the names of the folders in it."""
+    stats = [
+        (name, S_IFMT(found.st_mode), found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        for name, found in files
+    ]
+    stats.sort()
+    # Later versions of the format tell objects from equal ones, so the same values may give other bytes.
+    return checksum(marshal.dumps((stats, sorted(folders)), 2)).to_bytes(8)
+
+
 class StatCache:
     """The stat cache of one working tree, in SQLite."""
 
@@ -116,21 +136,39 @@ class StatCache:
         found = self._database.query("SELECT path, version, parts FROM datasets ORDER BY path")
         return {os.fsdecode(path): _make_base(version, parts) for path, version, parts in found}
 
-    def rows(self, dataset: str) -> dict[bytes, Row]:
-        """Return all rows of a dataset by path."""
-        found = self._database.query(
+    def rows(self, dataset: str, prefix: bytes = b"") -> dict[bytes, Row]:
+        """Return all rows of a dataset by path, or those whose paths begin with `prefix`, which ends with a `/`."""
+        question = (
             "SELECT f.path, f.kind, f.size, f.mtime, f.ctime, f.inode, f.checked, f.differs"
-            " FROM files f JOIN datasets d ON d.number = f.dataset WHERE d.path = ?",
+            " FROM files f JOIN datasets d ON d.number = f.dataset WHERE d.path = ?"
+        )
+        values = [os.fsencode(dataset)]
+        if prefix:
+            question += " AND f.path > ? AND f.path < ?"
+            values += [prefix, prefix[:-1] + b"0"]
+        return {row[0]: Row._make(row[1:]) for row in self._database.query(question, values)}
+
+    def folders(self, dataset: str) -> dict[bytes, bytes]:
+        """Return the fingerprints of folders in which all was as in the base, by what the paths in them begin with."""
+        found = self._database.query(
+            "SELECT f.prefix, f.fingerprint FROM folders f JOIN datasets d ON d.number = f.dataset WHERE d.path = ?",
             (os.fsencode(dataset),),
         )
-        return {row[0]: Row._make(row[1:]) for row in found}
+        return dict(found)
 
-    def update(self, dataset: str, base: Base, rows: Mapping[bytes, Row]) -> None:
-        """Change some rows of a dataset, unless another process has given it another base than `base` meanwhile."""
+    def update(
+        self, dataset: str, base: Base, rows: Mapping[bytes, Row], folders: Mapping[bytes, bytes] = MappingProxyType({})
+    ) -> None:
+        """Change some rows and fingerprints, unless another process has given the dataset another base meanwhile."""
+        if not (rows or folders):
+            return
         with self._database.transaction():
             number = self._number(dataset)
             if number is not None and self.base(dataset) == base:
                 self._write(number, rows, ())
+                self._database.execute_many(
+                    "INSERT OR REPLACE INTO folders VALUES (?, ?, ?)", ((number, *item) for item in folders.items())
+                )
 
     def rebase(
         self,
@@ -152,7 +190,7 @@ class StatCache:
             number = self._number(dataset)
             assert number is not None
             if not keep_rows:
-                self._database.execute("DELETE FROM files WHERE dataset = ?", (number,))
+                self._delete_rows(number)
             self._write(number, rows, removed)
 
     def begin_checkout(self, dataset: str) -> None:
@@ -173,7 +211,7 @@ class StatCache:
             self.end_checkout(dataset)
             number = self._number(dataset)
             if number is not None:
-                self._database.execute("DELETE FROM files WHERE dataset = ?", (number,))
+                self._delete_rows(number)
                 self._database.execute("DELETE FROM datasets WHERE number = ?", (number,))
 
     def rename(self, old: str, new: str) -> None:
@@ -186,14 +224,26 @@ class StatCache:
         rows = self._database.query("SELECT number FROM datasets WHERE path = ?", (os.fsencode(dataset),))
         return rows[0][0] if rows else None
 
+    def _delete_rows(self, number: int) -> None:
+        self._database.execute("DELETE FROM files WHERE dataset = ?", (number,))
+        self._database.execute("DELETE FROM folders WHERE dataset = ?", (number,))
+
     def _write(self, number: int, rows: Mapping[bytes, Row], removed: Iterable[bytes]) -> None:
+        gone = list(removed)
+        self._database.execute_many("DELETE FROM files WHERE dataset = ? AND path = ?", ((number, one) for one in gone))
         self._database.execute_many(
-            "DELETE FROM files WHERE dataset = ? AND path = ?", ((number, path) for path in removed)
+            "DELETE FROM folders WHERE dataset = ? AND prefix = ?",
+            ((number, prefix) for prefix in {folder_of(path) for path in (*rows, *gone)}),
         )
         self._database.execute_many(
             "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             ((number, path, *row) for path, row in rows.items()),
         )
+
+
+def folder_of(path: bytes) -> bytes:
+    """Return what the paths in the folder of a path begin with."""
+    return path[: path.rfind(b"/") + 1]
 
 
 def _make_base(version: bytes, parts: str | None) -> Base:

@@ -7,7 +7,7 @@ followed. Files that `.dverignore` names are left out.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
@@ -37,6 +37,22 @@ class WalkItem(NamedTuple):
     stat: os.stat_result
 
 
+class Folder(NamedTuple):
+    """A directory of a dataset: the start of the paths in it, what they are, and which directories hold more.
+
+    `files` has names and stats; a directory is among them if there is nothing in it.
+    """
+
+    prefix: bytes
+    files: Sequence[tuple[bytes, os.stat_result]]
+    folders: Sequence[bytes]
+
+    def items(self) -> Iterator[WalkItem]:
+        """Yield what `walk_dataset` would, in no order."""
+        for name, found in self.files:
+            yield WalkItem(self.prefix + name, file_type(found), found)
+
+
 def file_type(found: os.stat_result) -> FileType:
     """Return the type of a file from its lstat."""
     return _TYPES.get(stat.S_IFMT(found.st_mode), FileType.OTHER)
@@ -61,6 +77,41 @@ def walk_dataset(root: bytes, ignore: IgnoreRules) -> Iterator[WalkItem]:
         yield from _walk_directory(root, b"", ignore, _sorted_entries(root))
     else:
         yield WalkItem(b"", file_type(top), top)
+
+
+def walk_folders(root: bytes, ignore: IgnoreRules) -> Iterator[Folder]:
+    """Yield the same as `walk_dataset`, directory by directory and in no order, for half of the time.
+
+    Raises what that raises.
+    """
+    top = os.lstat(root)
+    if stat.S_ISDIR(top.st_mode):
+        if not (yield from _walk_folders(root, b"", ignore)):
+            yield Folder(b"", [], [])
+    else:
+        yield Folder(b"", [(b"", top)], [])
+
+
+def _walk_folders(directory: bytes, prefix: bytes, outer: IgnoreRules) -> Generator[Folder, None, bool]:
+    """Yield a directory after those in it; return whether there is anything in it."""
+    entries = _entries(directory)
+    if not entries:
+        return False
+    rules = outer.entering(prefix, directory)
+    files, folders = [], []
+    for entry in entries:
+        name, is_directory = entry.name, entry.is_dir(follow_symlinks=False)
+        if rules and rules.matches(prefix + name, is_directory=is_directory):
+            continue
+        if is_directory and (yield from _walk_folders(entry.path, prefix + name + b"/", rules)):
+            folders.append(name)
+            continue
+        try:
+            files.append((name, entry.stat(follow_symlinks=False)))
+        except FileNotFoundError:
+            continue
+    yield Folder(prefix, files, folders)
+    return True
 
 
 def _walk_directory(directory: bytes, prefix: bytes, ignore: IgnoreRules, entries: _Listing) -> Iterator[WalkItem]:
@@ -90,16 +141,20 @@ def _sorted_entries(directory: bytes) -> _Listing:
     A subdirectory is there twice: with its plain name for the case that it is empty, and with a `/` for what is in it.
     """
     entries = []
+    for entry in _entries(directory):
+        is_directory = entry.is_dir(follow_symlinks=False)
+        entries.append((entry.name, entry, is_directory))
+        if is_directory:
+            entries.append((entry.name + b"/", entry, is_directory))
+    entries.sort(key=lambda item: item[0])
+    return entries
+
+
+def _entries(directory: bytes) -> "list[os.DirEntry[bytes]]":
     try:
         with os.scandir(directory) as found:
-            for entry in found:
-                is_directory = entry.is_dir(follow_symlinks=False)
-                entries.append((entry.name, entry, is_directory))
-                if is_directory:
-                    entries.append((entry.name + b"/", entry, is_directory))
+            return list(found)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as exc:
         raise PathError(os.fsdecode(directory), f"cannot be read: {exc.strerror}") from exc
-    entries.sort(key=lambda item: item[0])
-    return entries

@@ -1,11 +1,17 @@
 """Scanning a dataset: what differs from the base, and that what is known is not read again."""
 
 import os
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dver.objects.ids import VersionId
 from dver.objects.manifest import Manifest
@@ -34,16 +40,21 @@ class Scanned:
         return [item.path for item in found.added], [item.path for item in found.modified], found.deleted
 
 
-@pytest.fixture
-def scanned(shelf: Shelf, folder: Path, tmp_path: Path) -> Iterator[Scanned]:
+@contextmanager
+def scanner_of(folder: Path, shelf: Shelf) -> Iterator[Scanned]:
     for name in ("a", "b", "sub/c"):
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(name.encode() * 100)
     (folder / "empty").mkdir()
     (folder / "link").symlink_to("a")
-    cache = StatCache(tmp_path / "state.db")
-    yield Scanned(folder, Scanner(folder.parent, cache, shelf.workers), cache, shelf.store_folder(folder))
-    cache.close()
+    with closing(StatCache(folder.parent.with_suffix(".db"))) as cache:
+        yield Scanned(folder, Scanner(folder.parent, cache, shelf.workers), cache, shelf.store_folder(folder))
+
+
+@pytest.fixture
+def scanned(shelf: Shelf, folder: Path) -> Iterator[Scanned]:
+    with scanner_of(folder, shelf) as made:
+        yield made
 
 
 def test_an_unknown_folder_is_compared_by_content_once(scanned: Scanned) -> None:
@@ -220,3 +231,69 @@ def test_in_a_partly_present_dataset_absent_files_are_not_deleted(scanned: Scann
     assert [item.path for item in found.added] == [b"new"]
     assert [item.path for item in found.modified] == [b"a"]
     assert found.deleted == []
+
+
+NAMES = ("a", "b", "sub/c", "sub/deep/d", "other/e", "link", "empty")
+STEPS = st.lists(st.tuples(st.sampled_from(("write", "delete", "empty", "touch")), st.sampled_from(NAMES)), max_size=6)
+
+
+def change(folder: Path, action: str, name: str) -> None:
+    """Do something to one of the paths, whatever is there."""
+    path = folder / name
+    if action == "touch":
+        if path.is_file():
+            path.touch()
+        return
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    if action == "empty":
+        path.mkdir(parents=True)
+    elif action == "write":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode() * 50 + b"!")
+
+
+@given(STEPS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_known_of_folders_never_hides_a_difference(
+    shelf: Shelf, tmp_path: Path, steps: list[tuple[str, str]]
+) -> None:
+    base = Path(tempfile.mkdtemp(dir=tmp_path))
+    with scanner_of(base / "tree" / "data", shelf) as scanned:
+        scanned.scan(known=False)
+        for action, name in steps:
+            # Longer than a tick, after which what was looked at can be trusted.
+            time.sleep(0.025)
+            with suppress(OSError):
+                change(scanned.folder, action, name)
+            found = scanned.scan()
+            with closing(StatCache(None)) as nothing:
+                scanner = Scanner(scanned.folder.parent, nothing, shelf.workers)
+                version = Base(scanned.manifest.version, None)
+                expected = scanner.scan("data", version, scanned.manifest, NO_TASK, known=False)
+            assert outline(found) == outline(expected)
+
+
+def outline(scan: Scan) -> tuple[int, list[bytes], list[bytes], list[bytes]]:
+    return scan.unchanged, [item.path for item in scan.added], [item.path for item in scan.modified], scan.deleted
+
+
+def test_rows_of_a_folder_in_which_nothing_changed_are_not_needed(scanned: Scanned) -> None:
+    scanned.scan(known=False)
+    time.sleep(0.025)
+    for name in ("a", "b", "sub/c"):
+        (scanned.folder / name).touch()
+    time.sleep(0.025)
+    scanned.scan()
+    scanned.scan()
+
+    assert scanned.cache.folders("data").keys() == {b"", b"sub/"}
+
+    (scanned.folder / "sub" / "c").write_bytes(b"changed")
+    assert scanned.names() == ([], [b"sub/c"], [])
+    (scanned.folder / "sub" / "c").unlink()
+    (scanned.folder / "sub").rmdir()
+    assert scanned.names() == ([], [], [b"sub/c"])
+    assert scanned.names() == ([], [], [b"sub/c"])

@@ -18,6 +18,7 @@ from dver.workspace.statcache import (
     Row,
     StatCache,
     clock_tick,
+    folder_fingerprint,
     is_trusted,
     make_row,
 )
@@ -188,3 +189,49 @@ def test_lists_the_bases_of_all_datasets(cache: StatCache) -> None:
     assert cache.bases() == {"a/deep": part, "b": FIRST, odd: SECOND}
     cache.forget("b")
     assert list(cache.bases()) == ["a/deep", odd]
+
+
+def test_a_fingerprint_of_a_folder_goes_with_any_row_in_it_and_with_the_base(cache: StatCache) -> None:
+    rows = {b"a": ROW, b"sub/b": ROW, b"sub/deep/c": ROW}
+    marks = {b"": b"1", b"sub/": b"2", b"sub/deep/": b"3"}
+    cache.rebase("data", FIRST, rows)
+    cache.update("data", SECOND, {}, marks)
+    assert cache.folders("data") == {}
+    cache.update("data", FIRST, {}, marks)
+    assert cache.folders("data") == marks
+    assert cache.folders("other") == {}
+
+    cache.update("data", FIRST, {b"sub/b": ROW})
+    assert cache.folders("data") == {b"": b"1", b"sub/deep/": b"3"}
+    cache.rebase("data", SECOND, {}, removed=[b"a"], keep_rows=True)
+    assert cache.folders("data") == {b"sub/deep/": b"3"}
+    cache.rename("data", "moved")
+    assert cache.folders("moved") == {b"sub/deep/": b"3"}
+    cache.rebase("moved", FIRST, rows)
+    assert cache.folders("moved") == {}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "found"), [(b"", {b"a", b"sub/b", b"sub/deep/c", b"sub0"}), (b"sub/", {b"sub/b", b"sub/deep/c"})]
+)
+def test_rows_are_found_by_what_their_paths_begin_with(cache: StatCache, prefix: bytes, found: set[bytes]) -> None:
+    cache.rebase("data", FIRST, {path: ROW for path in (b"a", b"sub/b", b"sub/deep/c", b"sub0")})
+
+    assert cache.rows("data", prefix).keys() == found
+
+
+def test_the_fingerprint_of_a_folder_is_that_of_names_and_stats_in_any_order(folder: Path) -> None:
+    found = settled_file(folder)
+    mark = folder_fingerprint([(b"a", found), (b"b", found)], [b"x", b"y"])
+
+    assert folder_fingerprint([(b"b", found), (b"a", found)], [b"y", b"x"]) == mark
+    others = [
+        folder_fingerprint([(b"a", found)], [b"x", b"y"]),
+        folder_fingerprint([(b"a", found), (b"c", found)], [b"x", b"y"]),
+        folder_fingerprint([(b"a", found), (b"b", found)], [b"x"]),
+        *(
+            folder_fingerprint([(b"a", found), (b"b", with_fields(found, **{field: 1}))], [b"x", b"y"])
+            for field in ("st_mtime_ns", "st_ctime_ns", "st_size", "st_ino")
+        ),
+    ]
+    assert len({mark, *others}) == 8
