@@ -16,6 +16,7 @@
     ├── MissingExtraError       a URL needs an optional package
     ├── UnstableFileError       a file changed while it was read
     ├── DataLossError           going on would lose data that is stored nowhere else
+    ├── CommandNotStartedError  a command that is not found, or cannot be executed
     └── LockedError             another process is in the way
 
 Facts are fields, so that a caller can act on them without reading the message. `hint` is one sentence that names
@@ -207,6 +208,21 @@ class DataLossError(DverError):
     def __init__(self, message: str, paths: Sequence[str], *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.paths = tuple(paths)
+
+
+class CommandNotStartedError(DverError):
+    """A command could not be started.
+
+    Attributes:
+        program: what was to be started, as the user gave it.
+        exit_code: what a shell ends with where it cannot start a command: 127 for one that is not found, else 126.
+    """
+
+    def __init__(self, program: str, reason: str, *, exit_code: int, hint: str | None = None) -> None:
+        super().__init__(f"{program}: {reason}", hint=hint)
+        self.program = program
+        self.reason = reason
+        self.exit_code = exit_code
 
 
 class LockedError(DverError):

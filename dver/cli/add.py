@@ -9,6 +9,7 @@ import click
 from dver.cli.command import PATH, Command
 from dver.cli.session import Session
 from dver.cli.wording import count_text, size_text
+from dver.errors import UsageError
 from dver.objects.pointer import DatasetKind, pointer_path
 from dver.operations.add import Added, AddResult, add
 from dver.repo import LINEAGE_FILE, Repo
@@ -19,6 +20,7 @@ _EXAMPLES = {
     "dver add train.csv test.csv": "several datasets at once",
     "dver add --from https://example.org/raw.zip data/raw": "store it, and record where it came from",
     "dver add --note 'lab 3, camera 2' data/raw": "the same in words of your own",
+    "dver add --from s3://bucket/v2 --kind model best.pt": "record what it is, too",
     "dver add --no-stage data/raw": "leave git's index alone",
 }
 _NAMED_IN_TIP = 2
@@ -38,6 +40,10 @@ _NAMED_IN_TIP = 2
 )
 @click.option("--from", "source", metavar="URL", help="Record where the data came from; downloads nothing.")
 @click.option("--note", metavar="TEXT", help="Record what there is to say of where it came from.")
+@click.option(
+    "--kind", "kinds", metavar="[PATH=]KIND", multiple=True, help="Record what it is: model, schema or any other word."
+)
+@click.option("--prop", "props", metavar="[PATH:]KEY=VALUE", multiple=True, help="Record a property of it.")
 @click.pass_obj
 def command(session: Session, /, paths: Sequence[str], stage: bool | None, **given: Any) -> None:
     """Store data as a new version and write its pointer.
@@ -52,7 +58,7 @@ def command(session: Session, /, paths: Sequence[str], stage: bool | None, **giv
 
     With --from or --note, .dver/lineage.jsonl gets a record of where the version came from, for dver lineage to show.
     URL is only text: nothing is downloaded, and passwords and keys in it are masked. It may be said later, too, of data
-    that is added already.
+    that is added already. The same record has what --kind and --prop say, of PATH where there are several.
     """
     with session.repo() as repo:
         if stage is None:
@@ -68,17 +74,27 @@ def command(session: Session, /, paths: Sequence[str], stage: bool | None, **giv
 
 
 def _add(
-    session: Session, repo: Repo, paths: Sequence[str], *, stage: bool, force: bool, **given: str | None
+    session: Session, repo: Repo, paths: Sequence[str], *, stage: bool, force: bool, **given: Any
 ) -> tuple[AddResult, list[str]]:
     """Add, and return what to say of the record of the origin, if there is one."""
     words = session.paths(repo, paths)
-    origin = {name: text for name, text in given.items() if text is not None}
+    origin = {name: value for name, value in given.items() if value not in (None, ())}
     if not origin:
         return add(repo, words, stage=stage, force=force, progress=session.console), []
     # Deferred: records take their time to load, and most data is added without one.
     from dver.cli.records import short_run  # noqa: PLC0415
+    from dver.operations.descriptions import Words, parse_descriptions  # noqa: PLC0415
     from dver.operations.origin import Origin, add_from  # noqa: PLC0415
 
+    described = Words(origin.pop("kinds", ()), origin.pop("props", ()))
+    if not origin:
+        raise UsageError(
+            "--kind and --prop are part of the record of where data came from",
+            hint="--from URL or --note TEXT says that",
+        )
+    origin["descriptions"] = parse_descriptions(
+        described, words, lambda word: repo.relative(word, session.start), noun="path"
+    )
     done = add_from(repo, words, Origin(**origin), stage=stage, force=force, progress=session.console)
     if done.masked:
         session.console.note(f"masked in the record, for it looks like a secret: {', '.join(done.masked)}")

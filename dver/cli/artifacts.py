@@ -1,17 +1,17 @@
 """`dver artifacts`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from dver.cli.command import PATH, Command
-from dver.cli.filters import DATE, PROPERTY, TAG, unique
-from dver.cli.records import NO_RUNS, report_damage, short_run, short_version, time_text
+from dver.cli.filters import COUNT, DATE, PROPERTY, TAG, refuse_empty, unique
+from dver.cli.records import NO_RUNS, artifact_json, report_damage, short_run, short_version, time_text
 from dver.cli.session import Session
-from dver.cli.wording import count_text, escape_text, path_json, table_lines
+from dver.cli.wording import count_text, escape_text, table_lines
 from dver.errors import UsageError
-from dver.operations.artifacts import Listed, Wanted, artifacts
+from dver.operations.artifacts import Listed, Wanted, artifact_condition, artifacts
 from dver.records.record import BLOB_PREFIX, Record, State, scalar_text
 
 _EXAMPLES = {
@@ -20,6 +20,7 @@ _EXAMPLES = {
     "dver artifacts --name train --tag experiment=a": "what one step made in one experiment",
     "dver artifacts --state imported": "data that came from elsewhere",
     "dver artifacts --kind code --since 2026-11-01": "code that was first used since then",
+    "dver artifacts --where \"prop('accuracy') > 0.9\"": "what SQL can say of an artifact",
     "dver artifacts --json": "for programs",
 }
 _STATES = [state.value for state in State if state is not State.FAILED]
@@ -38,6 +39,8 @@ def _state(_ctx: click.Context, _parameter: click.Parameter, value: str | None) 
 @click.option("--since", metavar="DATE", type=DATE, help="Only what was made, or first used, then or later.")
 @click.option("--state", type=click.Choice(_STATES), callback=_state, help="Only what runs that ended so made.")
 @click.option("--name", metavar="NAME", help="Only what runs with this name made.")
+@click.option("--where", metavar="SQL", help="Only those of which this condition is true.")
+@click.option("--limit", metavar="N", type=COUNT, help="Only the newest N of those that fit.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
 @click.pass_obj
 def command(session: Session, /, as_json: bool, **given: Any) -> None:
@@ -46,15 +49,20 @@ def command(session: Session, /, as_json: bool, **given: Any) -> None:
     With PATH, only those at that path or in that folder. Each line has the time, path, version and kind, the run that
     first made it, and how many runs used it. What no run made is a source, of which the time is that of its first use;
     a part of a dataset is marked as such. The options can be combined.
+
+    In a condition, the columns are path, version, kind, dataset, made, run, name and used: when the first run made it,
+    the id and name of that run, and how many used it. prop('NAME') is a property.
     """
-    place, path = given.pop("place"), given.pop("path")
+    place, path, where = given.pop("place"), given.pop("path"), given.pop("where")
+    _refuse_empty(place, path, where, given)
     if place is not None and path is not None:
         raise UsageError("PATH and --path say the same; give one of them")
     tags, props = unique(given.pop("tags"), TAG), unique(given.pop("props"), PROPERTY)
     place = path if place is None else place
+    condition = None if where is None else artifact_condition(where)
     with session.repo() as repo:
         below = None if place is None else repo.relative(place, session.start)
-        found = artifacts(repo, Wanted(path=below, tags=tags, props=props, **given))
+        found = artifacts(repo, Wanted(path=below, tags=tags, props=props, where=condition, **given))
         damaged, count = report_damage(session, repo), repo.lineage.count()
     if as_json:
         session.console.document({"artifacts": [_json(one) for one in found], "damaged_lines": damaged})
@@ -63,6 +71,16 @@ def command(session: Session, /, as_json: bool, **given: Any) -> None:
         have = "is" if count == 1 else "are"
         session.console.note(f"no artifact fits; there {have} {count_text(count, 'run')}" if count else NO_RUNS)
     session.console.lines(table_lines([_row(session, one) for one in found], "<<<<<<<"))
+
+
+def _refuse_empty(place: str | None, path: str | None, where: str | None, given: Mapping[str, Any]) -> None:
+    for given_path in (place, path):
+        refuse_empty(
+            given_path, "the path", hint="dver artifacts without a path lists all; dver artifacts . this folder"
+        )
+    refuse_empty(given["name"], "the name of --name", hint="dver artifacts without --name lists those of all names")
+    refuse_empty(given["kind"], "the kind of --kind", hint="dver artifacts without --kind lists those of all kinds")
+    refuse_empty(where, "the condition of --where", hint="dver artifacts --where \"kind = 'model'\"")
 
 
 def _row(session: Session, listed: Listed) -> list[str]:
@@ -90,14 +108,11 @@ def _origin(session: Session, listed: Listed) -> str:
 
 
 def _json(listed: Listed) -> dict[str, object]:
-    artifact = listed.artifact
+    fields = artifact_json(listed.artifact)
+    # One run may have been told of what another was only seen to use.
+    del fields["observed"]
     return {
-        "path": path_json(artifact.path),
-        "version": artifact.version,
-        "dataset": path_json(artifact.dataset) if artifact.dataset else None,
-        "dataset_version": artifact.dataset_version or None,
-        "kind": artifact.kind,
-        "props": dict(artifact.props),
+        **fields,
         "started": listed.started,
         "made_by": _ids(listed.makers),
         "used_by": _ids(listed.users),

@@ -6,6 +6,7 @@
 | 1 | the answer is "no", or "differs" |
 | 2 | the command line makes no sense |
 | 3 | an error |
+| 126, 127 | a command that was to be run cannot be executed, or is not found, as in a shell |
 | 130 | interrupted by Ctrl-C; 128 and the number of any other signal that ends dver in good order |
 | 141 | whoever read the output stopped reading |
 """
@@ -26,7 +27,7 @@ import click
 from dver import __version__
 from dver.cli.command import LazyGroup, quiet_and_verbose
 from dver.cli.session import Session
-from dver.errors import DataLossError, DverError, PathError, UsageError, VersionNotFoundError
+from dver.errors import CommandNotStartedError, DataLossError, DverError, PathError, UsageError, VersionNotFoundError
 
 DONE = 0
 USAGE = 2
@@ -179,6 +180,8 @@ def _(exc: DverError, session: Session) -> int:
     session.console.error(exc.message, hint=exc.hint, paths=paths)
     if isinstance(exc, _WITH_REPOSITORY_PATHS):
         session.say_where_paths_start()
+    if isinstance(exc, CommandNotStartedError):
+        return exc.exit_code
     return USAGE if isinstance(exc, UsageError) else FAILED
 
 

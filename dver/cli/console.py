@@ -37,6 +37,27 @@ class Console:
         dumb = env.get("TERM") == "dumb"
         self._plain = dumb or bool(env.get("NO_COLOR"))
         self._bars = None if dumb else _Bars(no_color=self._plain)
+        self._about = ""
+        self._stream_lock = threading.Lock()
+
+    @contextmanager
+    def about(self, subject: str) -> Iterator[None]:
+        """Let messages begin with what they are about, where several things go on at a time."""
+        self._about = f"{subject}: "
+        try:
+            yield
+        finally:
+            self._about = ""
+
+    def pass_on(self, line: bytes, *, is_error: bool) -> None:
+        """Write a line that a command wrote to the stream that it was meant for; from any thread, and as it is."""
+        stream = sys.stderr if is_error else sys.stdout
+        if stream.isatty() and self._bars is not None and self._bars.print_above(line.decode(errors="replace")):
+            return
+        with self._stream_lock:
+            stream.flush()
+            stream.buffer.write(line + b"\n")
+            stream.buffer.flush()
 
     def out(self, line: str = "") -> None:
         """Write one line of a result."""
@@ -71,7 +92,8 @@ class Console:
 
     def error(self, message: str, *, hint: str | None = None, paths: Sequence[str] = ()) -> None:
         """Say what went wrong, for which paths, and what helps."""
-        self._say(f"{self._styled(sys.stderr, 'dver: error:', ('red', 'bold'))} {escape_text(message)}")
+        start = self._styled(sys.stderr, "dver: error:", ("red", "bold"))
+        self._say(f"{start} {self._about}{escape_text(message)}")
         for path in paths[:_LISTED_PATHS]:
             self._say(f"    {path_text(path)}")
         if len(paths) > _LISTED_PATHS:
@@ -82,7 +104,7 @@ class Console:
     def note(self, message: str) -> None:
         """Say one line that the user should see now, with or without a terminal."""
         if not self.quiet:
-            self._say(f"dver: {escape_text(message)}")
+            self._say(f"dver: {self._about}{escape_text(message)}")
 
     def tip(self, message: str) -> None:
         """Say what to do next, to a person who watches: not into a pipe, nor with `-q`."""

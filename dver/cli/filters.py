@@ -51,6 +51,7 @@ TAG = _Pair("tag")
 PROPERTY = _Pair("property")
 DATE = _Date()
 DEPTH = _Depth(min=1)
+COUNT = click.IntRange(min=1)
 
 
 def unique(pairs: Sequence[tuple[str, str]], kind: click.ParamType[tuple[str, str]]) -> dict[str, str]:

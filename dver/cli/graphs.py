@@ -12,7 +12,7 @@ from typing import NamedTuple
 from dver.cli.records import record_json, remarks, short_run, short_version, state_text, time_text, title
 from dver.cli.wording import path_json, path_text
 from dver.operations.lineage import ArtifactId, Direction, Link, Node, Walk, flows
-from dver.records.record import BLOB_PREFIX, Record, State
+from dver.records.record import BLOB_PREFIX, Artifact, Record, State
 
 # Two for each run: it, and what it used or made.
 MOST_LEVELS = 24
@@ -95,7 +95,7 @@ class _Tree:
             for other, link in further.items()
         ]
         if isinstance(node, ArtifactId) and node in self._walk.hidden:
-            texts.append((None, _hidden_text(self._walk, node)))
+            texts.append((None, hidden_text(self._walk, node)))
         last = len(texts) - 1
         return [
             _Line(
@@ -121,7 +121,7 @@ class _Tree:
         return f"{title(record)}  [{_record_facts(record, node)}]"
 
 
-def _hidden_text(walk: Walk, node: ArtifactId) -> str:
+def hidden_text(walk: Walk, node: ArtifactId) -> str:
     """Return how many runs beyond an artifact were left out."""
     count = walk.hidden[node]
     beyond = "what led to" if walk.direction is Direction.UP else "what came of"
@@ -141,7 +141,16 @@ def _record_facts(record: Record, run: str) -> str:
     return ", ".join(facts)
 
 
-class _Picture:
+def all_artifacts(walks: Sequence[Walk]) -> dict[ArtifactId, Artifact]:
+    """Return the artifacts of walks; the walk to what led to one comes first, and knows what its run said of it."""
+    found: dict[ArtifactId, Artifact] = {}
+    for walk in walks:
+        for name, artifact in walk.artifacts.items():
+            found.setdefault(name, artifact)
+    return found
+
+
+class Picture:
     """The nodes of several walks, with short names and the lines of text of each."""
 
     def __init__(self, walks: Sequence[Walk]) -> None:
@@ -170,12 +179,12 @@ class _Picture:
         for number, (walk, node) in enumerate(places):
             name, known = f"h{number}", self.names[node]
             source, target = (name, known) if walk.direction is Direction.UP else (known, name)
-            yield name, _hidden_text(walk, node), source, target
+            yield name, hidden_text(walk, node), source, target
 
 
 def dot_lines(walks: Sequence[Walk]) -> Iterator[str]:
     """Yield walks from the same artifact as one graph for Graphviz."""
-    picture = _Picture(walks)
+    picture = Picture(walks)
     yield "digraph lineage {"
     yield "  rankdir=LR;"
     yield '  node [fontname="sans-serif", shape=box];'
@@ -194,7 +203,7 @@ def dot_lines(walks: Sequence[Walk]) -> Iterator[str]:
 
 def mermaid_lines(walks: Sequence[Walk]) -> Iterator[str]:
     """Yield walks from the same artifact as one flow chart for Mermaid."""
-    picture = _Picture(walks)
+    picture = Picture(walks)
     yield "flowchart LR"
     for node, lines in picture.artifacts.items():
         yield f"  {picture.names[node]}[{_mermaid_text(lines)}]"
@@ -224,7 +233,7 @@ def _by_number(found: re.Match[str]) -> str:
 def graph_json(walks: Sequence[Walk]) -> dict[str, object]:
     """Return walks from the same artifact as one graph for JSON output."""
     looked_up = any(walk.direction is Direction.UP for walk in walks)
-    artifacts = {node: artifact for walk in walks for node, artifact in walk.artifacts.items()}
+    artifacts = all_artifacts(walks)
     records = {run: record for walk in walks for run, record in walk.records.items()}
     return {
         "artifacts": [

@@ -6,27 +6,31 @@ from contextlib import contextmanager
 
 import click
 
-from dver.cli.command import PATH, Command
+from dver.cli.branching import BranchingCommand, BranchPath
 from dver.cli.filters import DEPTH, refuse_empty
 from dver.cli.graphs import dot_lines, graph_json, mermaid_lines, tree_lines
-from dver.cli.records import NO_RUNS, report_damage
+from dver.cli.records import NO_RUNS, report_damage, short_version
 from dver.cli.revisions import revision_hint, split_place
 from dver.cli.session import Session
 from dver.cli.wording import path_json, path_text
 from dver.errors import UsageError
 from dver.operations.lineage import Direction, Start, Walk, find_start, walk
+from dver.repo import Repo
 
 _EXAMPLES = {
     "dver lineage metrics.json": "all that led to it",
     "dver lineage v1.0:models/best": "the same for the version in a tag",
     "dver lineage --down data/raw": "all that came of it",
     "dver lineage --format dot metrics.json": "for Graphviz: … | dot -Tsvg",
+    "dver lineage verify metrics.json": "check that all of it holds: see dver lineage verify --help",
+    "dver lineage --format html metrics.json > lineage.html": "a page for any browser",
 }
+_BRANCHES = {"verify": "dver.cli.verify"}
 _DIRECTIONS = {"up": (Direction.UP,), "down": (Direction.DOWN,), "both": (Direction.UP, Direction.DOWN)}
 
 
-@click.command("lineage", cls=Command, examples=_EXAMPLES)
-@click.argument("place", metavar="[REV:]PATH", type=PATH)
+@click.command("lineage", cls=BranchingCommand, examples=_EXAMPLES, branches=_BRANCHES)
+@click.argument("place", metavar="[REV:]PATH", type=BranchPath(_BRANCHES))
 @click.option("--up", "up", is_flag=True, help="Show what led to the version: the default.")
 @click.option("--down", "down", is_flag=True, help="Show what came of the version.")
 @click.option("--both", "both", is_flag=True, help="Show both.")
@@ -34,20 +38,37 @@ _DIRECTIONS = {"up": (Direction.UP,), "down": (Direction.DOWN,), "both": (Direct
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["tree", "json", "dot", "mermaid"]),
+    type=click.Choice(["tree", "json", "dot", "mermaid", "html", "openlineage", "prov"]),
     help="How to write the graph; as a tree if nothing is said.",
+)
+@click.option(
+    "--namespace",
+    metavar="NAME",
+    help="With --format openlineage: what jobs and datasets belong to; by default the place of git's remote origin.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document, like --format json.")
 @click.pass_obj
-def command(session: Session, /, place: str, depth: int | None, form: str | None, as_json: bool, **ways: bool) -> int:
+def command(
+    session: Session,
+    /,
+    place: str,
+    depth: int | None,
+    form: str | None,
+    namespace: str | None,
+    as_json: bool,
+    **ways: bool,
+) -> int:
     """Show which runs and data led to a version, or came of it.
 
     The version is the one that the pointer of PATH names, here or in REV. Each run is shown with what it used, down to
     the sources, which no run made. What was shown before is marked (seen above). Exits with 1 if no runs are recorded.
+
+    dver lineage verify is a command of its own; a dataset of that name is ./verify.
     """
     if as_json and form not in (None, "json"):
         raise UsageError(f"--json and --format {form} cannot go together")
     refuse_empty(place, "the path", hint="dver ls lists the datasets")
+    _check_namespace(namespace, form)
     direction = _direction(ways)
     with _without_collecting_garbage(), session.repo() as repo:
         revision, path = split_place(session, repo, place)
@@ -59,10 +80,25 @@ def command(session: Session, /, place: str, depth: int | None, form: str | None
             document = _document(start, revision, direction, walks)
             session.console.document({**document, "damaged_lines": damaged})
         elif count:
-            _show(session, start, walks, form)
+            _show(session, start, walks, form, namespace or _namespace(repo, form))
     if not count:
         session.console.note(NO_RUNS)
     return 0 if count else 1
+
+
+def _check_namespace(namespace: str | None, form: str | None) -> None:
+    refuse_empty(namespace, "the namespace", hint="without --namespace it is the place of git's remote origin")
+    if namespace is not None and form != "openlineage":
+        raise UsageError("--namespace goes with --format openlineage only")
+
+
+def _namespace(repo: Repo, form: str | None) -> str:
+    """Return what tells the datasets of this repository from those of others, where the format asks for it."""
+    if form != "openlineage":
+        return ""
+    from dver.cli.graph_openlineage import namespace_of  # noqa: PLC0415
+
+    return namespace_of(repo.git.remote_url("origin"))
 
 
 def _direction(ways: Mapping[str, bool]) -> str:
@@ -88,7 +124,7 @@ def _without_collecting_garbage() -> Iterator[None]:
             gc.enable()
 
 
-def _show(session: Session, start: Start, walks: Sequence[Walk], form: str | None) -> None:
+def _show(session: Session, start: Start, walks: Sequence[Walk], form: str | None, namespace: str) -> None:
     if start.part:
         part, whole = session.shown(_full(start)), session.shown(start.artifact.path)
         session.console.note(f"{part} is part of {whole}, whose lineage this is")
@@ -96,6 +132,13 @@ def _show(session: Session, start: Start, walks: Sequence[Walk], form: str | Non
         session.console.lines(dot_lines(walks))
     elif form == "mermaid":
         session.console.lines(mermaid_lines(walks))
+    elif form == "html":
+        # Deferred, as the other formats are: few ask for it, and all would wait for what it imports.
+        from dver.cli.graph_html import html_lines  # noqa: PLC0415
+
+        session.console.lines(html_lines(walks, _full(start)))
+    elif form in ("openlineage", "prov"):
+        _export(session, start, walks, form, namespace)
     else:
         at_top = session.relative_to_start("") == "."
 
@@ -107,6 +150,23 @@ def _show(session: Session, start: Start, walks: Sequence[Walk], form: str | Non
             if number:
                 session.console.out()
             session.console.lines(tree_lines(one, shown))
+
+
+def _export(session: Session, start: Start, walks: Sequence[Walk], form: str, namespace: str) -> None:
+    """Write a format that has no way to say that something is missing, and say it beside it."""
+    if form == "prov":
+        from dver.cli.graph_prov import prov_document  # noqa: PLC0415
+
+        session.console.document(prov_document(walks))
+    else:
+        from dver.cli.graph_openlineage import openlineage_lines  # noqa: PLC0415
+
+        session.console.lines(openlineage_lines(walks, namespace))
+    if any(one.hidden for one in walks):
+        session.console.note("what is more runs away than --depth allows is left out")
+    if not any(one.records for one in walks):
+        version = short_version(start.artifact.version)
+        session.console.note(f"no run that is recorded is linked to {session.shown(start.artifact.path)} at {version}")
 
 
 def _full(start: Start) -> str:

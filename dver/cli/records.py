@@ -4,7 +4,7 @@ Records come with a clone and may be anybody's work, so nothing of theirs is pri
 """
 
 import shlex
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dver.cli.session import Session
 from dver.cli.wording import escape_text, path_json
@@ -28,8 +28,8 @@ def short_run(run: str) -> str:
 
 
 def short_version(version: str) -> str:
-    """Return the short form of an artifact's version."""
-    prefix, _, digits = version.partition(":")
+    """Return the short form of an artifact's version, or of the digest of a container image."""
+    prefix, _, digits = version.rpartition(":")
     return f"{prefix}:{digits[:_VERSION_DIGITS]}…"
 
 
@@ -38,6 +38,13 @@ def command_text(record: Record) -> str:
     if record.command:
         return escape_text(record.command[0] if record.shell else shlex.join(record.command))
     return f"import from {escape_text(redact_url(record.source))}" if record.source else ""
+
+
+def command_line(record: Record) -> str:
+    """Return what ran, as a shell takes it and for programs to read; "" where nothing did."""
+    if not record.command:
+        return ""
+    return record.command[0] if record.shell else shlex.join(record.command)
 
 
 def title(record: Record) -> str:
@@ -52,6 +59,11 @@ def state_text(record: Record) -> str:
     return f"failed with exit code {code}" if record.state is State.FAILED and code else record.state.value
 
 
+def failure_text(record: Record) -> str:
+    """Return why a run failed whose command did not, in brackets; "" for others."""
+    return f"  ({escape_text(record.note)})" if record.state is State.FAILED and record.note else ""
+
+
 def time_text(started: str, *, seconds: bool = False) -> str:
     """Return when a run started, in the time zone of who reads it."""
     try:
@@ -60,6 +72,18 @@ def time_text(started: str, *, seconds: bool = False) -> str:
         # Too near an end of time for a time zone.
         return escape_text(started)
     return moment.isoformat(" ", "seconds" if seconds else "minutes")
+
+
+def moments(record: Record) -> tuple[str, str]:
+    """Return when a run began and when it ended, in UTC and for programs to read."""
+    began = datetime.fromisoformat(record.started)
+    try:
+        ended = began + timedelta(seconds=record.seconds)
+    except OverflowError:
+        # Longer than there is time.
+        ended = began
+    found = [moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") for moment in (began, ended)]
+    return found[0], found[1]
 
 
 def duration_text(seconds: float) -> str:
@@ -107,8 +131,8 @@ def record_json(record: Record) -> dict[str, object]:
         "started": record.started,
         "seconds": record.seconds,
         "exit_code": record.exit_code,
-        "inputs": [_artifact_json(artifact) for artifact in record.inputs],
-        "outputs": [_artifact_json(artifact) for artifact in record.outputs],
+        "inputs": [artifact_json(artifact) for artifact in record.inputs],
+        "outputs": [artifact_json(artifact) for artifact in record.outputs],
         "params": dict(record.params),
         "commit": record.commit or None,
         "dirty": record.dirty,
@@ -123,10 +147,12 @@ def record_json(record: Record) -> dict[str, object]:
         "reuses": record.reuses or None,
         "source": record.source or None,
         "note": record.note or None,
+        "observed": record.observed,
     }
 
 
-def _artifact_json(artifact: Artifact) -> dict[str, object]:
+def artifact_json(artifact: Artifact) -> dict[str, object]:
+    """Return an artifact of a record for JSON output, with every key."""
     return {
         "path": path_json(artifact.path),
         "version": artifact.version,

@@ -51,7 +51,7 @@ class Arguments:
 
 def split_arguments(session: Session, repo: Repo, words: Sequence[str], *, most: int) -> Arguments:
     """Return which of a command's `words` are revisions, of which there may be at `most` so many, and which paths."""
-    after = click.get_current_context().meta.get(_AFTER_SEPARATOR)
+    after = after_separator()
     if after is not None:
         revisions = list(words)
         if len(revisions) > most:
@@ -62,6 +62,12 @@ def split_arguments(session: Session, repo: Repo, words: Sequence[str], *, most:
     while count < min(most, len(words)) and _is_revision(session, repo, known, words[count]):
         count += 1
     return Arguments(tuple(words[:count]), tuple(session.paths(repo, words[count:])))
+
+
+def after_separator() -> Sequence[str] | None:
+    """Return the words behind `--` on the command line of a RevisionCommand; None where there is no `--`."""
+    found: Sequence[str] | None = click.get_current_context().meta.get(_AFTER_SEPARATOR)
+    return found
 
 
 def split_place(session: Session, repo: Repo, word: str) -> tuple[str | None, str]:

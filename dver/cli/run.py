@@ -9,23 +9,28 @@ from typing import Any
 import click
 
 from dver.cli.command import PATH, Command
-from dver.cli.records import duration_text, short_run, short_version, time_text
+from dver.cli.observed import show_observed
+from dver.cli.records import duration_text, report_damage, short_run, short_version, time_text
 from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, size_text
 from dver.errors import UsageError
 from dver.objects.pointer import DatasetKind
 from dver.operations.add import Added
-from dver.operations.run import RunOptions, RunPlan, RunRequest, RunResult, carry_out_run, plan_run
+from dver.operations.descriptions import Words, parse_descriptions
+from dver.operations.run import carry_out_run
 from dver.operations.run_cache import Reason, ReasonKind
 from dver.operations.run_params import ParamSource, parse_param
+from dver.operations.run_plan import RunOptions, RunPlan, RunRequest, plan_run
+from dver.operations.run_publish import RunResult
 from dver.records.record import Record, State, scalar_text
-from dver.repo import Repo
+from dver.repo import LINEAGE_FILE, Repo
 
 _EXAMPLES = {
     "dver run -d data/raw -o data/clean -- python clean.py": "run a command and record what it read and made",
     "dver run -n train -d data -p params.yaml:lr -o model -- ./train.py": "a named step with a parameter from a file",
     "dver run -d data/raw --code clean.py -o clean -- python clean.py": "a step that depends on its code too",
     "dver run -d in.csv -o out.csv --shell -- 'sort in.csv > out.csv'": "a line for the shell",
+    "dver run --observe -d data/raw -o data/clean -- python clean.py": "name what else it reads and writes",
     "dver run --dry-run -d data/raw -o data/clean -- python clean.py": "only say whether it would run, and why",
 }
 FAILED = 3
@@ -40,15 +45,19 @@ _FIXED = {
     ReasonKind.NOT_SERVING: "the last one, run {record}, cannot be reused",
     ReasonKind.UNREACHABLE: "the outputs of run {record} are neither in the cache nor on the remote",
     ReasonKind.NO_ANSWER: "the outputs of run {record} are not in the cache, and the remote cannot be asked: {new}",
+    ReasonKind.NOT_OBSERVED: "the last one, run {record}, was not observed",
     ReasonKind.COMMAND: "command changed",
     ReasonKind.FOLDER: "folder changed: {old} → {new}",
 }
 _CHANGED = {
     ReasonKind.INPUT: "input",
     ReasonKind.CODE: "code",
+    ReasonKind.ENV: "environment file",
+    ReasonKind.IMAGE: "image",
     ReasonKind.PARAM: "parameter",
     ReasonKind.OUTPUT: "output",
 }
+_NO_PATHS = (ReasonKind.PARAM, ReasonKind.IMAGE)
 
 
 @click.command("run", cls=Command, examples=_EXAMPLES, context_settings={"allow_interspersed_args": False})
@@ -75,11 +84,24 @@ _CHANGED = {
     help="A parameter: a dotted key of a YAML, TOML or JSON file, or a value.",
 )
 @click.option("--code", multiple=True, metavar="FILE", type=PATH, help="A file of code, which git tracks, as an input.")
+@click.option(
+    "--env",
+    "env_files",
+    multiple=True,
+    metavar="FILE",
+    type=PATH,
+    help="The same for a file that says what the command runs on, such as a lock file or a Dockerfile.",
+)
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag for the record.")
+@click.option(
+    "--kind", "kinds", multiple=True, metavar="[OUT=]KIND", help="What an output is: model, metrics or any other word."
+)
+@click.option("--prop", "props", multiple=True, metavar="[OUT:]KEY=VALUE", help="A property of an output.")
 @click.option("--force", is_flag=True, help="Run the command even if the same was run before.")
 @click.option("--no-cache", is_flag=True, help="Run it, and let no later run reuse this one.")
 @click.option("--add-inputs", is_flag=True, help="Add inputs that are new or were changed, as dver add does.")
 @click.option("--dry-run", is_flag=True, help="Only say whether the command would run, and why.")
+@click.option("--observe", is_flag=True, help="See which other files it reads and writes, record and name them.")
 @click.option("--shell", is_flag=True, help="The command is one line for the shell, in quotes.")
 @click.pass_obj
 def command(session: Session, /, words: Sequence[str], **given: Any) -> int:
@@ -93,11 +115,17 @@ def command(session: Session, /, words: Sequence[str], **given: Any) -> int:
     The command runs in this folder, with the terminal, input and output that dver has, and dver ends with its exit
     code. If it fails, leaves an output out or changes an input, no output is published, which the record says.
     What looks like a password or an access key is masked in the record, and such a run is not reused.
+
+    With --observe, files of the repository that the command reads and writes and that no option names are recorded as
+    observed, and named with the options that would declare them. A later run is served from this one only while what it
+    read is unchanged. Python needs nothing for this; other programs and --shell need strace.
     """
     options = RunOptions(given["force"], given["no_cache"], given["add_inputs"], given["dry_run"])
     with session.repo() as repo:
         request = _request(session, repo, words, given)
         plan = plan_run(repo, request, options, progress=session.console)
+        if (repo.root / LINEAGE_FILE).exists():
+            report_damage(session, repo)
         if options.dry_run:
             session.console.lines(f"would add {session.shown(path)}" for path in plan.to_add)
             session.console.out(escape_text(_decision_text(session, plan, would=True)))
@@ -113,6 +141,8 @@ def command(session: Session, /, words: Sequence[str], **given: Any) -> int:
 
 
 def _request(session: Session, repo: Repo, words: Sequence[str], given: Mapping[str, Any]) -> RunRequest:
+    outputs = tuple(session.paths(repo, given["outputs"]))
+    described = Words(given["kinds"], given["props"])
     return RunRequest(
         tuple(words),
         repo.relative(os.path.realpath(session.start), session.start),
@@ -121,9 +151,12 @@ def _request(session: Session, repo: Repo, words: Sequence[str], given: Mapping[
         shell=given["shell"],
         inputs=tuple(session.paths(repo, given["inputs"])),
         code=tuple(session.paths(repo, given["code"])),
-        outputs=tuple(session.paths(repo, given["outputs"])),
+        env_files=tuple(session.paths(repo, given["env_files"])),
+        outputs=outputs,
         params=tuple(_param(session, repo, text) for text in given["params"]),
-        tags=dict(_tag(text) for text in given["tags"]),
+        tags=_tags(given["tags"]),
+        observe=given["observe"],
+        descriptions=parse_descriptions(described, outputs, lambda word: repo.relative(word, session.start)),
     )
 
 
@@ -132,15 +165,25 @@ def _param(session: Session, repo: Repo, text: str) -> ParamSource:
     return replace(source, file=repo.relative(source.file, session.start)) if source.file else source
 
 
-def _tag(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise UsageError(f"--tag {text}: is no tag", hint="--tag KEY=VALUE, such as --tag experiment=a")
-    return key, value
+def _tags(texts: Sequence[str]) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise UsageError(f"--tag {text}: is no tag", hint="--tag KEY=VALUE, such as --tag experiment=a")
+        if key in tags:
+            raise UsageError(f"--tag {text}: the tag {key} is given twice", hint="a tag has one value")
+        tags[key] = value
+    return tags
 
 
 def show_plan(session: Session, plan: RunPlan) -> None:
     """Say what a run is about to do, and why."""
+    if plan.recovered:
+        # Deferred: hardly any run was ever killed.
+        from dver.cli.unfinished import show_recovered  # noqa: PLC0415
+
+        show_recovered(session, plan.recovered)
     for added in plan.added:
         session.console.note(f"added the input {session.relative_to_start(added.dataset)}")
     if plan.masked:
@@ -168,11 +211,14 @@ def _reason_text(session: Session, reason: Reason) -> str:
     fixed = _FIXED.get(reason.kind)
     if fixed is not None:
         return fixed.format(record=short_run(reason.name), old=reason.old or ".", new=reason.new or ".")
+    if reason.kind is ReasonKind.OBSERVED:
+        end = "is gone" if reason.vanished else "changed"
+        return f"input {session.shown(reason.name)}, which it was seen to read, {end}"
     what = _CHANGED[reason.kind]
-    name = reason.name if reason.kind is ReasonKind.PARAM else session.shown(reason.name)
+    name = reason.name if reason.kind in _NO_PATHS else session.shown(reason.name)
     if reason.appeared or reason.vanished:
         return f"{what} {name} is {'new' if reason.appeared else 'gone'}"
-    if reason.kind is ReasonKind.CODE:
+    if reason.kind in (ReasonKind.CODE, ReasonKind.ENV):
         return f"{what} {name} changed"
     if reason.kind is ReasonKind.PARAM:
         return f"{what} {name}: {scalar_text(reason.old)} → {scalar_text(reason.new)}"
@@ -197,6 +243,8 @@ def show_result(session: Session, plan: RunPlan, result: RunResult) -> None:
             where = session.shown(os.path.relpath(result.leftovers, session.root or session.start))
             hint = f"outputs are as they were before; what the command left is in {where} until the next failure"
         console.error(f"{_failure_text(session, result)}; no output was published, {recorded}", hint=hint)
+    if result.observed is not None:
+        show_observed(session, result.observed)
 
 
 def _output_text(session: Session, added: Added) -> str:

@@ -1,6 +1,7 @@
 """`dver show`."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import click
 
@@ -23,6 +24,7 @@ from dver.errors import PathError, UsageError
 from dver.objects.ids import VERSION_PREFIX
 from dver.operations.datasets import is_dataset
 from dver.operations.lineage import find_start
+from dver.operations.packages import read_packages
 from dver.operations.runs import find_run, is_run_id, runs_that_made
 from dver.records.record import Artifact, Record, Scalar, scalar_text
 from dver.repo import Repo
@@ -31,6 +33,7 @@ _EXAMPLES = {
     "dver show 4f0c12ab34": "a run, by its id from dver runs",
     "dver show metrics.json": "the runs that made the version here",
     "dver show v1.0:models/best": "those that made the version in a tag",
+    "dver show --packages model.pt": "the packages that the run had which made it",
     "dver show --json metrics.json": "for programs",
 }
 _LABEL_WIDTH = 13
@@ -38,17 +41,25 @@ _LABEL_WIDTH = 13
 
 @click.command("show", cls=Command, examples=_EXAMPLES)
 @click.argument("word", metavar="ID|[REV:]PATH", type=PATH)
+@click.option("--packages", "wants_packages", is_flag=True, help="Only list the packages that the run had.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
 @click.pass_obj
-def command(session: Session, word: str, as_json: bool) -> int:
+def command(session: Session, word: str, wants_packages: bool, as_json: bool) -> int:
     """Show all that is recorded of a run, or of the runs that made a version.
 
     Six digits of an ID or more are enough. The version is the one that the pointer of PATH names, here or in REV. Exits
     with 1 if no run made it, or none has this ID.
+
+    With --packages, only the packages that the run's Python had, one NAME==VERSION a line; of several runs, those of
+    the last one. The list comes from the cache, or from the default remote if dver push has sent it there.
     """
+    if wants_packages and as_json:
+        raise UsageError("--packages and --json exclude each other")
     with session.repo() as repo:
         found, none = _find(session, repo, word)
         damaged, count = report_damage(session, repo), repo.lineage.count()
+        if wants_packages and found:
+            return _show_packages(session, repo, found)
     if as_json:
         session.console.document({"runs": [record_json(record) for record in found], "damaged_lines": damaged})
     for number, record in enumerate([] if as_json else found):
@@ -81,6 +92,17 @@ def _find(session: Session, repo: Repo, word: str) -> tuple[Sequence[Record], st
     version = short_version(start.artifact.version)
     none = f"no run that is recorded made {session.shown(start.artifact.path)} at {version}"
     return runs_that_made(repo, start.artifact), none
+
+
+def _show_packages(session: Session, repo: Repo, found: Sequence[Record]) -> int:
+    """Write the list of the last run that has one."""
+    records = [record for record in found if record.environment.packages]
+    if not records:
+        session.console.note("no packages are recorded: the command ran no Python that could be asked")
+        return 1
+    last = max(records, key=lambda record: datetime.fromisoformat(record.started))
+    session.console.lines(map(escape_text, read_packages(repo, last)))
+    return 0
 
 
 def _lines(session: Session, record: Record) -> Iterator[str]:
@@ -116,6 +138,7 @@ def _facts(session: Session, record: Record) -> Iterator[tuple[str, str]]:
     yield "reuses", escape_text(record.reuses)
     yield "key", escape_text(record.key)
     yield "note", escape_text(record.note)
+    yield "observed", "yes" if record.observed else ""
 
 
 def _environment(record: Record) -> Iterator[tuple[str, str]]:

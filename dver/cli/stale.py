@@ -32,7 +32,7 @@ def reason_text(reason: Reason, shown: Callable[[str], str]) -> str:
     name = shown(reason.name)
     if reason.vanished:
         return f"made from {name}, which is gone"
-    if reason.kind is ReasonKind.CODE:
+    if reason.kind in (ReasonKind.CODE, ReasonKind.ENV):
         return f"made with {name}, which has changed"
     return f"made from {name} {short_version(str(reason.old))}, which is {short_version(str(reason.new))} now"
 

@@ -15,8 +15,10 @@ from dver.objects.pointer import DatasetKind, pointer_path
 from dver.operations.datasets import decode_path, typed
 from dver.operations.status import DatasetStatus, State, status
 from dver.repo import LINEAGE_FILE
+from dver.workspace.scratch import has_runs
 
 if TYPE_CHECKING:
+    from dver.operations.run_register import FoundRun
     from dver.repo import Repo
 
 _EXAMPLES = {
@@ -54,17 +56,26 @@ def command(session: Session, paths: Sequence[str], as_json: bool, exit_code: bo
     """Show which datasets changed and what to do about it.
 
     Compares the data with its pointers. Only files whose size or times changed are read. What a run made from other
-    inputs, code or parameters than are here now is named as stale; it is not said to have changed.
+    inputs, code or parameters than are here now is named as stale; it is not said to have changed. Runs that were
+    killed are named with the outputs that they may have left half-written.
     """
     with session.repo() as repo:
-        found = status(repo, session.paths(repo, paths), remote=remote, progress=session.console)
+        wanted = session.paths(repo, paths)
+        unfinished = _find_unfinished(repo, wanted)
+        found = status(repo, wanted, remote=remote, progress=session.console)
         name = repo.remote_settings().name if remote else ""
         silent = session.console.quiet and exit_code and not as_json
         stale = {} if silent else _find_stale(repo, found, path_text if as_json else session.shown)
     if as_json:
-        session.console.document({"datasets": [_document(one, stale.get(one.dataset)) for one in found]})
+        datasets = [_document(one, stale.get(one.dataset)) for one in found]
+        session.console.document({"datasets": datasets, "unfinished": _unfinished_json(unfinished)})
     elif not silent:
-        _show(session, found, name, stale)
+        _show_unfinished(session, unfinished)
+        if found:
+            _show(session, found, name, stale, after_others=bool(unfinished))
+        elif not unfinished:
+            session.console.out("no datasets yet")
+            session.console.tip("dver add PATH makes a file or folder of data the first one")
     differs = any(one.state is not State.UNCHANGED or one.on_remote is False for one in found)
     return 1 if exit_code and differs else 0
 
@@ -79,13 +90,43 @@ def _find_stale(repo: "Repo", found: Sequence[DatasetStatus], shown: Callable[[s
     return {dataset: stale_text(reasons, shown) for dataset, reasons in find_stale_datasets(repo, found).items()}
 
 
-def _show(session: Session, found: Sequence[DatasetStatus], remote: str, stale: Mapping[str, str]) -> None:
-    console = session.console
-    if not found:
-        console.out("no datasets yet")
-        console.tip("dver add PATH makes a file or folder of data the first one")
+def _find_unfinished(repo: "Repo", paths: Sequence[str]) -> "list[FoundRun]":
+    if not has_runs(repo.dver_dir / "tmp"):
+        return []
+    # Deferred, as with all of these: hardly any run is ever killed.
+    from dver.cli.unfinished import concerning  # noqa: PLC0415
+    from dver.operations.run_recover import unfinished_runs  # noqa: PLC0415
+
+    return concerning(unfinished_runs(repo), paths)
+
+
+def _unfinished_json(runs: "Sequence[FoundRun]") -> list[dict[str, object]]:
+    if not runs:
+        return []
+    from dver.cli.unfinished import unfinished_json  # noqa: PLC0415
+
+    return [unfinished_json(run) for run in runs]
+
+
+def _show_unfinished(session: Session, runs: "Sequence[FoundRun]") -> None:
+    if not runs:
         return
-    shown = False
+    from dver.cli.unfinished import unfinished_lines  # noqa: PLC0415
+
+    session.console.out(session.console.style("Unfinished:", "bold"))
+    session.console.lines(unfinished_lines(runs, session.shown))
+
+
+def _show(
+    session: Session,
+    found: Sequence[DatasetStatus],
+    remote: str,
+    stale: Mapping[str, str],
+    *,
+    after_others: bool = False,
+) -> None:
+    console = session.console
+    shown = after_others
     for section in _sections(remote, stale):
         members = [one for one in found if section.holds(one)]
         if not members:

@@ -103,7 +103,9 @@ def conclude(
 def moved_text(verb: str, result: TransferResult, direction: str) -> str:
     """Return the sentence for a transfer that moved something, such as "pushed 2 versions to origin: …"."""
     sent = result.sent
-    what = count_text(len(sent.versions), "version") if sent.versions else "part of a version"
+    lists = f"{count_text(result.package_lists, 'list')} of packages" if result.package_lists else ""
+    what = count_text(len(sent.versions), "version") if sent.versions else "" if lists else "part of a version"
+    what = " and ".join(filter(None, (what, lists)))
     objects = count_text(sent.objects, "object")
     return f"{verb} {what} {direction} {result.remote}: {objects}, {size_text(sent.bytes)}"
 

@@ -66,6 +66,11 @@ def path_json(path: str) -> str:
     return "".join(_escape(letter) if ord(letter) in _SURROGATES else letter for letter in path)
 
 
+def text_json(text: str) -> str:
+    """Return text for JSON that others read: the same as `path_json`, and what no encoding has becomes an escape."""
+    return "".join(_escape(letter) if unicodedata.category(letter) == "Cs" else letter for letter in text)
+
+
 def table_lines(rows: Sequence[Sequence[str]], align: str) -> list[str]:
     """Return rows as lines of aligned columns; `align` has one of `<` and `>` for each. Empty columns are left out."""
     widths = [_column_width(column) for column in zip(*rows, strict=True)]

@@ -212,6 +212,11 @@ class GitRepo:
         with translated("cannot read the remote-tracking branches"):
             return remote_heads(self._repository, remote)
 
+    def remote_url(self, remote: str) -> str | None:
+        """Return where a remote is; None if there is none of this name."""
+        with translated(f"cannot read the settings of the remote {remote}"):
+            return next((found.url for found in self._repository.remotes if found.name == remote), None)
+
     def is_tracked(self, path: str) -> bool:
         """Return whether the index has `path`, as a file or as a conflict."""
         return self._staging.is_tracked(path)

@@ -316,9 +316,10 @@ def check_parents(root: Path, dataset: str) -> None:
     for part in dataset.split("/")[:-1]:
         parent /= part
         if parent.is_symlink():
-            raise PathError(
-                dataset, f"lies behind the symbolic link {parent.relative_to(root)}", hint="name the real path"
-            )
+            real = os.path.relpath(os.path.realpath(root / dataset), os.path.realpath(root))
+            is_inside = real.partition(os.sep)[0] != os.pardir
+            hint = f"name the real path: {typed(real)}" if is_inside else "it leads out of the repository"
+            raise PathError(dataset, f"lies behind the symbolic link {parent.relative_to(root)}", hint=hint)
 
 
 def _missing(repo: Repo, dataset: str) -> PathError:

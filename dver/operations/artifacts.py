@@ -4,11 +4,12 @@ What a failed run wrote is none, for it is not to be used. A part of a dataset i
 one of the dataset too.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from dver.operations import runs
+from dver.operations.condition import Condition
 from dver.operations.lineage import ArtifactId
 from dver.records.record import DATASET, Artifact, Record, State, scalar_text
 from dver.repo import Repo
@@ -26,6 +27,8 @@ class Wanted:
         state: how that ended.
         tags: of that run.
         since: when that started at the earliest, with its time zone; where no run made them, the first that used them.
+        where: what else must be true of them.
+        limit: how many at most, the newest of all that fit.
     """
 
     path: str | None = None
@@ -35,6 +38,8 @@ class Wanted:
     state: State | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     since: datetime | None = None
+    where: "Condition[Listed] | None" = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +61,37 @@ class Listed:
         return (self.makers or self.users)[0].started
 
 
+ARTIFACT_COLUMNS: Mapping[str, Callable[[Listed], object]] = {
+    "path": lambda listed: listed.artifact.path,
+    "version": lambda listed: listed.artifact.version,
+    "kind": lambda listed: listed.artifact.kind,
+    "dataset": lambda listed: listed.artifact.dataset,
+    "made": lambda listed: listed.makers[0].started if listed.makers else None,
+    "run": lambda listed: listed.makers[0].id if listed.makers else None,
+    "name": lambda listed: listed.makers[0].name if listed.makers else None,
+    "used": lambda listed: len(listed.users),
+}
+
+
 def artifacts(repo: Repo, wanted: Wanted) -> list[Listed]:
     """Return the artifacts that are wanted, by the time at which they were first made or, where no run did, used."""
     gathered = _Gathered()
     # All runs that have to do with the path: who used an artifact does not depend on who made it.
     for record in runs.runs(repo, runs.Wanted(path=wanted.path)):
         gathered.add(record)
-    return sorted(_select(gathered, wanted), key=lambda one: datetime.fromisoformat(one.started))
+    found = sorted(_select(gathered, wanted), key=lambda one: datetime.fromisoformat(one.started))
+    if wanted.where is not None:
+        found = [one for one in found if wanted.where.holds(one)]
+    return found if wanted.limit is None else found[-wanted.limit :]
+
+
+def artifact_condition(text: str) -> "Condition[Listed]":
+    """Return a condition in SQL on artifacts: over `ARTIFACT_COLUMNS` and `prop('…')`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    return Condition(text, ARTIFACT_COLUMNS, {"prop": lambda listed, name: listed.artifact.props.get(name)})
 
 
 class _Gathered:
@@ -81,14 +110,13 @@ class _Gathered:
             self.makers.setdefault(name, []).append(record)
 
     def _note(self, found: Iterable[Artifact]) -> Iterable[ArtifactId]:
-        """Remember artifacts and the datasets of parts, each the most telling account of it; return their names."""
+        """Remember artifacts and the datasets of parts, with all that is said of each; return their names."""
         names: dict[ArtifactId, None] = {}
         for artifact in _with_datasets(found):
             name = ArtifactId(artifact.path, artifact.version)
             names[name] = None
             known = self.artifacts.get(name)
-            if known is None or _telling(artifact) > _telling(known):
-                self.artifacts[name] = artifact
+            self.artifacts[name] = artifact if known is None else _joined(known, artifact)
         return names
 
 
@@ -99,8 +127,12 @@ def _with_datasets(found: Iterable[Artifact]) -> Iterator[Artifact]:
         yield artifact
 
 
-def _telling(artifact: Artifact) -> tuple[bool, bool]:
-    return artifact.kind != DATASET, bool(artifact.props)
+def _joined(known: Artifact, later: Artifact) -> Artifact:
+    """Return an artifact with what a later account says of it as well, which counts where both say something."""
+    if later.kind == DATASET and not later.props:
+        return known
+    kind = known.kind if later.kind == DATASET else later.kind
+    return replace(known, kind=kind, props={**known.props, **later.props})
 
 
 def _select(gathered: _Gathered, wanted: Wanted) -> Iterator[Listed]:

@@ -1,9 +1,14 @@
-"""Push and fetch: which versions are meant, and bringing them to or from a remote."""
+"""Push and fetch: which versions are meant, and bringing them to or from a remote.
 
+What a push sends beside the versions are the lists of packages of the runs that made them. They come last and are worth
+little without the data, so one that is missing or damaged is passed over.
+"""
+
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dver.errors import ConfigError, DverError, ObjectNotFoundError, VersionNotFoundError
+from dver.errors import ConfigError, DverError, IntegrityError, ObjectNotFoundError, VersionNotFoundError
 from dver.objects.ids import VersionId
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import head_pointers, pointers_at, readable_pointers_at, select, working_pointers
@@ -11,7 +16,7 @@ from dver.operations.reading import NO_STORE_HINT
 from dver.operations.status import present_versions
 from dver.operations.transfer import Transfer, Transferred, Wanted
 from dver.progress import NO_PROGRESS, Progress
-from dver.repo import Repo
+from dver.repo import LINEAGE_FILE, Repo
 from dver.storage.store import Store
 from dver.storage.writer import StoreWriter
 
@@ -24,12 +29,14 @@ class TransferResult:
         remote: the remote's name.
         versions: how many versions were asked for.
         missing: versions that could not be brought because the side they should come from lacks them.
+        package_lists: how many lists of packages were sent; their objects and bytes are among those in `sent`.
     """
 
     remote: str
     versions: int
     sent: Transferred
     missing: tuple[Wanted, ...] = ()
+    package_lists: int = 0
 
 
 def wanted_versions(
@@ -83,15 +90,23 @@ def push(
     target = repo.remote(remote)
     name = repo.remote_settings(remote).name
     whole = list({want.version: Wanted(want.version, want.dataset) for want in wanted}.values())
-    absent = _absent(target, whole)
+    lists = _lists(repo, whole)
+    asked = _absent(target, [*whole, *lists])
+    added = {want.version for want in lists}
+    absent = [want for want in asked if want.version not in added]
+    absent_lists = [want for want in asked if want.version in added]
     cached = present_versions(repo.cache, [want.version for want in absent])
     sendable = [want for want in absent if want.version in cached or _manifest_is_here(repo.cache, want)]
     missing = tuple(want for want in absent if want not in sendable)
-    if not sendable:
+    if not sendable and not absent_lists:
         return TransferResult(name, len(whole), Transferred(), missing)
     target.prepare(repo.cache.read_params() or repo.chunker.params)
-    sent = _run(repo, repo.cache, target, sendable, label=f"pushing to {name}", progress=progress)
-    return TransferResult(name, len(whole), sent, missing)
+    sent, label = Transferred(), f"pushing to {name}"
+    if sendable:
+        sent = _run(repo, repo.cache, target, sendable, label=label, progress=progress)
+    more = _send_lists(repo, target, absent_lists, label=label, progress=progress)
+    sent = Transferred(sent.versions, sent.objects + more.objects, sent.bytes + more.bytes)
+    return TransferResult(name, len(whole), sent, missing, len(more.versions))
 
 
 def fetch(
@@ -151,6 +166,34 @@ def _manifest_is_here(store: Store, want: Wanted) -> bool:
     except ObjectNotFoundError:
         return False
     return True
+
+
+def _lists(repo: Repo, wanted: Sequence[Wanted]) -> list[Wanted]:
+    """Return the lists of packages of the runs that made versions, as far as they are here."""
+    if not wanted or not os.path.lexists(repo.root / LINEAGE_FILE):
+        return []
+    # Deferred: records take their time to load, and many repositories have none.
+    from dver.operations.packages import LIST, lists_of  # noqa: PLC0415
+
+    known = {want.version for want in wanted}
+    try:
+        found = lists_of(repo, [(want.dataset, want.version) for want in wanted])
+    except DverError:
+        # A lineage file that cannot be read keeps no data back.
+        return []
+    return [Wanted(version, LIST) for version in found if version not in known]
+
+
+def _send_lists(repo: Repo, target: Store, wanted: Sequence[Wanted], *, label: str, progress: Progress) -> Transferred:
+    if not wanted:
+        return Transferred()
+    from dver.operations.packages import is_list  # noqa: PLC0415
+
+    sound = [want for want in wanted if is_list(repo, want.version)]
+    try:
+        return _run(repo, repo.cache, target, sound, label=label, progress=progress) if sound else Transferred()
+    except (VersionNotFoundError, IntegrityError):
+        return Transferred()
 
 
 def _run(

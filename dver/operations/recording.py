@@ -10,9 +10,11 @@ import time
 from dataclasses import dataclass
 
 from dver.errors import DverError
+from dver.operations.observe import BlockObserver
 from dver.operations.record import now
-from dver.operations.run import Outcome, RunPlan, RunRequest, RunResult, prepare_run, publish_run
 from dver.operations.run_environment import find_environment
+from dver.operations.run_plan import RunPlan, RunRequest, prepare_run
+from dver.operations.run_publish import Outcome, RunResult, publish_run
 from dver.progress import NO_PROGRESS, Progress
 from dver.records.record import State
 from dver.repo import Repo
@@ -25,11 +27,13 @@ class Begun:
     Attributes:
         started: when, as records have it.
         clock: the same on a clock that nobody sets, in seconds.
+        observer: what observes it; None for nothing.
     """
 
     plan: RunPlan
     started: str
     clock: float
+    observer: BlockObserver | None = None
 
 
 def begin_recording(repo: Repo, request: RunRequest, *, progress: Progress = NO_PROGRESS) -> Begun:
@@ -40,7 +44,8 @@ def begin_recording(repo: Repo, request: RunRequest, *, progress: Progress = NO_
         UsageError: the request makes no sense.
     """
     plan = prepare_run(repo, request, progress=progress)
-    return Begun(plan, now(), time.monotonic())
+    observer = BlockObserver(repo.root) if request.observe else None
+    return Begun(plan, now(), time.monotonic(), observer)
 
 
 def end_recording(repo: Repo, begun: Begun, *, failed: bool, progress: Progress = NO_PROGRESS) -> RunResult:
@@ -50,10 +55,11 @@ def end_recording(repo: Repo, begun: Begun, *, failed: bool, progress: Progress 
         DverError: the record could not be written.
     """
     seconds = time.monotonic() - begun.clock
+    traces = None if begun.observer is None else begun.observer.stop()
     request = begun.plan.request
     folder = repo.root / request.folder
     environment = find_environment(repo, [sys.executable], folder, request.env, shell=False)
-    outcome = Outcome(begun.started, seconds, environment, failed=failed)
+    outcome = Outcome(begun.started, seconds, environment, failed=failed, traces=traces)
     return publish_run(repo, begun.plan, outcome, progress=progress)
 
 

@@ -2,11 +2,12 @@
 
 A step is stale when an input, a parameter or a file of code is not what its record says, or an output is not what it
 left. A stale step is run as `dver run` does it, so an earlier run may serve, and what is checked, said and recorded is
-the same. What is not stale is passed over. The first failure ends it; what was done until then stays.
+the same. What is not stale is passed over. After the first failure nothing is begun any more; what was done until then
+stays, and commands that run beside the failed one go on to their end.
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -14,10 +15,16 @@ from dver.errors import DverError
 from dver.objects.ids import VERSION_PREFIX, format_version
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import read_pointer_or_problem, typed
-from dver.operations.repro_plan import ReproPlan
-from dver.operations.run import RunOptions, RunPlan, RunRequest, RunResult, carry_out_run, plan_run
+from dver.operations.descriptions import repeatable_descriptions
+from dver.operations.repro_crew import Crew, crew
+from dver.operations.repro_plan import ReproPlan, StepQueue
+from dver.operations.run import carry_out_run
 from dver.operations.run_cache import Reason
-from dver.operations.run_inputs import Adding, resolve_inputs
+from dver.operations.run_command import LineSink
+from dver.operations.run_inputs import ENV, Adding, Files, resolve_inputs
+from dver.operations.run_plan import RunOptions, RunPlan, RunRequest, plan_run
+from dver.operations.run_publish import RunResult
+from dver.operations.run_recover import Recovered, check_recovered, recover_for_run
 from dver.operations.run_secrets import MASK
 from dver.operations.staleness import (
     compare,
@@ -25,6 +32,7 @@ from dver.operations.staleness import (
     declared_inputs,
     declared_outputs,
     param_sources,
+    present_observed,
     present_params,
 )
 from dver.progress import NO_PROGRESS, Progress
@@ -76,36 +84,117 @@ class Ended:
     result: RunResult
 
 
-Progression: TypeAlias = Fresh | Begun | Ended
+Progression: TypeAlias = Recovered | Fresh | Begun | Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """How steps run side by side.
+
+    Attributes:
+        jobs: how many commands run at most at a time.
+        sink_for: returns what takes the lines that the command of a step writes, in several threads.
+    """
+
+    jobs: int
+    sink_for: Callable[[Record], LineSink]
 
 
 def repro(
-    repo: Repo, plan: ReproPlan, env: Mapping[str, str], *, progress: Progress = NO_PROGRESS
-) -> Iterator[Progression]:
+    repo: Repo,
+    plan: ReproPlan,
+    env: Mapping[str, str],
+    *,
+    beside: Beside | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> Generator[Progression, None, None]:
     """Run again what is stale, and yield how it goes; commands get the environment `env`.
 
-    A step that failed is the last one.
+    One after the other, unless told to run steps side by side; then close the iterator if you do not go to its end.
+    After a step that failed no other is begun. What killed runs left is cleared away first.
 
     Raises:
         DverError: a step cannot be run; the hint says what helps.
     """
-    for step in plan.steps:
-        if _look(repo, plan, step, (), progress) is None:
+    yield from recover_for_run(repo, _paths(plan), progress=progress)
+    work = _Work(repo, plan, env, progress)
+    yield from work.one_by_one() if beside is None else work.side_by_side(beside)
+
+
+class _Work:
+    """What a repro does with the steps of its plan."""
+
+    def __init__(self, repo: Repo, plan: ReproPlan, env: Mapping[str, str], progress: Progress) -> None:
+        self._repo = repo
+        self._plan = plan
+        self._env = env
+        self._progress = progress
+        self._has_failed = False
+        self._problem: DverError | None = None
+
+    def one_by_one(self) -> Iterator[Progression]:
+        for step in self._plan.steps:
+            run_plan = self._look(step)
+            if run_plan is None:
+                yield Fresh(step)
+                continue
+            yield Begun(step, run_plan)
+            result = carry_out_run(self._repo, run_plan, progress=self._progress)
+            yield Ended(step, run_plan, result)
+            if result.state is State.FAILED:
+                return
+
+    def side_by_side(self, beside: Beside) -> Iterator[Progression]:
+        queue = StepQueue(self._plan)
+        with crew(self._repo, beside.jobs) as team:
+            while True:
+                is_ending = self._has_failed or self._problem is not None or team.is_told_to_end
+                step = queue.take(team.outputs) if team.has_room and not is_ending else None
+                if step is None and team.is_idle:
+                    break
+                try:
+                    yield from self._begin(step, team, queue, beside) if step else self._end_one(team, queue)
+                except DverError as exc:
+                    # What runs goes on to its end, and the first problem is what is told.
+                    self._problem = self._problem or exc
+            if self._problem is not None:
+                raise self._problem
+
+    def _begin(self, step: Record, team: Crew, queue: StepQueue, beside: Beside) -> Iterator[Progression]:
+        run_plan = self._look(step)
+        if run_plan is None:
+            queue.done(step)
             yield Fresh(step)
-            continue
-        _check_repeatable(plan, step)
-        run_plan = plan_run(repo, _request(step, env), progress=progress)
-        yield Begun(step, run_plan)
-        result = carry_out_run(repo, run_plan, progress=progress)
-        yield Ended(step, run_plan, result)
-        if result.state is State.FAILED:
             return
+        yield Begun(step, run_plan)
+        if run_plan.decision.hit is None:
+            team.start(step, run_plan, beside.sink_for(step))
+            return
+        result = carry_out_run(self._repo, run_plan, progress=self._progress)
+        queue.done(step)
+        yield Ended(step, run_plan, result)
+
+    def _end_one(self, team: Crew, queue: StepQueue) -> Iterator[Progression]:
+        step, run_plan, result = team.finish_one(self._progress)
+        if result.state is State.FAILED:
+            self._has_failed = True
+        else:
+            queue.done(step)
+        yield Ended(step, run_plan, result)
+
+    def _look(self, step: Record) -> RunPlan | None:
+        """Return what is to be done about a step; None if nothing is."""
+        if _look(self._repo, self._plan, step, (), self._progress) is None:
+            return None
+        _check_repeatable(self._plan, step)
+        return plan_run(self._repo, _request(step, self._env), progress=self._progress)
 
 
 def preview_repro(
     repo: Repo, plan: ReproPlan, env: Mapping[str, str], *, progress: Progress = NO_PROGRESS
 ) -> Iterator[Fresh | Stale]:
     """Yield what `repro` would do, and do nothing; raises what that does."""
+    check_recovered(repo, _paths(plan))
     remade: set[str] = set()
     for step in plan.steps:
         stale = _look(repo, plan, step, remade, progress)
@@ -124,10 +213,11 @@ def preview_repro(
 def _look(repo: Repo, plan: ReproPlan, step: Record, remade: Collection[str], progress: Progress) -> Stale | None:
     """Return why a step is stale, or None; `remade` are the datasets that steps before it would make anew."""
     settled = [artifact for artifact in declared_inputs(step) if dataset_of(artifact) not in remade]
-    found = resolve_inputs(repo, [artifact.path for artifact in settled], (), Adding(), progress)
-    versions = {artifact.path: artifact.version for artifact in found.artifacts}
+    found = resolve_inputs(repo, [artifact.path for artifact in settled], Files(), Adding(), progress)
+    versions: dict[str, str | None] = {artifact.path: artifact.version for artifact in found.artifacts}
+    versions.update(present_observed(repo, step, remade))
     reasons = tuple(compare(step, versions, present_params(repo, param_sources(step))))
-    inputs = tuple(artifact.path for artifact in declared_inputs(step) if dataset_of(artifact) in remade)
+    inputs = tuple(artifact.path for artifact in step.inputs if dataset_of(artifact) in remade)
     outputs = tuple(
         artifact.path
         for artifact in declared_outputs(step)
@@ -135,6 +225,11 @@ def _look(repo: Repo, plan: ReproPlan, step: Record, remade: Collection[str], pr
         if plan.makers.get(artifact.path) == step.id and not _is_here(repo, artifact.path, artifact.version)
     )
     return Stale(step, reasons, inputs, outputs) if reasons or inputs or outputs else None
+
+
+def _paths(plan: ReproPlan) -> list[str]:
+    """Return what the steps of a plan use and make."""
+    return [one.path for step in plan.steps for one in (*declared_inputs(step), *declared_outputs(step))]
 
 
 def _is_here(repo: Repo, path: str, version: str) -> bool:
@@ -180,7 +275,10 @@ def _request(step: Record, env: Mapping[str, str]) -> RunRequest:
         name=step.name,
         shell=step.shell,
         inputs=tuple(artifact.path for artifact in declared_inputs(step)),
+        env_files=tuple(artifact.path for artifact in declared_inputs(step) if artifact.kind == ENV),
         outputs=tuple(artifact.path for artifact in declared_outputs(step)),
         params=param_sources(step),
         tags=step.tags,
+        descriptions=repeatable_descriptions(step),
+        observe=step.observed,
     )

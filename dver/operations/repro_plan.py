@@ -6,10 +6,12 @@ pipeline than the records. They are walked through without recursion, so a chain
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from dver.errors import DverError, PathError
 from dver.operations.datasets import select, typed, working_datasets
-from dver.operations.staleness import dataset_of, declared_inputs, declared_outputs
+from dver.operations.run_register import overlap
+from dver.operations.staleness import dataset_of, declared_outputs, used_inputs
 from dver.records.record import BLOB_PREFIX, Record, RecordId
 from dver.repo import Repo
 
@@ -48,6 +50,53 @@ def plan_repro(repo: Repo, targets: Sequence[str] = (), *, downstream: bool = Fa
     return ReproPlan(steps, makers)
 
 
+class StepQueue:
+    """Hands out steps that run side by side, in the order of the plan as far as what they need is done."""
+
+    def __init__(self, plan: ReproPlan) -> None:
+        """Take all steps of a plan."""
+        self._steps = plan.steps
+        places = {step.id: place for place, step in enumerate(plan.steps)}
+        self._missing: list[set[int]] = [set() for _ in plan.steps]
+        self._users: list[list[int]] = [[] for _ in plan.steps]
+        for place, step in enumerate(plan.steps):
+            for source in _needed(plan, step):
+                if source in places:
+                    self._missing[place].add(places[source])
+                    self._users[places[source]].append(place)
+        self._places = places
+        self._ready = [place for place, missing in enumerate(self._missing) if not missing]
+
+    def take(self, busy: Sequence[str]) -> Record | None:
+        """Return the next step that needs nothing more and makes nothing in or around `busy`; None for none now."""
+        set_back = []
+        found = None
+        while self._ready and found is None:
+            place = heappop(self._ready)
+            outputs = [artifact.path for artifact in declared_outputs(self._steps[place])]
+            if any(overlap(output, path) for output in outputs for path in busy):
+                set_back.append(place)
+            else:
+                found = self._steps[place]
+        for place in set_back:
+            heappush(self._ready, place)
+        return found
+
+    def done(self, step: Record) -> None:
+        """Let the steps that need this one come."""
+        place = self._places[step.id]
+        for user in self._users[place]:
+            self._missing[user].discard(place)
+            if not self._missing[user]:
+                heappush(self._ready, user)
+
+
+def _needed(plan: ReproPlan, step: Record) -> set[RecordId]:
+    """Return the runs that make what a step uses."""
+    used = (dataset_of(one) for one in used_inputs(step) if not one.version.startswith(BLOB_PREFIX))
+    return {plan.makers[dataset] for dataset in used if dataset in plan.makers} - {step.id}
+
+
 class _Graph:
     """The latest runs that made datasets, and what they use of each other."""
 
@@ -66,7 +115,7 @@ class _Graph:
 
     def sources(self, record: Record) -> Iterator[tuple[str, Record]]:
         """Yield the datasets that a run uses and that runs made, with these."""
-        for artifact in declared_inputs(record):
+        for artifact in used_inputs(record):
             maker = None if artifact.version.startswith(BLOB_PREFIX) else self.maker(dataset_of(artifact))
             if maker is not None:
                 yield dataset_of(artifact), maker
@@ -75,7 +124,7 @@ class _Graph:
         """Return the runs that use datasets, or what such runs make."""
         by_input: dict[str, dict[RecordId, Record]] = {}
         for maker in filter(None, map(self.maker, self.datasets)):
-            for artifact in declared_inputs(maker):
+            for artifact in used_inputs(maker):
                 by_input.setdefault(dataset_of(artifact), {})[maker.id] = maker
         found: dict[RecordId, Record] = {}
         pending = list(datasets)

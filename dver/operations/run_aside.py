@@ -2,8 +2,8 @@
 
 What lies at the path of an output is set aside first, provided that all of it is stored. If the run succeeds, the
 store has the old version; if it does not, the old files are put back as they were, and what the command left goes to
-`.dver/tmp/failed`, until the next failure. Nothing that is stored nowhere is ever moved. One run at a time makes an
-output.
+`.dver/tmp/failed`, until the next failure. If dver is killed, the same is done later, from the register of runs.
+Nothing that is stored nowhere is ever moved. One run at a time makes an output.
 """
 
 import fcntl
@@ -18,15 +18,24 @@ from dver.objects.ids import checksum
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import decode_path, read_pointer_or_problem, typed
 from dver.operations.rm import is_stored
+from dver.operations.run_register import (
+    FoundRun,
+    Life,
+    Registration,
+    RunNote,
+    aside_place,
+    found_runs,
+    overlapping,
+    register,
+)
 from dver.operations.status import scan_dataset
 from dver.progress import NO_TASK
 from dver.repo import Repo
 from dver.workspace.ignore import IgnoreRules
-from dver.workspace.scratch import scratch_folder
 from dver.workspace.walk import FileType, walk_dataset
 
 FAILED_FOLDER = "tmp/failed"
-_ASIDE_FOLDER = "tmp/outputs"
+KILLED_PREFIX = "killed-"
 _CLAIMS_FOLDER = "tmp/claims"
 
 
@@ -37,10 +46,11 @@ class Aside:
         leftovers: where what a failed command left was put; None if it left nothing.
     """
 
-    def __init__(self, repo: Repo, folder: Path) -> None:
+    def __init__(self, repo: Repo, place: Path) -> None:
+        """Set outputs aside in `place`, the folder of the run in the register."""
         self.leftovers: Path | None = None
         self._repo = repo
-        self._folder = folder
+        self._place = place
         self._outputs: list[str] = []
         self._remade: list[Path] = []
         self._is_accepted = False
@@ -53,7 +63,7 @@ class Aside:
             if not os.path.lexists(root):
                 continue
             is_folder = root.is_dir() and not root.is_symlink()
-            shutil.move(root, self._place(path))
+            shutil.move(root, aside_place(self._place, path))
             if is_folder:
                 root.mkdir()
                 self._remade.append(root)
@@ -73,20 +83,33 @@ class Aside:
         if self._is_accepted:
             return
         self.drop_untouched()
-        failed = self._repo.dver_dir / FAILED_FOLDER
-        shutil.rmtree(failed, ignore_errors=True)
+        failed = self._repo.dver_dir / FAILED_FOLDER / self._place.name
+        _forget_failures(failed.parent)
         for path in self._outputs:
-            root = self._repo.root / path
-            if os.path.lexists(root):
-                (failed / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(root, failed / path)
+            if put_back(self._repo, path, self._place, failed):
                 self.leftovers = failed
-            if os.path.lexists(self._place(path)):
-                root.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(self._place(path), root)
 
-    def _place(self, path: str) -> Path:
-        return self._folder / f"{checksum(os.fsencode(path)):016x}"
+
+def put_back(repo: Repo, path: str, place: Path, leftovers: Path) -> bool:
+    """Let what was set aside be the output again; move what is there to `leftovers`, and return whether it was."""
+    root, before = repo.root / path, aside_place(place, path)
+    was_there = os.path.lexists(root)
+    if was_there:
+        (leftovers / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(root, leftovers / path)
+    if os.path.lexists(before):
+        root.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(before, root)
+    return was_there
+
+
+def _forget_failures(folder: Path) -> None:
+    """Remove what earlier commands left: not what runs of this process did, nor what may be more than that."""
+    mine = str(os.getpid())
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.name.startswith(KILLED_PREFIX) or mine in entry.name.split("-")[1:2]:
+            continue
+        shutil.rmtree(entry, ignore_errors=True)
 
 
 def check_replaceable(repo: Repo, outputs: Sequence[str]) -> None:
@@ -102,20 +125,46 @@ def check_replaceable(repo: Repo, outputs: Sequence[str]) -> None:
 
 
 @contextmanager
-def outputs_aside(repo: Repo, outputs: Sequence[str]) -> Iterator[Aside]:
-    """Set outputs aside while a command runs; what becomes of them is settled in the end.
+def outputs_aside(repo: Repo, note: RunNote) -> Iterator[tuple[Aside, Registration]]:
+    """Register a run and set its outputs aside while its command runs; what becomes of them is settled in the end.
 
     Raises:
         DataLossError: something there is stored nowhere; nothing was moved.
+        LockedError: another run is making one of them, or something in or around one.
     """
-    check_replaceable(repo, outputs)
-    with scratch_folder(repo.dver_dir / _ASIDE_FOLDER) as folder:
-        aside = Aside(repo, folder)
-        try:
-            aside.take(outputs)
-            yield aside
-        finally:
-            aside.settle()
+    check_replaceable(repo, note.outputs)
+    with repo.lock():
+        for run in found_runs(repo.dver_dir):
+            if run.life is not Life.KILLED:
+                check_apart(run, note.outputs)
+        registration = register(repo.dver_dir, note)
+    aside = Aside(repo, registration.place)
+    try:
+        aside.take(note.outputs)
+        yield aside, registration
+    finally:
+        # If this fails, the entry stays, and with it what was set aside: it is recovered as after a kill.
+        aside.settle()
+        registration.remove()
+
+
+def check_apart(run: FoundRun, paths: Sequence[str]) -> None:
+    """Raise LockedError if one of these paths is in the hands of a run that is not known to have ended."""
+    path = overlapping(run, paths)
+    if path is None:
+        return
+    if run.life is Life.AT_WORK:
+        raise LockedError(f"{path}: another dver run is making it", hint="wait until that one ends")
+    if run.life is Life.COMMAND_ONLY:
+        process = "" if run.command_pid is None else f" (process {run.command_pid})"
+        raise LockedError(
+            f"{path}: a command{process} still writes it, whose dver was killed",
+            hint="wait until it ends, or end it; dver status names it",
+        )
+    raise LockedError(
+        f"{path}: a run on {run.note.host} was making it, and has not ended in good order",
+        hint="dver repro --recover, if nothing of it runs there any more",
+    )
 
 
 @contextmanager

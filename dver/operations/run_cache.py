@@ -2,11 +2,14 @@
 
 Two runs are the same when their cache keys are: the same command in the same folder of the repository, the same
 versions of all inputs, the same parameters and the same output paths. Times and places on a machine are no part of
-it. A run is served from the cache only if every version that it made can still be had.
+it. A run is served from the cache only if every version that it made can still be had, if what it was seen to read
+beside its inputs is as it was, and if it ran in the container image that the command would run in now, where it ran in
+one.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -15,10 +18,13 @@ from blake3 import blake3
 from dver.errors import BackendError, FormatError
 from dver.objects.ids import VERSION_PREFIX, parse_version
 from dver.operations.reading import stores_to_read
-from dver.operations.run_inputs import CODE
+from dver.operations.run_image import Image
+from dver.operations.run_inputs import CODE, ENV, changed_inputs
+from dver.progress import NO_PROGRESS
 from dver.records.record import Artifact, Record, Scalar, State
 from dver.repo import Repo
 
+_RECENT_FAILURES = 20
 KEY_CONTEXT = "dver 2026-11 run cache key v1"
 
 
@@ -32,6 +38,7 @@ class Step:
         folder: where it runs, relative to the repository.
         outputs: the paths of the datasets that it makes.
         is_repeatable: whether all that decides its result is known, so that a later run can be told to be the same.
+        is_observed: whether only a run that was observed may stand in for it.
     """
 
     name: str
@@ -42,6 +49,7 @@ class Step:
     params: Mapping[str, Scalar]
     outputs: tuple[str, ...]
     is_repeatable: bool
+    is_observed: bool = False
 
 
 class ReasonKind(StrEnum):
@@ -56,12 +64,19 @@ class ReasonKind(StrEnum):
     NOT_SERVING = "not serving"
     UNREACHABLE = "unreachable"
     NO_ANSWER = "no answer"
+    NOT_OBSERVED = "not observed"
+    OBSERVED = "observed"
     COMMAND = "command"
     FOLDER = "folder"
     INPUT = "input"
     CODE = "code"
+    ENV = "env"
+    IMAGE = "image"
     PARAM = "param"
     OUTPUT = "output"
+
+
+_OF_KIND = {CODE: ReasonKind.CODE, ENV: ReasonKind.ENV}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +84,7 @@ class Reason:
     """One thing that is new about a run.
 
     Attributes:
-        name: the input, parameter, output or record that it is about.
+        name: the input, parameter, output, image or record that it is about.
         old: its version or value before.
         new: the same now.
         appeared: whether there was nothing of that name before.
@@ -108,26 +123,57 @@ def cache_key(step: Step, root: str) -> str:
     return VERSION_PREFIX + blake3(text.encode("ascii"), derive_key_context=KEY_CONTEXT).hexdigest()
 
 
-def look_up(repo: Repo, step: Step, key: str) -> Decision:
-    """Return the latest record with that key whose outputs can all be had, or what is new about the step."""
-    if not step.outputs:
-        return Decision(None, (Reason(ReasonKind.NO_OUTPUTS),))
-    if not step.is_repeatable:
-        return Decision(None, (Reason(ReasonKind.SECRET),))
+def look_up(repo: Repo, step: Step, key: str, find_image: Callable[[], Image | None] = lambda: None) -> Decision:
+    """Return the latest record with that key whose outputs can all be had, or what is new about the step.
+
+    `find_image` tells the container image that the command would run in now, None where that is not known. If it is,
+    and known of any record, only those of the same image serve.
+    """
+    if not (step.outputs and step.is_repeatable):
+        return Decision(None, (Reason(ReasonKind.SECRET if step.outputs else ReasonKind.NO_OUTPUTS),))
     # A record is anybody's work, and data is written where its outputs say.
     candidates = [
-        record for record in repo.lineage.by_key(key) if sorted(_paths(record.outputs)) == sorted(step.outputs)
+        record
+        for record in repo.lineage.by_key(key)
+        if sorted(_paths(_declared(record.outputs))) == sorted(step.outputs)
     ]
+    # Asked only if it matters, for that starts a program.
+    image = find_image() if any(record.environment.image for record in candidates) else None
+    if image is not None:
+        old = next(record.environment.image for record in candidates if record.environment.image)
+        candidates = [record for record in candidates if record.environment.image in image.aliases]
+        if not candidates:
+            return Decision(None, (Reason(ReasonKind.IMAGE, image.name, old, image.digest),))
+    candidates, reasons = _as_observed(repo, step, candidates)
     try:
         for record in candidates:
-            if all(_is_available(repo, artifact) for artifact in record.outputs):
+            if all(_is_available(repo, artifact) for artifact in _declared(record.outputs)):
                 return Decision(record)
     except BackendError as exc:
         # A remote that does not answer costs a run, which is better than no result.
         return Decision(None, (Reason(ReasonKind.NO_ANSWER, candidates[0].id, new=exc.message),))
     if candidates:
         return Decision(None, (Reason(ReasonKind.UNREACHABLE, candidates[0].id),))
-    return Decision(None, _explain(repo, step))
+    return Decision(None, reasons or _explain(repo, step))
+
+
+def _as_observed(repo: Repo, step: Step, candidates: Sequence[Record]) -> tuple[list[Record], tuple[Reason, ...]]:
+    """Return those records for which all that was seen to go in is as it was; if none is left, why the first is not."""
+    watched = [record for record in candidates if record.observed or not step.is_observed]
+    if candidates and not watched:
+        return [], (Reason(ReasonKind.NOT_OBSERVED, candidates[0].id),)
+    fitting: list[Record] = []
+    reasons: list[Reason] = []
+    for record in watched:
+        seen = [artifact for artifact in record.inputs if artifact.observed]
+        changed = changed_inputs(repo, seen, NO_PROGRESS) if seen else []
+        if not changed:
+            fitting.append(record)
+        elif not reasons:
+            reasons = [
+                Reason(ReasonKind.OBSERVED, path, vanished=not os.path.lexists(repo.root / path)) for path in changed
+            ]
+    return fitting, () if fitting else tuple(reasons)
 
 
 def _is_available(repo: Repo, artifact: Artifact) -> bool:
@@ -139,7 +185,7 @@ def _is_available(repo: Repo, artifact: Artifact) -> bool:
 
 
 def _explain(repo: Repo, step: Step) -> tuple[Reason, ...]:
-    failed = _latest(repo, step, (State.FAILED,)) if step.name else None
+    failed = _latest(repo, step, (State.FAILED,)) if step.name else _latest_like(repo, step)
     before = _latest(repo, step, (State.COMPLETE, State.CACHED)) if step.name else None
     if before is None:
         made = [repo.lineage.latest_producer(path) for path in step.outputs]
@@ -147,13 +193,21 @@ def _explain(repo: Repo, step: Step) -> tuple[Reason, ...]:
     if failed is not None and (before is None or failed.started > before.started) and not any(_compare(failed, step)):
         return (Reason(ReasonKind.FAILED, failed.id),)
     if before is None:
-        return (Reason(ReasonKind.FIRST),)
+        return (Reason(ReasonKind.FIRST) if failed is None else Reason(ReasonKind.FAILED, failed.id),)
     return tuple(_compare(before, step)) or (Reason(ReasonKind.NOT_SERVING, before.id),)
 
 
 def _latest(repo: Repo, step: Step, states: Sequence[State]) -> Record | None:
     found = [record for state in states for record in repo.lineage.records(name=step.name, state=state, limit=1)]
     return max(found, key=_started, default=None)
+
+
+def _latest_like(repo: Repo, step: Step) -> Record | None:
+    """Return the latest of the last failures that was of this command; nothing else tells of which step it was."""
+    # A failed run made nothing, by which one without a name could be found.
+    recent = repo.lineage.records(state=State.FAILED, limit=_RECENT_FAILURES)
+    alike = [one for one in recent if (one.name, one.command, one.folder) == ("", step.command, step.folder)]
+    return max(alike, key=_started, default=None)
 
 
 def _started(record: Record) -> str:
@@ -169,8 +223,13 @@ def _compare(before: Record, step: Step) -> Iterator[Reason]:
     yield from _compare_inputs(before.inputs, step.inputs)
     yield from _compare_maps(ReasonKind.PARAM, before.params, step.params)
     if before.state is not State.FAILED:
-        old_outputs: dict[str, Scalar] = dict.fromkeys(_paths(before.outputs))
+        old_outputs: dict[str, Scalar] = dict.fromkeys(_paths(_declared(before.outputs)))
         yield from _compare_maps(ReasonKind.OUTPUT, old_outputs, dict.fromkeys(step.outputs))
+
+
+def input_reason(kind: str) -> ReasonKind:
+    """Return which reason it is that an input of this kind is not what it was."""
+    return _OF_KIND.get(kind, ReasonKind.INPUT)
 
 
 def _compare_inputs(before: Sequence[Artifact], now: Sequence[Artifact]) -> Iterator[Reason]:
@@ -178,7 +237,7 @@ def _compare_inputs(before: Sequence[Artifact], now: Sequence[Artifact]) -> Iter
     old: dict[str, Scalar] = {artifact.path: artifact.version for artifact in before if not artifact.observed}
     new: dict[str, Scalar] = {artifact.path: artifact.version for artifact in now}
     for reason in _compare_maps(ReasonKind.INPUT, old, new):
-        yield replace(reason, kind=ReasonKind.CODE) if kinds[reason.name] == CODE else reason
+        yield replace(reason, kind=input_reason(kinds[reason.name]))
 
 
 def _compare_maps(kind: ReasonKind, old: Mapping[str, Scalar], new: Mapping[str, Scalar]) -> Iterator[Reason]:
@@ -189,6 +248,10 @@ def _compare_maps(kind: ReasonKind, old: Mapping[str, Scalar], new: Mapping[str,
             yield Reason(kind, name, old=old[name], vanished=True)
         elif type(old[name]) is not type(new[name]) or old[name] != new[name]:
             yield Reason(kind, name, old[name], new[name])
+
+
+def _declared(artifacts: Sequence[Artifact]) -> list[Artifact]:
+    return [artifact for artifact in artifacts if not artifact.observed]
 
 
 def _paths(artifacts: Sequence[Artifact]) -> list[str]:

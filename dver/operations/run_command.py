@@ -1,28 +1,40 @@
-"""The executor: a command in the foreground, with the streams and signals that dver itself was given.
+"""The executor: runs commands, and passes on to them what asks dver to end.
 
-What asks dver to end is passed on to the command, so that dver can record how it ended. Ctrl-C reaches both from the
-terminal; dver waits for the command's answer to it.
+A command that runs alone has the streams that dver itself was given. One that runs beside others gets no input, and
+its output comes line by line to whoever puts the lines together. Ctrl-C reaches commands from the terminal; dver waits
+for their answer to it, so that it can record how they ended.
 """
 
 import errno
 import os
+import selectors
 import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TypeAlias
 
-from dver.errors import DverError, NotFoundError, PathError
+from dver.errors import CommandNotStartedError, DverError, PathError
 
 SHELL = "/bin/sh"
 SIGNAL_BASE = 128
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
 _LINE_LETTERS = frozenset(" \t|&;<>$`")
+_PIECE_BYTES = 65536
+_LONGEST_LINE = 1 << 20
+# How often to see whether a command has ended whose pipes others hold open.
+_LOOK_EVERY_SECONDS = 0.2
+
+LineSink: TypeAlias = Callable[[bytes, bool], None]
+"""Takes a line of output without its end, and whether it is one of standard error; must not raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,62 +45,98 @@ class Ended:
     seconds: float
 
 
-def run_command(command: Sequence[str], folder: Path, env: Mapping[str, str], *, shell: bool = False) -> Ended:
+class Relay:
+    """Passes signals on to the commands that run, also those that came while one was being started.
+
+    Attributes:
+        received: the signals that asked dver to end, in order.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def interrupted(self, number: int, _frame: FrameType | None) -> None:
+        """Take note of Ctrl-C; the terminal sends it to the commands as well."""
+        self.received.append(number)
+
+    def pass_on(self, number: int, _frame: FrameType | None) -> None:
+        """Send a signal to all commands."""
+        self.received.append(number)
+        for process in list(self._processes):
+            process.send_signal(number)
+
+    def attach(self, process: "subprocess.Popen[bytes]") -> None:
+        """Send from now on to this process too, first of all what came before."""
+        self._processes.append(process)
+        for number in self.received:
+            if number in _PASSED_ON:
+                process.send_signal(number)
+
+    def detach(self, process: "subprocess.Popen[bytes]") -> None:
+        """Send no more to a process that has ended."""
+        self._processes.remove(process)
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What a command is attached to beside its own work.
+
+    Attributes:
+        relay: what passes signals on to it; None for one of its own.
+        sink: gets its output line by line; None to let it have the streams of dver.
+        held: the number of an open file that it is to inherit.
+        on_start: is told the number of its process.
+    """
+
+    relay: Relay | None = None
+    sink: LineSink | None = None
+    held: int | None = None
+    on_start: Callable[[int], None] | None = None
+
+
+_ALONE = Attachment()
+
+
+def run_command(
+    command: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str],
+    *,
+    shell: bool = False,
+    attachment: Attachment = _ALONE,
+) -> Ended:
     """Run a command in a folder and wait for its end, whatever that is.
 
     Args:
         command: the program and its arguments; with `shell` one line for `/bin/sh`.
         folder: where it runs.
         env: its environment.
+        attachment: what else it has to do with; with a relay, this may be called in any thread.
 
     Raises:
-        DverError: it could not be started; the hint says what may help.
+        CommandNotStartedError: there is no such program, or it cannot be executed; the hint says what may help.
+        DverError: it could not be started for another reason.
     """
     words = [SHELL, "-c", command[0]] if shell else list(command)
-    with _signals_passed_on() as relay:
-        began = time.monotonic()
-        try:
-            process = subprocess.Popen(words, cwd=folder, env=dict(env))
-        except (OSError, ValueError) as exc:
-            raise _not_started(words[0], folder, exc) from exc
-        with process:
-            relay.attach(process)
-            code = process.wait()
-        seconds = time.monotonic() - began
-    return Ended(code if code >= 0 else SIGNAL_BASE - code, seconds)
-
-
-class _Relay:
-    """Passes signals on to a process, also those that came while it was being started."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._pending: list[int] = []
-
-    def __call__(self, number: int, _frame: FrameType | None) -> None:
-        if self._process is None:
-            self._pending.append(number)
-        else:
-            self._process.send_signal(number)
-
-    def attach(self, process: "subprocess.Popen[bytes]") -> None:
-        """Send from now on to this process, first of all what came before."""
-        self._process = process
-        for number in self._pending:
-            process.send_signal(number)
+    if attachment.relay is not None:
+        return _run(words, folder, env, attachment, attachment.relay)
+    with signals_passed_on() as relay:
+        return _run(words, folder, env, attachment, relay)
 
 
 @contextmanager
-def _signals_passed_on() -> Iterator[_Relay]:
-    relay = _Relay()
+def signals_passed_on() -> Iterator[Relay]:
+    """Let signals that ask dver to end go to commands instead, for as long as the context lasts."""
+    relay = Relay()
     previous = {}
     with suppress(ValueError):  # not in the main thread, where signals are none of ours
         # A handler of dver's own and not SIG_IGN, which the command would inherit.
-        previous[signal.SIGINT] = signal.signal(signal.SIGINT, _leave_to_the_command)
+        previous[signal.SIGINT] = signal.signal(signal.SIGINT, relay.interrupted)
         for number in _PASSED_ON:
             # One that is ignored, as under nohup, stays so.
             if signal.getsignal(number) is not signal.SIG_IGN:
-                previous[number] = signal.signal(number, relay)
+                previous[number] = signal.signal(number, relay.pass_on)
     try:
         yield relay
     finally:
@@ -96,8 +144,71 @@ def _signals_passed_on() -> Iterator[_Relay]:
             signal.signal(number, handler)
 
 
-def _leave_to_the_command(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: the terminal sends the interrupt to the command as well."""
+def _run(words: list[str], folder: Path, env: Mapping[str, str], attachment: Attachment, relay: Relay) -> Ended:
+    sink = attachment.sink
+    began = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            words,
+            cwd=folder,
+            env=dict(env),
+            stdin=None if sink is None else subprocess.DEVNULL,
+            stdout=None if sink is None else subprocess.PIPE,
+            stderr=None if sink is None else subprocess.PIPE,
+            pass_fds=() if attachment.held is None else (attachment.held,),
+        )
+    except (OSError, ValueError) as exc:
+        raise _not_started(words[0], folder, exc) from exc
+    with process:
+        relay.attach(process)
+        try:
+            if attachment.on_start is not None:
+                attachment.on_start(process.pid)
+            if sink is not None:
+                _read_lines(process, sink)
+            code = process.wait()
+        finally:
+            relay.detach(process)
+    return Ended(code if code >= 0 else SIGNAL_BASE - code, time.monotonic() - began)
+
+
+def _read_lines(process: "subprocess.Popen[bytes]", sink: LineSink) -> None:
+    """Hand on what a process writes until it ends, whoever else holds its pipes open."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with selectors.DefaultSelector() as selector:
+        for stream in (process.stdout, process.stderr):
+            os.set_blocking(stream.fileno(), False)
+            selector.register(stream, selectors.EVENT_READ, _Lines(sink, is_error=stream is process.stderr))
+        while selector.get_map():
+            ready = selector.select(_LOOK_EVERY_SECONDS)
+            for key, _ in ready:
+                if not key.data.take(os.read(key.fd, _PIECE_BYTES)):
+                    selector.unregister(key.fileobj)
+            if not ready and process.poll() is not None:
+                break
+        for key in selector.get_map().values():
+            key.data.take(b"")
+
+
+class _Lines:
+    """Cuts what comes in pieces into lines."""
+
+    def __init__(self, sink: LineSink, *, is_error: bool) -> None:
+        self._sink = sink
+        self._is_error = is_error
+        self._rest = b""
+
+    def take(self, piece: bytes) -> bool:
+        """Hand on the lines that a piece completes; return False for the end, which completes all."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        if self._rest and (not piece or len(self._rest) > _LONGEST_LINE):
+            lines.append(self._rest)
+            self._rest = b""
+        for line in lines:
+            # Of a line that is written over and over, as a progress bar is, the last state is what one would see.
+            self._sink(line.rstrip(b"\r").rpartition(b"\r")[2], self._is_error)
+        return bool(piece)
 
 
 def _not_started(program: str, folder: Path, exc: OSError | ValueError) -> DverError:
@@ -107,14 +218,15 @@ def _not_started(program: str, folder: Path, exc: OSError | ValueError) -> DverE
         return PathError(str(folder), "there is no such folder to run the command in")
     name = shlex.quote(program)
     if isinstance(exc, FileNotFoundError):
-        return NotFoundError(f"{program}: command not found", hint=_not_found_hint(program, folder))
-    if exc.errno == errno.EACCES:
-        return PathError(program, "cannot be executed", hint=f"chmod +x {name}, or name its interpreter first")
-    if exc.errno == errno.ENOEXEC:
-        return PathError(
-            program, "is in no format that can be executed", hint="its first line must be such as #!/bin/sh"
+        return CommandNotStartedError(
+            program, "command not found", exit_code=NOT_FOUND, hint=_not_found_hint(program, folder)
         )
-    return PathError(program, f"cannot be run: {exc.strerror}")
+    reason, hint = f"cannot be run: {exc.strerror}", None
+    if exc.errno == errno.EACCES:
+        reason, hint = "cannot be executed", f"chmod +x {name}, or name its interpreter first"
+    elif exc.errno == errno.ENOEXEC:
+        reason, hint = "is in no format that can be executed", "its first line must be such as #!/bin/sh"
+    return CommandNotStartedError(program, reason, exit_code=NOT_EXECUTABLE, hint=hint)
 
 
 def _not_found_hint(program: str, folder: Path) -> str:

@@ -1,4 +1,5 @@
-"""What a run ran on: the platform, and for a command that runs Python its version and the packages installed for it.
+"""What a run ran on: the platform; for a command that runs Python, its version and the packages installed for it; and
+for one that runs in a container, the image.
 
 The list of packages is stored as a version of its own, a file with one `name==version` a line, so that runs with the
 same packages share it. An interpreter that does not answer leaves both out, and never stops a run.
@@ -21,6 +22,7 @@ from dver.objects.entry import pack_chunk
 from dver.objects.ids import ChunkId, chunk_id, format_version
 from dver.objects.manifest import ManifestBuilder, make_file_entry
 from dver.objects.pack import Kind, encode_object
+from dver.operations.run_image import Image, find_image
 from dver.records.record import Environment
 from dver.repo import Repo
 from dver.storage.writer import StoreWriter
@@ -45,6 +47,9 @@ def find_environment(
 ) -> Environment:
     """Return what a command runs on, and store the list of packages where it runs Python."""
     here = f"{sys.platform}-{platform.machine()}".lower()
+    image = present_image(command, folder, env, shell=shell)
+    if image is not None:
+        return Environment(platform=here, image=image.digest)
     interpreter = find_interpreter(command, folder, env, shell=shell)
     answer = None if interpreter is None else _ask(interpreter, folder, env)
     if answer is None:
@@ -52,6 +57,12 @@ def find_environment(
         return Environment(platform=here)
     version, packages = answer
     return Environment(python=version, platform=here, packages=_store(repo, packages))
+
+
+def present_image(command: Sequence[str], folder: Path, env: Mapping[str, str], *, shell: bool) -> Image | None:
+    """Return the container image that a command would run in now, if it can be told."""
+    # A variable that is set before the program of a line may say where that looks for images.
+    return find_image(_split(command[0]) if shell else command, folder, env)
 
 
 def find_interpreter(command: Sequence[str], folder: Path, env: Mapping[str, str], *, shell: bool) -> str | None:
@@ -67,8 +78,12 @@ def find_interpreter(command: Sequence[str], folder: Path, env: Mapping[str, str
 
 def _shell_words(line: str) -> Sequence[str]:
     """Return the words of a line from its first program on: variables that are set for it may stand before."""
+    return list(dropwhile(_VARIABLE.fullmatch, _split(line)))
+
+
+def _split(line: str) -> Sequence[str]:
     try:
-        return list(dropwhile(_VARIABLE.fullmatch, shlex.split(line)))
+        return shlex.split(line)
     except ValueError:
         return ()
 

@@ -14,18 +14,21 @@ from dver.errors import DverError, GitError, ObjectNotFoundError, PathError
 from dver.objects.entry import DirectoryEntry, Entry, LinkEntry, is_within
 from dver.objects.ids import format_version
 from dver.objects.manifest import Manifest, build_manifest
-from dver.objects.pointer import Pointer, dataset_path
+from dver.objects.pointer import Pointer, dataset_path, may_be_dataset
 from dver.operations.add import Added, add
 from dver.operations.datasets import Target, encode_path, working_datasets
+from dver.operations.loose_files import LOOSE_KINDS, loose_version
 from dver.operations.reading import missing_version, open_manifest
 from dver.operations.status import Changes, DatasetStatus, State, status
 from dver.operations.working import working_manifest
-from dver.progress import Progress
+from dver.progress import NO_PROGRESS, Progress
 from dver.records.record import BLOB_PREFIX, Artifact
 from dver.repo import Repo
 
 CODE = "code"
+ENV = "env"
 
+_FILES = {CODE: "code", ENV: "file of the environment"}
 _SETTLED = (State.UNCHANGED, State.MODIFIED)
 _NAMED = 3
 
@@ -44,6 +47,19 @@ class Adding:
 
 
 @dataclass(frozen=True, slots=True)
+class Files:
+    """Files that git tracks, and what they are to the command: code, or what it runs on."""
+
+    code: Sequence[str] = ()
+    env: Sequence[str] = ()
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kind of each file; one that is named as both is part of the environment."""
+        return {**dict.fromkeys(self.code, CODE), **dict.fromkeys(self.env, ENV)}
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """The inputs in the order in which they were named, and the datasets that were or would be added for them."""
 
@@ -52,21 +68,21 @@ class Inputs:
     to_add: tuple[str, ...]
 
 
-def resolve_inputs(repo: Repo, paths: Sequence[str], code: Sequence[str], adding: Adding, progress: Progress) -> Inputs:
-    """Return the versions of the inputs at `paths`, and of the files `code` (all relative to the repository).
+def resolve_inputs(repo: Repo, paths: Sequence[str], files: Files, adding: Adding, progress: Progress) -> Inputs:
+    """Return the versions of the inputs at `paths`, and of `files` (all relative to the repository).
 
     Raises:
         PathError: one is missing, not added, changed since, or not wholly here; the hint names what helps.
     """
     known = working_datasets(repo)
-    for file in code:
-        _check_code(repo, file, known)
-    found = {path: _find(path, known) for path in dict.fromkeys(paths)}
+    for file, kind in files.kinds.items():
+        _check_file(repo, file, kind, known)
+    found = {path: find_target(path, known) for path in dict.fromkeys(paths)}
     new = [path for path, target in found.items() if target is None and not repo.git.is_tracked(path)]
     for path in new:
         if not adding.wanted:
             raise _unknown(repo, path, known)
-    return _Resolver(repo, adding, progress).resolve(found, new, code)
+    return _Resolver(repo, adding, progress).resolve(found, new, files.kinds)
 
 
 def changed_inputs(repo: Repo, artifacts: Sequence[Artifact], progress: Progress) -> list[str]:
@@ -78,25 +94,43 @@ def changed_inputs(repo: Repo, artifacts: Sequence[Artifact], progress: Progress
 
 
 def _is_still(repo: Repo, artifact: Artifact, found: Mapping[str, DatasetStatus]) -> bool:
-    if artifact.version.startswith(BLOB_PREFIX):
+    is_loose = artifact.observed and artifact.kind in LOOSE_KINDS
+    if is_loose or artifact.version.startswith(BLOB_PREFIX):
         with suppress(DverError):
-            return _blob_version(repo, artifact.path) == artifact.version
+            now = loose_version(repo, artifact.path, artifact.kind, NO_PROGRESS) if is_loose else None
+            return (now if is_loose else _blob_version(repo, artifact.path)) == artifact.version
         return False
     dataset = _dataset_of(artifact)
     one = found.get(dataset)
-    if one is None or one.pointer is None or one.state not in _SETTLED:
+    part = artifact.path[len(dataset) + 1 :]
+    if one is None or one.pointer is None or not is_settled(one, part):
         return False
     version = format_version(one.pointer.version)
-    part = artifact.path[len(dataset) + 1 :]
-    return version == (artifact.dataset_version or artifact.version) and not _changes_within(one.changes, part)
+    if version == (artifact.dataset_version or artifact.version):
+        return True
+    # What was seen to be read of a dataset counts by itself, whatever else of it is another.
+    return artifact.observed and bool(part) and _part_now(repo, one.pointer, artifact) == artifact.version
+
+
+def _part_now(repo: Repo, pointer: Pointer, artifact: Artifact) -> str | None:
+    """Return the version that a part of a dataset has now; None for one that is gone, or not to be found out."""
+    with suppress(DverError):
+        manifest = open_manifest(repo, pointer.version, artifact.dataset)
+        return part_version(manifest, encode_path(artifact.path[len(artifact.dataset) + 1 :]), artifact.path)
+    return None
+
+
+def is_settled(one: DatasetStatus, part: str) -> bool:
+    """Whether the files of a dataset, or in a part of it, are what its pointer says."""
+    return one.state in _SETTLED and not _changes_within(one.changes, part)
 
 
 def _dataset_of(artifact: Artifact) -> str:
     return artifact.dataset or artifact.path
 
 
-def _find(path: str, known: Sequence[str]) -> Target | None:
-    """Return the dataset, or the part of one, that a path names; None for what is not in any."""
+def find_target(path: str, known: Sequence[str]) -> Target | None:
+    """Return the dataset of those `known`, or the part of one, that a path names; None for what is in none."""
     for dataset in known:
         if dataset in (path, dataset_path(path)):
             return Target(dataset)
@@ -105,19 +139,30 @@ def _find(path: str, known: Sequence[str]) -> Target | None:
     return None
 
 
-def _check_code(repo: Repo, file: str, known: Sequence[str]) -> None:
-    if _find(file, known) is not None:
-        raise PathError(file, "is data and no code", hint=f"-d {file} names it as an input")
+def _check_file(repo: Repo, file: str, kind: str, known: Sequence[str]) -> None:
+    if find_target(file, known) is not None:
+        raise PathError(file, f"is data and no {_FILES[kind]}", hint=f"-d {file} names it as an input")
     if not repo.git.is_tracked(file):
         is_there = os.path.isfile(repo.root / file)
         reason = "is not tracked by git" if is_there else "is no file that git tracks"
-        raise PathError(file, reason, hint=f"git add {file}" if is_there else "name the files of code one by one")
+        hint = f"git add {file}" if is_there else "name files one by one; git ls-files lists those that it tracks"
+        raise PathError(file or ".", reason, hint=hint)
 
 
 def _unknown(repo: Repo, path: str, known: Sequence[str]) -> PathError:
     """Return the error for an input that is neither a dataset nor a file that git tracks."""
     if not os.path.lexists(repo.root / path):
         return PathError(path, "there is no such file or directory", hint="dver status lists the datasets")
+    if path and not may_be_dataset(path):
+        return PathError(
+            path,
+            "belongs to git or dver itself and is no input",
+            hint="the commit that is checked out is in every record; -d and --code name files that git tracks",
+        )
+    real = os.path.relpath(os.path.realpath(repo.root / path), os.path.realpath(repo.root))
+    if path and real != os.path.normpath(path):
+        where = f"name the real path: {real}" if real.partition(os.sep)[0] != os.pardir else "copy it into here"
+        return PathError(path, "is a symbolic link, or lies behind one", hint=where)
     inner = [dataset for dataset in known if dataset.startswith(path + "/") or not path]
     tracked = repo.git.tracked_under(path)
     if inner or tracked:
@@ -143,7 +188,7 @@ class _Resolver:
         self._pending: set[str] = set()
         self._added: list[Added] = []
 
-    def resolve(self, found: Mapping[str, Target | None], new: Sequence[str], code: Sequence[str]) -> Inputs:
+    def resolve(self, found: Mapping[str, Target | None], new: Sequence[str], kinds: Mapping[str, str]) -> Inputs:
         targets = {path: Target(path) if path in new else target for path, target in found.items()}
         self._look([target.dataset for target in targets.values() if target and target.dataset not in new])
         stale = {target.dataset for target in targets.values() if target and self._needs_adding(target, new)}
@@ -157,9 +202,10 @@ class _Resolver:
             self._added += result.added
             self._look(sorted(stale))
         artifacts = [
-            self._file(path) if target is None else self._data(path, target) for path, target in targets.items()
+            self._file(path, kinds.get(path, CODE)) if target is None else self._data(path, target)
+            for path, target in targets.items()
         ]
-        files = [self._file(path) for path in dict.fromkeys(code) if path not in targets]
+        files = [self._file(path, kind) for path, kind in kinds.items() if path not in targets]
         return Inputs((*artifacts, *files), tuple(self._added), tuple(sorted(self._pending)))
 
     def _look(self, datasets: Sequence[str]) -> None:
@@ -217,8 +263,8 @@ class _Resolver:
             raise missing_version(self._repo, version, dataset) from exc
         return Artifact(path, part, dataset, format_version(version))
 
-    def _file(self, path: str) -> Artifact:
-        return Artifact(path, _blob_version(self._repo, path), kind=CODE)
+    def _file(self, path: str, kind: str) -> Artifact:
+        return Artifact(path, _blob_version(self._repo, path), kind=kind)
 
 
 _WRONG = {

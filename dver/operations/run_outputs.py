@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dver.errors import DataLossError, FormatError, ObjectNotFoundError, PathError, UnsupportedFormatError, UsageError
 from dver.objects.ids import parse_version
 from dver.objects.manifest import single_file_entry
-from dver.objects.pointer import DatasetKind, Pointer, has_conflict_markers, pointer_path
+from dver.objects.pointer import DatasetKind, Pointer, has_conflict_markers, may_be_dataset, pointer_path
 from dver.operations.add import Added, add, check_new_dataset, check_own_repository, check_parents
 from dver.operations.checkout import CheckoutPlan, Planning, carry_out, plan_targets
 from dver.operations.datasets import Target, enclosing_dataset, typed, working_datasets
@@ -71,19 +71,28 @@ def restore_outputs(repo: Repo, record: Record, progress: Progress) -> CheckoutP
         VersionNotFoundError: a version is neither in the cache nor on the default remote.
     """
     with repo.lock():
-        pointers = {artifact.path: _pointer_of(repo, artifact) for artifact in record.outputs}
-        targets = [Target(path) for path in pointers]
-        plan = CheckoutPlan(plan_targets(repo, targets, pointers, Planning(whole=True), progress), pointers)
-        try:
-            carry_out(repo, plan, progress=progress)
-        except DataLossError as exc:
-            names = " ".join(map(typed, pointers))
-            raise DataLossError(
-                "the run was made before, but restoring its outputs would overwrite or delete data that is stored"
-                " nowhere; nothing was changed",
-                exc.paths,
-                hint=f"dver add {names} keeps what is there; else move it away, or delete it",
-            ) from exc
+        plan = _plan_restoring(repo, record, progress)
+        carry_out(repo, plan, progress=progress)
+    return plan
+
+
+def check_restorable(repo: Repo, record: Record, progress: Progress) -> None:
+    """Raise what `restore_outputs` would, as far as that can be told without reading data, and change nothing."""
+    with repo.lock():
+        _plan_restoring(repo, record, progress)
+
+
+def _plan_restoring(repo: Repo, record: Record, progress: Progress) -> CheckoutPlan:
+    pointers = {artifact.path: _pointer_of(repo, artifact) for artifact in record.outputs if not artifact.observed}
+    targets = [Target(path) for path in pointers]
+    plan = CheckoutPlan(plan_targets(repo, targets, pointers, Planning(whole=True), progress), pointers)
+    if plan.conflicts:
+        raise DataLossError(
+            "the run was made before, but restoring its outputs would overwrite or delete data that is stored"
+            " nowhere; nothing was changed",
+            plan.conflicts,
+            hint=f"dver add {' '.join(map(typed, pointers))} keeps what is there; else move it away, or delete it",
+        )
     return plan
 
 
@@ -105,6 +114,10 @@ def _check_output(repo: Repo, path: str) -> None:
     if outer is not None:
         raise PathError(
             path, f"lies within the dataset {outer}", hint=f"give it a path of its own, or name the whole: -o {outer}"
+        )
+    if not may_be_dataset(path):
+        raise PathError(
+            path, "belongs to git or dver itself and cannot be an output", hint="let the command write elsewhere"
         )
     check_own_repository(repo.root, path)
     check_new_dataset(repo, path)

@@ -46,15 +46,17 @@ def parse_param(text: str) -> ParamSource:
     if equals and ":" not in name:
         if not name:
             raise UsageError(f"-p {text}: the parameter has no name", hint=_HINT)
-        return ParamSource(name, value=_parse_value(value))
+        return ParamSource(name, value=parse_value(value))
     file, colon, key = text.rpartition(":")
     if not colon or not file or not key:
         raise UsageError(f"-p {text}: names no parameter", hint=_HINT)
     return ParamSource(key, file)
 
 
-def given_params(values: Mapping[str, object]) -> tuple[ParamSource, ...]:
+def given_params(values: Mapping[str, object], noun: str = "parameter") -> tuple[ParamSource, ...]:
     """Return parameters whose values a program gives; a value within a mapping gets a dotted name.
+
+    `noun` says in errors what they are.
 
     Raises:
         UsageError: a value cannot be recorded, or a name could be one of a parameter from a file.
@@ -65,13 +67,13 @@ def given_params(values: Mapping[str, object]) -> tuple[ParamSource, ...]:
             sources += [ParamSource(key, value=found) for key, found in _flatten(str(name), value)]
         except (TypeError, ValueError, RecursionError) as exc:
             raise UsageError(
-                f"the parameter {name} cannot be recorded: {exc}",
+                f"the {noun} {name} cannot be recorded: {exc}",
                 hint="a text, a number, a truth value or None can be, and lists and mappings of these",
             ) from exc
     for source in sources:
         if not source.key or ":" in source.key:
             raise UsageError(
-                f"{source.key!r} is no name for a parameter", hint="a name is not empty, and has no colon in it"
+                f"{source.key!r} is no name for a {noun}", hint="a name is not empty, and has no colon in it"
             )
     return tuple(sources)
 
@@ -113,7 +115,7 @@ def _values(root: Path, source: ParamSource, documents: dict[str, Any]) -> Itera
         raise PathError(file, f"{source.key} cannot be recorded as a parameter") from exc
 
 
-def _parse_value(text: str) -> Scalar:
+def parse_value(text: str) -> Scalar:
     """Return the number or word of JSON that a text is, and else the text: nothing of how it was written is lost."""
     try:
         value = json.loads(text)

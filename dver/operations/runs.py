@@ -1,13 +1,15 @@
 """Runs: the records that fit a question, one by its id, and those that made a version."""
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from dver.objects.ids import VERSION_PREFIX
+from dver.operations.condition import Condition
 from dver.operations.lineage import ArtifactId, makers
-from dver.records.record import Record, State
+from dver.records.record import Record, Scalar, State
 from dver.repo import Repo
 
 _RUN_ID = re.compile(rf"(?:{VERSION_PREFIX})?[0-9a-f]{{6,64}}")
@@ -20,6 +22,8 @@ class Wanted:
     Attributes:
         since: when they started at the earliest, with its time zone.
         path: what they used or made, or a folder that it is in; relative to the repository.
+        where: what else must be true of them.
+        limit: how many at most, the newest of all that fit.
     """
 
     name: str | None = None
@@ -27,6 +31,8 @@ class Wanted:
     tags: Mapping[str, str] = field(default_factory=dict)
     since: datetime | None = None
     path: str | None = None
+    where: Condition[Record] | None = None
+    limit: int | None = None
 
 
 def runs(repo: Repo, wanted: Wanted) -> list[Record]:
@@ -38,8 +44,43 @@ def runs(repo: Repo, wanted: Wanted) -> list[Record]:
         since=wanted.since,
         # Everything is below the top.
         path=wanted.path or None,
+        limit=wanted.limit,
+        keep=None if wanted.where is None else wanted.where.holds,
     )
     return _in_time(found)
+
+
+def command_line(record: Record) -> str:
+    """Return what ran as one line, as one types it; "" where nothing did."""
+    return record.command[0] if record.shell and record.command else shlex.join(record.command)
+
+
+RUN_COLUMNS: Mapping[str, Callable[[Record], object]] = {
+    "id": lambda record: record.id,
+    "name": lambda record: record.name,
+    "state": lambda record: record.state.value,
+    "started": lambda record: record.started,
+    "seconds": lambda record: record.seconds,
+    "exit_code": lambda record: record.exit_code,
+    "command": command_line,
+    "folder": lambda record: record.folder,
+    # Not `commit`, which is a word of SQL.
+    "commit_id": lambda record: record.commit,
+    "dirty": lambda record: record.dirty,
+    "python": lambda record: record.environment.python,
+    "platform": lambda record: record.environment.platform,
+    "source": lambda record: record.source,
+    "note": lambda record: record.note,
+}
+
+
+def run_condition(text: str) -> Condition[Record]:
+    """Return a condition in SQL on runs: over `RUN_COLUMNS`, `param('…')` and `tag('…')`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    return Condition(text, RUN_COLUMNS, {"param": _param, "tag": lambda record, name: record.tags.get(name)})
 
 
 def is_run_id(text: str) -> bool:
@@ -59,6 +100,14 @@ def find_run(repo: Repo, text: str) -> Record | None:
 def runs_that_made(repo: Repo, artifact: ArtifactId) -> list[Record]:
     """Return the records of runs that made a version, at its path or where it was surely moved from."""
     return _in_time(makers(repo, artifact))
+
+
+def _param(record: Record, name: str) -> Scalar:
+    """Return a parameter by its name, or by the last parts of it: `lr` is `params.toml:train.lr` too."""
+    if name in record.params:
+        return record.params[name]
+    ends = (f":{name}", f".{name}")
+    return next((record.params[full] for full in sorted(record.params) if full.endswith(ends)), None)
 
 
 def _in_time(records: list[Record]) -> list[Record]:

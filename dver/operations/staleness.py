@@ -1,24 +1,27 @@
 """Staleness: what a record says went into a run, next to what the same inputs and parameters are now.
 
-Only what was declared counts. Inputs are compared by version, parameters by value; those that come from a file are
-read from it again. What cannot be found out, such as a part of a version that is not in the cache, is not said to
-have changed, and nothing here asks a remote.
+What the run was seen to read counts as what was declared does. Inputs are compared by version,
+parameters by value; those that come from a file are read from it again. What cannot be found out, such as a part of a
+version that is not in the cache, is not said to have changed, and nothing here asks a remote.
 """
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 from dver.errors import DverError, PathError
 from dver.objects.ids import VersionId, format_version
 from dver.objects.manifest import Manifest
 from dver.operations.datasets import encode_path
-from dver.operations.run_cache import Reason, ReasonKind
-from dver.operations.run_inputs import CODE, part_version
+from dver.operations.loose_files import LOOSE_KINDS, loose_version
+from dver.operations.run_cache import Reason, ReasonKind, input_reason
+from dver.operations.run_inputs import part_version
 from dver.operations.run_params import ParamSource, read_params
 from dver.operations.run_secrets import mask
+from dver.progress import NO_PROGRESS
 from dver.records.record import BLOB_PREFIX, Artifact, Record, Scalar, State
 from dver.repo import Repo
 from dver.workspace.pointers import read_pointer
@@ -35,6 +38,11 @@ def declared_inputs(record: Record) -> list[Artifact]:
 def declared_outputs(record: Record) -> list[Artifact]:
     """Return what the user said comes out of a run."""
     return [artifact for artifact in record.outputs if not artifact.observed]
+
+
+def used_inputs(record: Record) -> list[Artifact]:
+    """Return what a run used that a run may have made: all that was declared, and data that it was seen to read."""
+    return [artifact for artifact in record.inputs if not (artifact.observed and artifact.kind in LOOSE_KINDS)]
 
 
 def dataset_of(artifact: Artifact) -> str:
@@ -67,11 +75,10 @@ def compare(record: Record, versions: Mapping[str, str | None], params: Mapping[
         versions: of the inputs, by path; None for one that is gone, while one that is not named is not compared.
         params: the values, by name.
     """
-    for artifact in declared_inputs(record):
+    for artifact in record.inputs:
         now = versions.get(artifact.path, artifact.version)
         if now != artifact.version:
-            kind = ReasonKind.CODE if artifact.kind == CODE else ReasonKind.INPUT
-            yield Reason(kind, artifact.path, artifact.version, now, vanished=now is None)
+            yield Reason(input_reason(artifact.kind), artifact.path, artifact.version, now, vanished=now is None)
     for name, value in record.params.items():
         if name not in params:
             yield Reason(ReasonKind.PARAM, name, value, vanished=True)
@@ -100,6 +107,12 @@ def find_stale(repo: Repo, versions: Mapping[str, VersionId]) -> dict[str, tuple
     return found
 
 
+def present_observed(repo: Repo, record: Record, remade: Collection[str]) -> dict[str, str | None]:
+    """Return the versions that what a run was seen to read has now; what is in the datasets `remade` is left out."""
+    seen = [one for one in record.inputs if one.observed and dataset_of(one) not in remade]
+    return _Present(repo).versions(replace(record, inputs=tuple(seen)))
+
+
 class _Present:
     """Finds what the inputs and parameters of records are now."""
 
@@ -109,7 +122,7 @@ class _Present:
     def versions(self, record: Record) -> dict[str, str | None]:
         """Return the versions of inputs by path, None for one that is gone; those not to be found out are left out."""
         found: dict[str, str | None] = {}
-        for artifact in declared_inputs(record):
+        for artifact in record.inputs:
             with suppress(DverError):
                 found[artifact.path] = self._version(artifact)
         return found
@@ -126,9 +139,14 @@ class _Present:
         return found
 
     def _version(self, artifact: Artifact) -> str | None:
+        if artifact.observed and artifact.kind in LOOSE_KINDS:
+            return loose_version(self._repo, artifact.path, artifact.kind, NO_PROGRESS)
         if artifact.version.startswith(BLOB_PREFIX):
             is_there = os.path.lexists(self._repo.root / artifact.path)
             return BLOB_PREFIX + self._repo.git.blob_of(artifact.path) if is_there else None
+        return self._data_version(artifact)
+
+    def _data_version(self, artifact: Artifact) -> str | None:
         dataset = dataset_of(artifact)
         pointer = read_pointer(self._repo.root, dataset)
         if pointer is None:

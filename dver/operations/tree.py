@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dver.errors import ObjectNotFoundError, PathError
 from dver.objects.entry import Entry, FileEntry, LinkEntry, counts_as_file, entry_size
-from dver.objects.ids import Bytes, ChunkId
+from dver.objects.ids import Bytes, ChunkId, VersionId
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import DatasetKind, Pointer
 from dver.operations.datasets import decode_path, pointers_at, select, working_pointers
@@ -83,7 +83,7 @@ def cat(repo: Repo, rev: str | None, path: str) -> Iterator[Bytes]:
         found = entry is not None or next(manifest.entries(target.part), None) is not None
         reason = "is a directory" if found else f"is not in the dataset {target.dataset}"
         raise PathError(path, reason, hint=f"dver ls {_place_text(rev, path if found else target.dataset)}")
-    return _read_file(repo, manifest, entry, _Place(rev, target.dataset, pointer, target.part))
+    return read_file(repo, manifest, entry, target.dataset)
 
 
 def _ls_hint(rev: str | None) -> str:
@@ -148,9 +148,14 @@ def _join(dataset: str, path: bytes) -> str:
     return f"{dataset}/{decode_path(path)}" if path else dataset
 
 
-def _read_file(repo: Repo, manifest: Manifest, entry: FileEntry, place: _Place) -> Iterator[Bytes]:
+def read_file(repo: Repo, manifest: Manifest, entry: FileEntry, dataset: str) -> Iterator[Bytes]:
+    """Yield the bytes of one file of a version, from the cache or the default remote.
+
+    Raises:
+        VersionNotFoundError: neither has all of it.
+    """
     chunks = [chunk for chunk, _ in manifest.chunks(entry)]
-    store = _store_with(repo, chunks, place)
+    store = _store_with(repo, chunks, manifest.version, dataset)
     for start in range(0, len(chunks), READ_BATCH_CHUNKS):
         batch = chunks[start : start + READ_BATCH_CHUNKS]
         plain = {
@@ -162,7 +167,7 @@ def _read_file(repo: Repo, manifest: Manifest, entry: FileEntry, place: _Place) 
             yield plain[chunk]
 
 
-def _store_with(repo: Repo, chunks: Sequence[ChunkId], place: _Place) -> Store:
+def _store_with(repo: Repo, chunks: Sequence[ChunkId], version: VersionId, dataset: str) -> Store:
     """Return the first store that has all chunks."""
     for store in stores_to_read(repo):
         try:
@@ -170,4 +175,4 @@ def _store_with(repo: Repo, chunks: Sequence[ChunkId], place: _Place) -> Store:
         except ObjectNotFoundError:
             continue
         return store
-    raise missing_version(repo, place.pointer.version, place.dataset)
+    raise missing_version(repo, version, dataset)

@@ -4,12 +4,15 @@ Records themselves stay in the file: the copy holds where each lies, and what qu
 it has read, and a checksum of every block up to there. A file that only grew is read from there on; one in which
 anything else happened is read anew. Duplicate lines count once, as the first of them.
 
-Paths, names and tags are numbers of rows in `texts`; versions and cache keys are 64-bit hashes, so whoever looks for
-one must compare with the record. A last line without an end is taken in, and read again when the file has grown.
+Paths, names and tags are numbers of rows in `texts`; versions and cache keys are hashes of 64 bits or fewer, so whoever
+looks for one must compare with the record. A use has its record in the upper bits of its own number, so that the uses
+of a record lie side by side. A last line without an end is taken in, and read again when the file has grown.
 """
 
+import gc
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -20,10 +23,12 @@ from dver.objects.ids import VERSION_PREFIX, checksum
 from dver.records.journal import LineReader, LineText
 from dver.records.record import RecordId, State, read_fields
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BLOCK = 4 * 1024 * 1024
 STATES = tuple(State)
 INPUT, OUTPUT = 0, 1
+# More than a line of the longest has room for, and so many that numbers of lines stay far from 64 bits.
+USE_BITS = 20
 
 _BATCH_BYTES = 4 * 1024 * 1024
 _LOOKUP_BATCH = 500
@@ -31,6 +36,8 @@ _TEXTS_HELD = 500_000
 # From so many bytes on, making the database's own indexes at the end is faster than keeping them up on the way.
 _LARGE = 16 * 1024 * 1024
 _CACHE_KIB = 64 * 1024
+# So many hexadecimal digits are less than 64 bits.
+_MARK_DIGITS = 15
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -43,27 +50,29 @@ CREATE TABLE blocks (number INTEGER PRIMARY KEY, checksum INTEGER NOT NULL);
 CREATE TABLE problems (number INTEGER PRIMARY KEY, offset INTEGER NOT NULL);
 CREATE TABLE texts (number INTEGER PRIMARY KEY, text BLOB NOT NULL UNIQUE);
 CREATE TABLE records (
-    number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+    number INTEGER PRIMARY KEY, id BLOB NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
     name INTEGER NOT NULL, state INTEGER NOT NULL, started INTEGER NOT NULL, key INTEGER
 );
+CREATE TABLE dropped (number INTEGER PRIMARY KEY);
 CREATE TABLE tags (record INTEGER NOT NULL, tag INTEGER NOT NULL);
 CREATE TABLE uses (
-    record INTEGER NOT NULL, role INTEGER NOT NULL, place INTEGER NOT NULL, version INTEGER NOT NULL
+    number INTEGER PRIMARY KEY, role INTEGER NOT NULL, place INTEGER NOT NULL, version INTEGER NOT NULL
 );
 CREATE TABLE makers (record INTEGER NOT NULL, place INTEGER NOT NULL, started INTEGER NOT NULL)
 """
 _INDEXES = {
-    "records_by_name": "records (name)",
-    "records_by_state": "records (state)",
+    "records_by_id": "records (id)",
+    "records_by_name": "records (name, started)",
+    "records_by_state": "records (state, started)",
     "records_by_start": "records (started)",
     "records_by_key": f"records (key, started) WHERE state = {STATES.index(State.COMPLETE)}",
     "tags_by_tag": "tags (tag, record)",
-    "uses_by_place": "uses (place, version, role, record)",
-    "outputs_by_version": f"uses (version, record) WHERE role = {OUTPUT}",
+    "uses_by_place": "uses (place, version, role)",
+    "outputs_by_version": f"uses (version) WHERE role = {OUTPUT}",
     "makers_by_place": "makers (place, started, record)",
 }
 _SCHEMA = ";".join([_TABLES, *(f"CREATE INDEX {name} ON {columns}" for name, columns in _INDEXES.items())])
-_CLEARED = ("progress", "blocks", "problems", "texts", "records", "tags", "uses", "makers")
+_CLEARED = ("progress", "blocks", "problems", "texts", "records", "dropped", "tags", "uses", "makers")
 
 
 class _Signature(NamedTuple):
@@ -143,7 +152,8 @@ class Catalog:
         for table in ("records", "problems"):
             if self._database.query(f"SELECT 1 FROM {table} WHERE number >= ?", (number,)):
                 self._database.execute(f"DELETE FROM {table} WHERE number >= ?", (number,))
-                for part in ("tags", "uses", "makers"):
+                self._database.execute("DELETE FROM uses WHERE number >= ?", (number << USE_BITS,))
+                for part in ("tags", "makers"):
                     self._database.execute(f"DELETE FROM {part} WHERE record >= ?", (number,))
 
     def _load(self, file: BinaryIO, signature: _Signature) -> None:
@@ -156,11 +166,14 @@ class Catalog:
             for name in _INDEXES:
                 self._database.execute(f"DROP INDEX {name}")
         texts = _Texts(self._database)
-        for lines in _in_batches(reader):
-            self._insert(lines, texts)
+        with _without_collecting_garbage():
+            for lines in _in_batches(reader):
+                # Without an index a look for each id would take too long; what is there twice is dropped afterwards.
+                self._insert(lines, texts, may_repeat=is_large)
         if is_large:
             for name, columns in _INDEXES.items():
                 self._database.execute(f"CREATE INDEX {name} ON {columns}")
+            self._drop_duplicates()
         self._note(_Progress(signature, reader.offset, reader.number), file, before.offset)
 
     def _note(self, now: _Progress, file: BinaryIO, old_offset: int) -> None:
@@ -171,7 +184,22 @@ class Catalog:
             "INSERT INTO progress VALUES (?, ?, ?, ?, ?, ?)", (*now.signature, now.offset, now.number)
         )
 
-    def _insert(self, lines: Sequence[LineText], texts: "_Texts") -> None:
+    def _drop_duplicates(self) -> None:
+        """Of records that were taken in more than once, keep the first."""
+        rows = self._database.query(
+            "SELECT number FROM records JOIN (SELECT id AS twice, min(number) AS first FROM records GROUP BY id"
+            " HAVING count(*) > 1) ON id = twice WHERE number > first"
+        )
+        self._database.execute_many("INSERT INTO dropped VALUES (?)", rows)
+        if rows:
+            dropped = "(SELECT number FROM dropped)"
+            self._database.execute(f"DELETE FROM records WHERE number IN {dropped}")
+            self._database.execute(f"DELETE FROM uses WHERE number >> {USE_BITS} IN {dropped}")
+            for part in ("tags", "makers"):
+                self._database.execute(f"DELETE FROM {part} WHERE record IN {dropped}")
+            self._database.execute("DELETE FROM dropped")
+
+    def _insert(self, lines: Sequence[LineText], texts: "_Texts", *, may_repeat: bool) -> None:
         sound: dict[bytes, tuple[LineText, dict[str, Any]]] = {}
         damaged: list[tuple[int, int]] = []
         for line in lines:
@@ -184,7 +212,7 @@ class Catalog:
                 sound.setdefault(raw_id(fields["id"]), (line, fields))
         self._database.execute_many("INSERT INTO problems VALUES (?, ?)", damaged)
         rows = _Rows(texts)
-        old = self._known(list(sound))
+        old = set() if may_repeat else self._known(list(sound))
         for identity, (line, fields) in sound.items():
             if identity not in old:
                 rows.add(identity, line, fields)
@@ -202,28 +230,16 @@ class Catalog:
         return found
 
 
-class _Texts:
+class _Texts(dict[str, int]):
     """Numbers texts as they come up."""
 
     def __init__(self, database: CacheDatabase) -> None:
         self.fresh: list[tuple[int, bytes]] = []
         self._database = database
-        self._numbers: dict[str, int] = {}
         [(self._last,)] = database.query("SELECT coalesce(max(number), 0) FROM texts")
 
-    def number(self, text: str) -> int:
-        """Return the number of a text, a new one if it has none."""
-        number = self._numbers.get(text)
-        return self._find(text) if number is None else number
-
-    def flush(self) -> None:
-        """Write the new numbers to the database, and forget what takes too much memory."""
-        self._database.execute_many("INSERT INTO texts (number, text) VALUES (?, ?)", self.fresh)
-        self.fresh = []
-        if len(self._numbers) > _TEXTS_HELD:
-            self._numbers.clear()
-
-    def _find(self, text: str) -> int:
+    def __missing__(self, text: str) -> int:
+        """Return the number of a text that was not asked about yet, a new one if it has none."""
         raw = raw_text(text)
         rows = self._database.query("SELECT number FROM texts WHERE text = ?", (raw,))
         if rows:
@@ -231,8 +247,15 @@ class _Texts:
         else:
             number = self._last = self._last + 1
             self.fresh.append((number, raw))
-        self._numbers[text] = number
+        self[text] = number
         return number
+
+    def flush(self) -> None:
+        """Write the new numbers to the database, and forget what takes too much memory."""
+        self._database.execute_many("INSERT INTO texts (number, text) VALUES (?, ?)", self.fresh)
+        self.fresh = []
+        if len(self) > _TEXTS_HELD:
+            self.clear()
 
 
 class _Rows:
@@ -243,7 +266,7 @@ class _Rows:
         self.tags: list[tuple[int, int]] = []
         self.uses: list[tuple[int, int, int, int]] = []
         self.makers: list[tuple[int, int, int]] = []
-        self._number = texts.number
+        self._number = texts.__getitem__
 
     def add(self, identity: bytes, line: LineText, fields: Mapping[str, Any]) -> None:
         """Add the rows of one record, which is known to be sound."""
@@ -254,20 +277,26 @@ class _Rows:
         self.records.append((number, identity, line.offset, line.length, name, STATES.index(state), started, key))
         for tag in fields.get("tags", {}).items():
             self.tags.append((number, self._number(tag_text(*tag))))
-        self._add_uses(number, INPUT, fields.get("inputs", ()))
-        made = self._add_uses(number, OUTPUT, fields.get("outputs", ()))
+        used = self._artifacts(fields.get("inputs", ()))
+        outputs = fields.get("outputs", ())
+        made = self._artifacts(outputs)
+        first = number << USE_BITS
+        self.uses += [(first + index, INPUT, *artifact) for index, artifact in enumerate(used)]
+        self.uses += [(first + index, OUTPUT, *artifact) for index, artifact in enumerate(made, len(used))]
         if state != State.FAILED:
-            self.makers.extend((number, place, started) for place in made)
+            # What a run was only seen to write is not its own.
+            own = [artifact for artifact in outputs if not artifact.get("observed")]
+            placed = made if len(own) == len(outputs) else self._artifacts(own)
+            self.makers += [(number, place, started) for place in {place for place, _ in placed}]
 
-    def _add_uses(self, number: int, role: int, artifacts: Iterable[Mapping[str, str]]) -> set[int]:
-        """Add the uses of artifacts, and of the datasets that they are parts of; return the places."""
-        uses = set()
+    def _artifacts(self, artifacts: Iterable[Mapping[str, str]]) -> set[tuple[int, int]]:
+        """Return the places and versions of artifacts, and of the datasets that they are parts of."""
+        number = self._number
+        found = {(number(artifact["path"]), mark(artifact["version"])) for artifact in artifacts}
         for artifact in artifacts:
-            uses.add((number, role, self._number(artifact["path"]), mark(artifact["version"])))
             if artifact.get("dataset"):
-                uses.add((number, role, self._number(artifact["dataset"]), mark(artifact["dataset_version"])))
-        self.uses.extend(uses)
-        return {use[2] for use in uses}
+                found.add((number(artifact["dataset"]), mark(artifact["dataset_version"])))
+        return found
 
 
 def raw_id(record: RecordId) -> bytes:
@@ -287,12 +316,28 @@ def tag_text(name: str, value: str) -> str:
 
 def mark(text: str) -> int:
     """Return the number that stands for a version or cache key in the copy, and may stand for others too."""
-    return _signed(checksum(text.encode("utf-8", "surrogatepass")))
+    try:
+        # Both are hashes as a rule, of which any digits will do.
+        return int(text[-_MARK_DIGITS:], 16)
+    except ValueError:
+        return _signed(checksum(text.encode("utf-8", "surrogatepass")))
 
 
 def microseconds(moment: datetime) -> int:
     """Return the number that stands for a moment in the copy."""
     return (moment - _EPOCH) // _MICROSECOND
+
+
+@contextmanager
+def _without_collecting_garbage() -> Iterator[None]:
+    """Let Python not look for garbage: lines make very many objects without cycles, and looking takes a tenth."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _in_batches(lines: Iterable[LineText]) -> Iterator[list[LineText]]:

@@ -8,15 +8,26 @@ Invariant: what is returned was read from the file as it is, has the id that was
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypedDict, Unpack
 
 from dver.errors import FormatError, LockedError, UsageError
 from dver.objects.ids import VERSION_PREFIX
-from dver.records.catalog import INPUT, OUTPUT, STATES, Catalog, mark, microseconds, raw_id, raw_text, tag_text
+from dver.records.catalog import (
+    INPUT,
+    OUTPUT,
+    STATES,
+    USE_BITS,
+    Catalog,
+    mark,
+    microseconds,
+    raw_id,
+    raw_text,
+    tag_text,
+)
 from dver.records.journal import Journal, Line, LineReader, read_line
 from dver.records.record import LINE_ENDS, Artifact, Record, State, decode_record
 
@@ -25,6 +36,37 @@ _ID_DIGITS = 64
 _ID_PREFIX = re.compile(rf"[0-9a-f]{{1,{_ID_DIGITS}}}")
 _SHOWN_DIGITS = 12
 _SHOWN_IDS = 3
+# Of what so many records have, the newest are found sooner by going through the records than by going through it.
+_COMMON = 10_000
+# How many records are looked at in one go where a choice is made outside the copy: few first, for they may be enough.
+_FIRST_PAGE = 1_000
+_LARGEST_PAGE = 64_000
+_LATEST = (1 << 63) - 1
+_TEXT_NUMBER = "(SELECT number FROM texts WHERE text = ?)"
+_BELOW = "(text = ? OR text > ? AND text < ?)"
+# The same question, to be answered once for all records, and for each record as it comes.
+_USED = f"number IN (SELECT uses.number >> {USE_BITS} FROM texts JOIN uses ON place = texts.number WHERE {_BELOW})"
+_USED_BY_ROW = (
+    f"EXISTS (SELECT 1 FROM uses JOIN texts ON texts.number = place WHERE uses.number BETWEEN"
+    f" records.number << {USE_BITS} AND (records.number << {USE_BITS}) + {(1 << USE_BITS) - 1} AND {_BELOW})"
+)
+_NEWEST = "ORDER BY started DESC, number DESC"
+
+
+class Which(TypedDict, total=False):
+    """Which records are meant: those that fit all that is given and not None.
+
+    Attributes:
+        tags: names and values that they must have.
+        since: when they started at the earliest, with its time zone.
+        path: of something that went in or came out, or of a folder around it; "" is around everything.
+    """
+
+    name: str | None
+    state: State | None
+    tags: Mapping[str, str] | None
+    since: datetime | None
+    path: str | None
 
 
 class LineageIndex:
@@ -80,46 +122,23 @@ class LineageIndex:
         return found[0] if found else None
 
     def records(
-        self,
-        *,
-        name: str | None = None,
-        state: State | None = None,
-        tags: Mapping[str, str] | None = None,
-        since: datetime | None = None,
-        path: str | None = None,
-        limit: int | None = None,
+        self, *, limit: int | None = None, keep: Callable[[Record], bool] | None = None, **which: Unpack[Which]
     ) -> list[Record]:
-        """Return the records that fit all that is given; where `limit` cuts, the last ones of the file.
+        """Return the records that fit all that is given; where `limit` cuts, those that started last.
+
+        With `limit` or `keep` they are in the order of time.
 
         Args:
-            tags: names and values that they must have.
-            since: when they started at the earliest, with its time zone.
-            path: of something that went in or came out, or of a folder around it; "" is around everything.
             limit: how many at most.
+            keep: whether one that fits all else is wanted; it is asked about the newest first, until there are enough.
         """
-        # A plus keeps SQLite from an index, or an order, that is of no use: without a limit all that fit are wanted
-        # anyhow, and with one the end of the file is likely to have enough of them.
-        question = _Question()
-        if name is not None:
-            question.add("name IN (SELECT number FROM texts WHERE text = ?)", raw_text(name))
-        if state is not None:
-            question.add("state = ?", STATES.index(state))
-        for tag in (tags or {}).items():
-            question.add(
-                "number IN (SELECT record FROM tags WHERE tag IN (SELECT number FROM texts WHERE text = ?))",
-                raw_text(tag_text(*tag)),
-            )
-        if since is not None:
-            question.add("started >= ?" if limit is None else "+started >= ?", microseconds(since))
-        if path:
-            question.add(
-                "number IN (SELECT record FROM uses WHERE place IN"
-                " (SELECT number FROM texts WHERE text = ? OR text > ? AND text < ?))",
-                *(raw_text(path), raw_text(path) + b"/", raw_text(path) + b"0"),
-            )
+        question = self._question(which, is_limited=limit is not None)
+        if keep is not None:
+            return self._choose(question, keep, limit)
         if limit is None:
+            # A plus keeps SQLite from an order by an index: all that fit are wanted anyhow.
             return self._answer(f"{question.clause} ORDER BY +number", question.values)
-        return self._answer(f"{question.clause} ORDER BY number DESC LIMIT ?", [*question.values, limit])[::-1]
+        return self._answer(f"{question.clause} {_NEWEST} LIMIT ?", [*question.values, limit])[::-1]
 
     def producers(self, path: str, version: str) -> list[Record]:
         """Return the records that made this version at this path."""
@@ -128,7 +147,8 @@ class LineageIndex:
     def producers_of_version(self, version: str) -> list[Record]:
         """Return the records that made this version, wherever it was."""
         found = self._answer(
-            f"WHERE number IN (SELECT record FROM uses WHERE version = ? AND role = {OUTPUT}) ORDER BY number",
+            f"WHERE number IN (SELECT number >> {USE_BITS} FROM uses WHERE version = ? AND role = {OUTPUT})"
+            " ORDER BY number",
             [mark(version)],
         )
         return [
@@ -142,7 +162,10 @@ class LineageIndex:
         return [record for record in self._users(path, version, INPUT) if _holds(record.inputs, path, version)]
 
     def latest_producer(self, path: str) -> Record | None:
-        """Return the record that started last of those that made something at this path and did not fail."""
+        """Return the record that started last of those that made something at this path and did not fail.
+
+        What a run was only seen to write it did not make.
+        """
         found = self._answer(
             "WHERE number = (SELECT record FROM makers WHERE place = (SELECT number FROM texts WHERE text = ?)"
             " ORDER BY started DESC, record DESC LIMIT 1)",
@@ -159,20 +182,88 @@ class LineageIndex:
 
     def _users(self, path: str, version: str, role: int) -> list[Record]:
         return self._answer(
-            "WHERE number IN (SELECT record FROM uses WHERE place = (SELECT number FROM texts WHERE text = ?)"
-            " AND version = ? AND role = ?) ORDER BY number",
+            f"WHERE number IN (SELECT number >> {USE_BITS} FROM uses WHERE"
+            " place = (SELECT number FROM texts WHERE text = ?) AND version = ? AND role = ?) ORDER BY number",
             [raw_text(path), mark(version), role],
         )
 
+    def _question(self, which: Which, *, is_limited: bool) -> "_Question":
+        """Return what is asked for as conditions; how tags and paths are put depends on how many records have them."""
+        question = _Question()
+        name, state, since, path = which.get("name"), which.get("state"), which.get("since"), which.get("path")
+        if name is not None:
+            question.add(f"name = {_TEXT_NUMBER}", raw_text(name))
+        if state is not None:
+            question.add("state = ?", STATES.index(state))
+        if since is not None:
+            question.add("started >= ?", microseconds(since))
+        with self.journal.opened() as file:
+            self._catalog.follow(file)
+            for tag in (which.get("tags") or {}).items():
+                having = f"FROM tags WHERE tag = {_TEXT_NUMBER}"
+                question.add(
+                    f"EXISTS (SELECT 1 {having} AND record = records.number)"
+                    if is_limited and self._is_common(having, [raw_text(tag_text(*tag))])
+                    else f"number IN (SELECT record {having})",
+                    raw_text(tag_text(*tag)),
+                )
+            if path:
+                raw = raw_text(path)
+                below = [raw, raw + b"/", raw + b"0"]
+                is_common = is_limited and self._is_common(
+                    f"FROM texts JOIN uses ON place = texts.number WHERE {_BELOW}", below
+                )
+                question.add(_USED_BY_ROW if is_common else _USED, *below)
+        return question
+
+    def _is_common(self, rows: str, values: Sequence[object]) -> bool:
+        [(count,)] = self._catalog.query(f"SELECT count(*) FROM (SELECT 1 {rows} LIMIT {_COMMON})", values)
+        return int(count) == _COMMON
+
     def _answer(self, clause: str, values: Sequence[object]) -> list[Record]:
         """Return the records that a clause finds, read from the file."""
+        return self._settled(
+            lambda file: self._read_all(file, f"SELECT offset, length, id FROM records {clause}", values)
+        )
+
+    def _choose(self, question: "_Question", keep: Callable[[Record], bool], limit: int | None) -> list[Record]:
+        """Return those of the records that a question finds that are to be kept, in the order of time."""
+
+        def choose(file: BinaryIO | None) -> list[Record] | None:
+            found: list[Record] = []
+            last, page = (_LATEST, _LATEST), _FIRST_PAGE
+            while True:
+                rows = self._catalog.query(
+                    f"SELECT started, number, offset, length, id FROM records {question.clause}"
+                    f" AND (started, number) < (?, ?) {_NEWEST} LIMIT ?",
+                    [*question.values, *last, page],
+                )
+                for *_, offset, length, identity in rows:
+                    if len(found) == limit:
+                        return found[::-1]
+                    record = _read(file, offset, length, identity)
+                    if record is None:
+                        return None
+                    if keep(record):
+                        found.append(record)
+                if len(rows) < page:
+                    return found[::-1]
+                last, page = rows[-1][:2], min(4 * page, _LARGEST_PAGE)
+
+        return self._settled(choose)
+
+    def _read_all(self, file: BinaryIO | None, sql: str, values: Sequence[object]) -> list[Record] | None:
+        found = [_read(file, *row) for row in self._catalog.query(sql, values)]
+        records = [record for record in found if record is not None]
+        return records if len(records) == len(found) else None
+
+    def _settled(self, read: Callable[[BinaryIO | None], list[Record] | None]) -> list[Record]:
+        """Return what is read from the file once the copy fits it; `read` returns None where a line does not."""
         for _ in range(_ATTEMPTS):
             with self.journal.opened() as file:
                 self._catalog.follow(file)
-                rows = self._catalog.query(f"SELECT offset, length, id FROM records {clause}", values)
-                found = [_read(file, *row) for row in rows]
-                records = [record for record in found if record is not None]
-                if len(records) == len(found):
+                records = read(file)
+                if records is not None:
                     return records
                 # The file was changed in a way that its size and times do not show, or is being changed right now.
                 self._catalog.forget()

@@ -11,10 +11,11 @@ import json
 import math
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NewType, TypeAlias
 
 from blake3 import blake3
@@ -41,8 +42,21 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 _STRINGS = frozenset((str,))
 _NUMBERS = frozenset((int, float))
 _SCALARS = frozenset((str, int, float, bool, type(None)))
-_RECORD_TEXTS = ("name", "folder", "commit", "key", "reuses", "source", "note")
-_ARTIFACT_TEXTS = ("path", "version", "dataset", "dataset_version", "kind")
+_RECORD_TYPES = {
+    **dict.fromkeys(("name", "folder", "commit", "key", "reuses", "source", "note"), str),
+    **dict.fromkeys(("shell", "dirty", "observed"), bool),
+    **dict.fromkeys(("command", "inputs", "outputs"), list),
+    **dict.fromkeys(("params", "environment", "tags"), dict),
+    "exit": int,
+}
+_ARTIFACT_TYPES = {
+    **dict.fromkeys(("path", "version", "dataset", "dataset_version", "kind"), str),
+    "observed": bool,
+    "props": dict,
+}
+# Most records name the same paths again; longer ones are looked at each time, so that little memory is held.
+_PATHS_HELD = 1 << 14
+_SHORT_PATH = 256
 
 
 class State(StrEnum):
@@ -100,6 +114,10 @@ class Environment:
     image: str = ""
 
 
+_ENVIRONMENT_TYPES = dict.fromkeys(Environment.__slots__, str)
+_NO_FIELDS: dict[str, Any] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One run or import.
@@ -120,6 +138,7 @@ class Record:
         reuses: the record whose outputs were restored instead of running.
         source: the URL that imported data came from.
         note: what the user says about it.
+        observed: whether the command was watched, so that what it used beside its inputs is among them.
     """
 
     state: State
@@ -141,6 +160,7 @@ class Record:
     reuses: str = ""
     source: str = ""
     note: str = ""
+    observed: bool = False
     # Of a record that was decoded; working it out again would take as long as decoding.
     _id: str = field(default="", init=False, repr=False, compare=False)
 
@@ -238,6 +258,7 @@ def _fields(record: Record) -> dict[str, Any]:
         "reuses": record.reuses,
         "source": record.source,
         "note": record.note,
+        "observed": record.observed,
     }
     return {"format": FORMAT, **_filled(fields), **({} if record.exit_code is None else {"exit": record.exit_code})}
 
@@ -291,6 +312,7 @@ def _make_record(fields: Mapping[str, Any]) -> Record:
         reuses=fields.get("reuses", ""),
         source=fields.get("source", ""),
         note=fields.get("note", ""),
+        observed=fields.get("observed", False),
     )
     object.__setattr__(record, "_id", fields["id"])
     return record
@@ -309,6 +331,16 @@ def _make_artifact(fields: Mapping[str, Any]) -> Artifact:
     )
 
 
+@lru_cache(maxsize=_PATHS_HELD)
+def _is_safe(path: str) -> bool:
+    try:
+        raw = path.encode("utf-8", "surrogateescape")
+        check_path(raw, "")
+    except (UnicodeEncodeError, FormatError):
+        return False
+    return bool(raw)
+
+
 class _Checker:
     """Looks through the fields of one line, and refuses what is not of its type.
 
@@ -323,32 +355,28 @@ class _Checker:
 
     def check_record(self, fields: Mapping[str, Any]) -> None:
         """Check all fields but the format and the name."""
-        self._check_texts(fields, _RECORD_TEXTS)
+        self._check_types(fields, _RECORD_TYPES)
         if fields.get("state") not in _STATE_NAMES:
             raise self._wrong("state")
         self._check_moment(fields.get("started"))
-        if not _STRINGS.issuperset(map(type, self._list(fields, "command"))):
+        if not _STRINGS.issuperset(map(type, fields.get("command", ()))):
             raise self._wrong("command")
-        self._check_flag(fields, "shell")
-        self._check_flag(fields, "dirty")
         if fields.get("folder"):
             self._check_path(fields["folder"])
         for name in ("inputs", "outputs"):
-            for artifact in self._list(fields, name):
+            for artifact in fields.get(name, ()):
                 self._check_artifact(artifact)
         self._check_scalars(fields, "params")
         self._check_seconds(fields.get("seconds", 0.0))
-        if type(fields.get("exit", 0)) is not int:
-            raise self._wrong("exit")
         if "environment" in fields:
-            self._check_texts(self._mapping(fields, "environment"), Environment.__slots__)
-        if not _STRINGS.issuperset(map(type, self._mapping(fields, "tags").values())):
+            self._check_types(fields["environment"], _ENVIRONMENT_TYPES)
+        if not _STRINGS.issuperset(map(type, fields.get("tags", _NO_FIELDS).values())):
             raise self._wrong("tags")
 
     def _check_artifact(self, fields: Any) -> None:
         if type(fields) is not dict:
             raise self._wrong("inputs and outputs")
-        self._check_texts(fields, _ARTIFACT_TEXTS)
+        self._check_types(fields, _ARTIFACT_TYPES)
         self._check_path(fields.get("path", ""))
         if not _VERSION.fullmatch(fields.get("version", "")):
             raise self._wrong("version")
@@ -356,8 +384,8 @@ class _Checker:
             self._check_path(fields["dataset"])
             if not _CONTENT_HASH.fullmatch(fields.get("dataset_version", "")):
                 raise self._wrong("dataset_version")
-        self._check_flag(fields, "observed")
-        self._check_scalars(fields, "props")
+        if "props" in fields:
+            self._check_scalars(fields, "props")
 
     def _check_moment(self, started: Any) -> None:
         try:
@@ -368,6 +396,8 @@ class _Checker:
         raise self._wrong("started")
 
     def _check_path(self, path: str) -> None:
+        if len(path) <= _SHORT_PATH and _is_safe(path):
+            return
         try:
             raw = path.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
@@ -383,31 +413,16 @@ class _Checker:
     def _check_scalars(self, fields: Mapping[str, Any], name: str) -> None:
         if name not in fields:
             return
-        values = self._mapping(fields, name).values()
+        values = fields[name].values()
         types = set(map(type, values))
         if not types <= _SCALARS or (float in types and not all(map(_is_finite, values))):
             raise self._wrong(name)
 
-    def _check_texts(self, fields: Mapping[str, Any], names: Sequence[str]) -> None:
-        for name in names:
-            if name in fields and type(fields[name]) is not str:
+    def _check_types(self, fields: Mapping[str, Any], types: Mapping[str, type]) -> None:
+        for name, value in fields.items():
+            # What has no type here is unknown to this version, or is looked at in another way.
+            if type(value) is not types.get(name, type(value)):
                 raise self._wrong(name)
-
-    def _check_flag(self, fields: Mapping[str, Any], name: str) -> None:
-        if type(fields.get(name, False)) is not bool:
-            raise self._wrong(name)
-
-    def _mapping(self, fields: Mapping[str, Any], name: str) -> dict[str, Any]:
-        value = fields.get(name, {})
-        if type(value) is not dict:
-            raise self._wrong(name)
-        return value
-
-    def _list(self, fields: Mapping[str, Any], name: str) -> list[Any]:
-        value = fields.get(name, [])
-        if type(value) is not list:
-            raise self._wrong(name)
-        return value
 
     def _wrong(self, name: str) -> FormatError:
         return FormatError(self._where, f"is a lineage record with a wrong field: {name}")

@@ -1,7 +1,8 @@
 """The scratch folder of one command, and the lock that lets one command at a time change the working tree.
 
 Both live in `.dver/tmp`. A scratch folder is named by host and process, so one left behind by a killed process is
-recognised and removed by the next command on the same host.
+recognised and removed by the next command on the same host. Beside them is a folder for each run of a command, which
+outlives a killed process, for what the run set aside is in it.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from pathlib import Path
 from dver.errors import BackendError, BackendProblem
 
 LOCK_NAME = "lock"
+RUNS_FOLDER = "runs"
 _POLL_SECONDS = 0.1
 
 
@@ -56,6 +58,15 @@ def workspace_lock(directory: Path, note: Callable[[str], None]) -> Iterator[Non
                     waiting = True
                 time.sleep(_POLL_SECONDS)
         yield
+
+
+def has_runs(directory: Path) -> bool:
+    """Whether there is a folder of a run below `directory`: one that is at work, or was killed."""
+    try:
+        with os.scandir(directory / RUNS_FOLDER) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
 
 
 def _remove_stale(directory: Path, host: str) -> None:

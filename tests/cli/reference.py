@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from dver.cli.boundary import root_command
+from dver.cli.branching import BranchingCommand
 from dver.cli.command import Command, CommandGroup
 from dver.cli.main import COMMANDS
 
@@ -23,8 +24,8 @@ _EXIT_CODES = """\
 | code | meaning |
 |---|---|
 | 0 | done |
-| 1 | the answer is "no", or "differs": `status --exit-code`, `diff --exit-code`, `remote check`, `config get` and \
-`config unset` of what is not there, `checkout --dry-run` with files in the way |
+| 1 | the answer is "no", or "differs": `status --exit-code`, `diff --exit-code`, `remote check`, \
+`lineage verify`, `config get` and `config unset` of what is not there, `checkout --dry-run` with files in the way |
 | 2 | the command line makes no sense |
 | 3 | an error; the message says what happened, and where there is one, the hint names the command that helps |
 | 130 | interrupted by Ctrl-C; 143 and 129 for SIGTERM and SIGHUP. The same command run again goes on |
@@ -71,9 +72,9 @@ def _overview() -> Iterator[str]:
         yield "\n".join(f"- [`dver {name}`](#dver-{name}): {text}" for name, text in commands.items()) + "\n"
 
 
-def _command(command: click.Command, parent: click.Context, level: str) -> Iterator[str]:
+def _command(command: click.Command, parent: click.Context, level: str, *, called: str = "") -> Iterator[str]:
     assert isinstance(command, Command | CommandGroup)
-    context = click.Context(command, info_name=command.name, parent=parent)
+    context = click.Context(command, info_name=called or command.name, parent=parent)
     yield f"{level} {context.command_path}\n"
     if not isinstance(command, CommandGroup):
         yield f"```\n{' '.join([context.command_path, *command.collect_usage_pieces(context)])}\n```\n"
@@ -86,6 +87,11 @@ def _command(command: click.Command, parent: click.Context, level: str) -> Itera
     if isinstance(command, CommandGroup):
         for name in command.list_commands(context):
             yield from _command(_subcommand(command, context, name), context, level + "#")
+    if isinstance(command, BranchingCommand):
+        for branch in command.branches:
+            below = command.branch(branch)
+            assert below is not None
+            yield from _command(below, parent, level + "#", called=f"{command.name} {branch}")
 
 
 def _subcommand(group: click.Group, context: click.Context, name: str) -> click.Command:

@@ -22,6 +22,30 @@ def test_records_where_the_data_came_from(cli: Cli, git: GitCommand) -> None:
     assert ".dver/lineage.jsonl" in git("diff", "--cached", "--name-only").splitlines()
 
 
+def test_records_what_the_data_is(cli: Cli) -> None:
+    cli.write("sub/best", "1")
+    cli.write("sub/rows", "2")
+    sub = cli.at("sub")
+    said = ("--kind", "best=model", "--prop", "best:of=May", "--prop", "rows:count=2")
+    sub.ok("add", "--note", "by hand", *said, "best", "rows")
+    assert " sub/best " in cli.ok("artifacts", "--kind", "model", "--prop", "of=May")
+    assert " sub/rows " in cli.ok("artifacts", "--kind", "dataset", "--prop", "count=2")
+    cli.ok("add", "--note", "a schema after all", "--kind", "schema", "sub/best")
+    assert " sub/best " in cli.ok("artifacts", "--kind", "schema", "--prop", "of=May")
+
+
+def test_what_the_data_is_needs_a_record(cli: Cli) -> None:
+    cli.write("raw", "1")
+    cli.write("more", "1")
+    err = cli.fails(2, "add", "--kind", "model", "raw")
+    assert "--from URL or --note TEXT" in err
+    err = cli.fails(2, "add", "--note", "x", "--kind", "model", "raw", "more")
+    assert "does not say which of the 2 paths is meant" in err
+    assert "--kind OUT=model" not in err
+    assert "--kind PATH=model, where PATH is one of raw, more" in err
+    assert not (cli.folder / "raw.dver").exists()
+
+
 def test_a_note_alone_stands_for_what_ran(cli: Cli) -> None:
     cli.write("raw", "1")
     cli.ok("add", "raw", "--note", "from Ann\n")

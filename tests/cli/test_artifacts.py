@@ -38,6 +38,12 @@ def test_lists_versions_with_the_run_that_made_each_and_how_many_used_it(cli: Cl
         (["--name", "train"], ["model"]),
         (["--state", "complete"], ["clean", "model"]),
         (["--since", "2026-11-22T12:00"], ["model"]),
+        (["--where", "made IS NULL"], ["raw"]),
+        (["--where", "used = 1 AND kind = 'dataset'"], ["raw", "clean"]),
+        (["--where", "prop('final')"], ["model"]),
+        (["--where", "name = 'clean' AND made < '2026-11-22'"], ["clean"]),
+        (["--where", "used", "--limit", "1"], ["clean"]),
+        (["--limit", "2"], ["clean", "model"]),
         (["--since", "2026-11-21", "--state", "complete", "--tag", "a=1"], ["clean"]),
     ],
 )
@@ -101,6 +107,13 @@ def test_warns_of_damaged_lines(cli: Cli) -> None:
         (["--prop", "a=1", "--prop", "a=2"], "a property has one value, and --prop"),
         (["--state", "failed"], "'failed' is not one of"),
         (["raw", "--path", "raw"], "say the same"),
+        ([""], "the path is empty"),
+        (["--path", ""], "the path is empty"),
+        (["--name", ""], "the name of --name is empty"),
+        (["--kind", ""], "the kind of --kind is empty"),
+        (["--where", ""], "the condition of --where is empty"),
+        (["--where", "started > 1"], "names 'started', which is no column"),
+        (["--limit", "-1"], "-1 is not in the range"),
     ],
 )
 def test_refuses_what_makes_no_sense(cli: Cli, options: list[str], reason: str) -> None:

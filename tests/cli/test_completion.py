@@ -43,3 +43,9 @@ def test_completes_names_of_remotes(cli: Cli, monkeypatch: pytest.MonkeyPatch) -
 
 def test_completes_settings(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _complete(cli, monkeypatch, "dver config get core.t") == ["core.transfer_jobs"]
+
+
+def test_completes_what_a_command_branches_into(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _complete(cli, monkeypatch, "dver lineage ver") == ["verify"]
+    assert "--rerun" in _complete(cli, monkeypatch, "dver lineage verify --")
+    assert "--rerun" not in _complete(cli, monkeypatch, "dver lineage --")

@@ -146,6 +146,7 @@ def test_writes_json(two_versions: Cli) -> None:
                     _file("new.txt", "added", sizes=(None, 4)),
                     _file("renamed.txt", "renamed", old_path="b.txt", sizes=(10, 10)),
                 ],
+                "lineage": None,
             }
         ],
     }

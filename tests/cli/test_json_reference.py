@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dver.records.record import Artifact
 from tests.cli.recording import current, data, record
 from tests.cli.runner import Cli
 
@@ -14,11 +15,13 @@ _PAGE = Path(__file__).parents[2] / "docs" / "reference" / "json.md"
 _COMMANDS = {
     "status": ["status"],
     "diff": ["diff", "first", "HEAD"],
+    "diff of runs": ["diff", "b3:OLD", "b3:NEW"],
     "ls": ["ls", "data"],
     "log": ["log", "data"],
     "push, fetch": ["push"],
     "pull": ["pull"],
     "lineage": ["lineage", "data"],
+    "lineage verify": ["lineage", "verify", "--rerun", "data"],
     "runs, show": ["show", "data"],
     "artifacts": ["artifacts"],
     "remote list": ["remote", "list"],
@@ -37,6 +40,11 @@ def _examples() -> dict[str, Any]:
     return found
 
 
+def _first(cli: Cli) -> Artifact:
+    """Return the version in the first commit."""
+    return Artifact("data", cli("log", "data", "--json").json["versions"][-1]["version"])
+
+
 def _shape(value: Any) -> Any:
     """Return the keys of a document, with what is in the first element of each list."""
     if isinstance(value, dict):
@@ -46,16 +54,36 @@ def _shape(value: Any) -> Any:
     return None
 
 
+def _as_full(example: Any, written: Any) -> Any:
+    """Return an example as full as what was written: an empty list says nothing of what would be in it."""
+    if isinstance(example, dict) and isinstance(written, dict):
+        return {key: _as_full(item, written.get(key, item)) for key, item in example.items()}
+    if isinstance(example, list) and isinstance(written, list) and example and isinstance(example[0], dict):
+        return [_as_full(example[0], written[0])] if written else []
+    return example
+
+
 def test_the_reference_has_every_command_that_writes_json() -> None:
     assert list(_examples()) == list(_COMMANDS)
 
 
 @pytest.mark.parametrize("name", list(_COMMANDS))
 def test_examples_have_the_keys_that_are_written(shared: Cli, name: str) -> None:
-    record(shared, "make", [data("raw")], [current(shared)])
-    written = shared(*_COMMANDS[name], "--json").json
+    old = record(shared, "make", [data("raw")], [_first(shared)])
+    new = record(shared, "make", [data("other")], [current(shared)])
+    runs = {"b3:OLD": old.id, "b3:NEW": new.id}
+    written = shared(*(runs.get(word, word) for word in _COMMANDS[name]), "--json").json
     example = _examples()[name]
     # An empty list says nothing of what would be in it.
     if not written.get("missing", True):
         del written["missing"], example["missing"]
-    assert _shape(written) == _shape(example)
+    assert _shape(written) == _shape(_as_full(example, written))
+
+
+def test_the_example_of_a_rerun_has_the_keys_that_are_written(dataset: Cli) -> None:
+    # Not in git, so it comes from the working tree.
+    dataset.write("p.json", '{"x": 1}')
+    dataset("run", "-p", "p.json:x", "-o", "out", "--shell", "--", "cat /proc/sys/kernel/random/uuid > out")
+    (written,) = dataset("lineage", "verify", "--rerun", "out", "--json").json["reruns"]
+    (example,) = _examples()["lineage verify"]["reruns"]
+    assert (written["outcome"], _shape(written)) == ("differs", _shape(example))

@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+from dver.records.record import Environment
+from tests.cli.recording import current, record
 from tests.cli.runner import Cli
 from tests.commands import GitCommand
 
@@ -26,6 +28,24 @@ def test_sends_to_a_named_remote(two_versions: Cli, tmp_path: Path) -> None:
     two_versions.ok("remote", "add", "backup", str(tmp_path / "backup"))
     assert "to backup: " in two_versions.ok("push", "-r", "backup", "data")
     assert not (tmp_path / "store").exists()
+
+
+def test_says_that_lists_of_packages_were_sent(shared: Cli, git: GitCommand) -> None:
+    shared.write("list", "a==1\n")
+    shared.ok("add", "list")
+    environment = Environment(packages=current(shared, "list").version)
+    (shared.folder / "list.dver").unlink()
+    git("commit", "--quiet", "-a", "-m", "no list")
+    record(shared, "make", outputs=[current(shared)], environment=environment)
+    assert shared.ok("push", "data").startswith("pushed 1 list of packages to origin: ")
+    assert shared.ok("push", "data").startswith("Everything up to date: ")
+    shared.write("data/more", "1")
+    shared.ok("add", "data")
+    shared.write("other", "a==2\n")
+    shared.ok("add", "other")
+    environment = Environment(packages=current(shared, "other").version)
+    record(shared, "make", outputs=[current(shared)], environment=environment)
+    assert shared.ok("push", "data").startswith("pushed 1 version and 1 list of packages to origin: ")
 
 
 def test_writes_json(two_versions: Cli, tmp_path: Path) -> None:

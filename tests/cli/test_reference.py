@@ -4,6 +4,7 @@ import click
 import pytest
 
 from dver.cli.boundary import root_command
+from dver.cli.branching import BranchingCommand
 from dver.cli.command import Command, CommandGroup
 from dver.cli.main import COMMANDS
 from tests.cli.reference import HOW, PAGE, page
@@ -25,6 +26,8 @@ def _load(name: str) -> click.Command:
 
 def _with_subcommands(name: str) -> list[click.Command]:
     command = _load(name)
+    if isinstance(command, BranchingCommand):
+        return [command, *filter(None, map(command.branch, command.branches))]
     if not isinstance(command, CommandGroup):
         return [command]
     context = click.Context(command)

@@ -137,6 +137,57 @@ def test_refuses_a_run_whose_secret_was_masked(steps: Cli) -> None:
     assert "abcdefgh" not in err
 
 
+def test_side_by_side_each_line_names_its_step(steps: Cli) -> None:
+    line = "echo 'half done'; echo careful >&2; cp raw.csv other"
+    assert steps("run", "-d", "raw.csv", "-o", "other", "--shell", "--", line).code == 0
+    change(steps, "c\n")
+    result = steps("repro", "-j", "2")
+    assert result.code == 0
+    assert result.out == "other     | half done\n"
+    assert "other     | careful\n" in result.err
+    lines = result.err.splitlines()
+    assert any(line.startswith("dver: clean: running: input raw.csv changed: b3:") for line in lines)
+    assert "dver: clean: updated clean: 2 bytes" in lines
+    assert "dver: sub/count: updated sub/count: 2 bytes" in lines
+    assert sorted(steps("repro", "-j2").err.splitlines()) == [
+        "dver: clean: up to date",
+        "dver: other: up to date",
+        "dver: sub/count: up to date",
+    ]
+
+
+def test_steps_of_one_name_are_told_apart_and_names_are_safe_to_print(steps: Cli) -> None:
+    for path in ("one", "two"):
+        command = ("--shell", "--", f"echo hello; cp raw.csv {path}")
+        assert steps("run", "-n", "same\x1b[2J", "-d", "raw.csv", "-o", path, *command).code == 0
+    change(steps, "c\n")
+    out = steps("repro", "-j", "2", "one", "two").out
+    assert sorted(line.rpartition("|")[0].rstrip() for line in out.splitlines()) == [
+        "same\\x1b[2J",
+        "same\\x1b[2J two",
+    ]
+
+
+def test_side_by_side_it_ends_with_the_exit_code_of_the_first_failure(steps: Cli) -> None:
+    for path, code, wait in (("one", 7, 0), ("two", 8, 0.5)):
+        line = f"sleep {wait}; cp raw.csv {path}; grep -q c raw.csv && exit {code}; true"
+        assert steps("run", "-d", "raw.csv", "-o", path, "--shell", "--", line).code == 0
+    change(steps, "c\n")
+    err = steps.fails(7, "repro", "-j", "2", "one", "two")
+    assert "dver: error: one: the command failed with exit code 7; no output was published" in err
+    assert "dver: error: two: the command failed with exit code 8; no output was published" in err
+
+
+@pytest.mark.parametrize("word", ["0", "-1", "x", "1.5"])
+def test_jobs_are_a_number_from_one(steps: Cli, word: str) -> None:
+    assert f"-j takes a whole number from 1, not '{word}'" in steps.fails(2, "repro", "-j", word)
+
+
+def test_recovering_says_when_there_is_nothing_to_do_and_goes_with_nothing_else(steps: Cli) -> None:
+    assert steps("repro", "--recover").err == "dver: no run was killed; there is nothing to put back\n"
+    assert "--recover runs nothing" in steps.fails(2, "repro", "--recover", "--dry-run")
+
+
 def test_names_a_circle(steps: Cli) -> None:
     record(steps, "back", [data("sub/count")], [data("raw.csv")])
     err = steps.fails(3, "repro")

@@ -105,14 +105,77 @@ def test_a_failure_leaves_the_good_outputs_and_says_where_the_others_are(dataset
     said(dataset, *COPY)
     err = dataset.fails(1, "run", "-o", "out", "--shell", "--", "echo half > out; echo >> data/a.csv; exit 1")
     assert "hint: outputs are as they were before; what the command left is in .dver/tmp/failed" in err
-    assert (dataset.folder / ".dver/tmp/failed/out").read_text() == "half\n"
+    (left,) = (dataset.folder / ".dver/tmp/failed").glob("*/out")
+    assert left.read_text() == "half\n"
+    assert left.parent.name in err
     assert (dataset.folder / "out").read_text().startswith("id,value")
 
 
 def test_a_command_that_is_not_there_is_an_error_of_its_own(dataset: Cli) -> None:
-    err = dataset.fails(3, "run", "-d", "data", "--", "nosuch", "x")
+    err = dataset.fails(127, "run", "-d", "data", "--", "nosuch", "x")
     assert "dver: error: nosuch: command not found" in err
+    assert "cannot be executed" in dataset.fails(126, "run", "-d", "data", "--", "data/a.csv")
     assert not (dataset.folder / ".dver/lineage.jsonl").exists()
+    assert list((dataset.folder / ".dver/tmp/runs").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "note"),
+    [
+        ("true", "failed, for it did not make its output out"),
+        ("touch out data/new", "failed, for it changed its input data"),
+        ("mkfifo out", "failed, for its outputs could not be stored: out: is a socket, device or named pipe"),
+    ],
+)
+def test_a_failure_of_which_the_exit_code_says_nothing_is_told_by_the_record(
+    dataset: Cli, line: str, note: str
+) -> None:
+    dataset.fails(3, "run", "-d", "data", "-o", "out", "--shell", "--", line)
+    found = last_record(dataset)
+    assert (found["exit"], found["note"]) == (0, note)
+    assert f"note         {note}\n" in dataset.ok("show", str(found["id"]))
+    assert dataset.ok("runs").endswith(f"{line}  ({note})\n")
+
+
+def test_after_failures_alone_it_is_no_first_run(dataset: Cli) -> None:
+    for arguments in (("-n", "step", "-o", "out"), ("-o", "out")):
+        dataset.fails(1, "run", *arguments, "--", "false")
+        assert "dver: running: the last one, run " in dataset.fails(1, "run", *arguments, "--", "false")
+    assert "the last one, run " in dataset.fails(2, "run", "-n", "step", "-o", "out", "--", "sh", "-c", "exit 2")
+
+
+def test_a_dry_run_says_that_a_restore_would_be_refused(dataset: Cli) -> None:
+    said(dataset, *COPY)
+    dataset.write("out", "precious")
+    err = dataset.fails(3, "run", "--dry-run", *COPY[1:])
+    assert "restoring its outputs would overwrite or delete data that is stored nowhere" in err
+    assert "hint: dver add out keeps what is there" in err
+    assert (dataset.folder / "out").read_text() == "precious"
+
+
+def test_warns_of_damaged_lines(dataset: Cli) -> None:
+    dataset.write(".dver/lineage.jsonl", "{}\n")
+    assert "lineage.jsonl: 1 line is no record, and passed over" in dataset("run", "--", "true").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-d", ".git"), ".git: belongs to git or dver itself and is no input"),
+        (("-o", ".git/x"), ".git/x: belongs to git or dver itself and cannot be an output"),
+        (("-o", "link/x"), "hint: name the real path: data/x"),
+        (("-d", "link/new"), "hint: name the real path: data/new"),
+        (("-d", "data", "-o", "data/out"), "the output data/out and the input data lie within each other"),
+    ],
+)
+def test_paths_that_can_be_neither_input_nor_output_are_refused(
+    dataset: Cli, arguments: tuple[str, ...], message: str
+) -> None:
+    (dataset.folder / "link").symlink_to("data")
+    dataset.write("data/new", "1")
+    code = 2 if "within" in message else 3
+    assert message in dataset.fails(code, "run", *arguments, "--", "touch", "ran")
+    assert not (dataset.folder / "ran").exists()
 
 
 def test_paths_are_from_the_folder_in_which_it_runs(dataset: Cli) -> None:
@@ -158,6 +221,7 @@ def test_secrets_are_masked_and_the_user_told(dataset: Cli) -> None:
         ("run",),
         ("run", "--tag", "x", "--", "true"),
         ("run", "--tag", "=x", "--", "true"),
+        ("run", "--tag", "k=a", "--tag", "k=b", "--", "true"),
         ("run", "-p", "x", "--", "true"),
         ("run", "--shell", "--", "a", "b"),
         ("run", "-o", "x", "-o", "x/y", "--", "true"),

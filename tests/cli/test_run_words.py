@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cli.runner import Cli
+from tests.commands import GitCommand
 
 
 def last_record(cli: Cli) -> dict[str, Any]:
@@ -62,6 +63,44 @@ def test_wrong_parameters_get_a_hint(dataset: Cli) -> None:
     assert "hint: there is params.yaml" in dataset.fails(3, "run", "-p", "param.yaml:a", "--", "true")
     assert "hint: FILE of -p FILE:KEY is looked for" in dataset.fails(3, "run", "-p", "nope.yaml:a", "--", "true")
     assert "hint: leave one of them out" in dataset.fails(2, "run", "-p", "x=1", "-p", "x=2", "--", "true")
+
+
+def test_outputs_are_described_by_their_paths_from_here(dataset: Cli, git: GitCommand) -> None:
+    sub = dataset.at("sub")
+    dataset.write("sub/lock", "a==1")
+    git("add", "sub/lock")
+    step = ("run", "-n", "x", "-o", "m", "-o", "../n", "--env", "lock", "--shell", "--", "touch m ../n")
+    said = ("--kind", "m=model", "--kind", "../n=metrics", "--prop", "m:rows=3", "--prop", "../n:final=true")
+    result = sub("run", *said, *step[1:])
+    assert result.code == 0, result
+    record = last_record(dataset)
+    assert [(one["path"], one["kind"], one["props"]) for one in record["outputs"]] == [
+        ("sub/m", "model", {"rows": 3}),
+        ("n", "metrics", {"final": True}),
+    ]
+    assert [(one["path"], one["kind"]) for one in record["inputs"]] == [("sub/lock", "env")]
+    listed = dataset.ok("artifacts", "--kind", "model", "--prop", "rows=3")
+    assert " sub/m " in listed
+    assert listed.rstrip().endswith("rows=3")
+    dataset.write("sub/lock", "a==2")
+    result = sub("run", "--dry-run", *step[1:])
+    assert result.out == "would run: environment file lock changed\n"
+    assert "made with sub/lock, which has changed" in dataset.ok("status")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--kind", "model"), "--kind model: there is no output\n  hint: -o PATH names one"),
+        (("--kind", "data=model", "-o", "x"), "--kind data=model: data is no output\n  hint: what it may be is x"),
+        (("--prop", "a=1", "-o", "x", "-o", "y"), "--prop OUT:a=1, where OUT is one of x, y"),
+    ],
+)
+def test_what_cannot_be_described_is_refused_before_anything_runs(
+    dataset: Cli, words: tuple[str, ...], said: str
+) -> None:
+    assert said in dataset.fails(2, "run", *words, "--", "touch", "ran")
+    assert not (dataset.folder / "ran").exists()
 
 
 def test_python_is_recorded_only_where_it_ran(dataset: Cli) -> None:

@@ -50,11 +50,21 @@ def test_lists_runs_with_the_newest_last_in_the_readers_time(cli: Cli) -> None:
         (["--since", "0001-01-01T00:00+05:00"], ["one", "two", "three"]),
         (["--path", "raw"], ["one"]),
         (["--path", "."], ["one", "two", "three"]),
+        (["--where", "tag('b') = 'x=y'"], ["two"]),
+        (["--where", "name LIKE 't%' AND started < '2026-11-22'"], ["two"]),
+        (["--where", "param('lr') > 0.1", "--state", "complete"], ["two"]),
+        (["--where", "param('seed') IS NULL"], ["three"]),
+        (["--where", "state = 'failed' OR command = 'python one.py'"], ["one", "three"]),
+        (["--limit", "2"], ["two", "three"]),
+        (["--limit", "1", "--tag", "a=1"], ["two"]),
+        (["--limit", "1", "--where", "seconds = 0", "--state", "complete"], ["two"]),
+        (["--limit", "9"], ["one", "two", "three"]),
     ],
 )
 def test_lists_only_those_that_fit(cli: Cli, options: list[str], names: list[str]) -> None:
-    record(cli, "one", [data("raw/a")], started="2026-11-21T12:00:00.000Z", tags={"a": "1"})
-    record(cli, "two", started="2026-11-21T23:00:00.000Z", tags={"a": "1", "b": "x=y"})
+    record(cli, "one", [data("raw/a")], started="2026-11-21T12:00:00.000Z", tags={"a": "1"}, params={"p.toml:seed": 1})
+    params = {"p.toml:train.lr": 0.5, "seed": 2}
+    record(cli, "two", started="2026-11-21T23:00:00.000Z", tags={"a": "1", "b": "x=y"}, params=params)
     record(cli, "three", started="2026-11-22T12:00:00.000Z", state=State.FAILED)
 
     assert [run["name"] for run in cli("runs", "--json", *options).json["runs"]] == names
@@ -74,7 +84,7 @@ def test_says_when_there_are_none(cli: Cli) -> None:
     assert (result.code, result.out, result.err) == (0, "", "dver: no runs are recorded here yet\n")
     assert cli("runs", "--json").json == {"runs": [], "damaged_lines": []}
     record(cli, "one")
-    for option in ("--name=two", "--since=9999-12-31T23:59", "--since=9999-12-31T23:59-05:00"):
+    for option in ("--name=two", "--where=name = 'two'", "--since=9999-12-31T23:59", "--since=9999-12-31T23:59-05:00"):
         result = cli("runs", option)
         assert (result.code, result.out, result.err) == (0, "", "dver: no run fits; there is 1\n")
 
@@ -102,6 +112,11 @@ def test_warns_of_damaged_lines(cli: Cli) -> None:
         (["--name", ""], "the name of --name is empty"),
         (["--path", ""], "the path of --path is empty"),
         (["--state", "done"], "'done' is not one of"),
+        (["--where", ""], "the condition of --where is empty"),
+        (["--where", "nme = 'x'"], "names 'nme', which is no column\n  hint: the columns are id, name, "),
+        (["--where", "name = 'x' AND"], "the condition cannot be used: it ends too early"),
+        (["--limit", "0"], "0 is not in the range"),
+        (["--limit", "few"], "'few' is not a valid integer"),
     ],
 )
 def test_refuses_what_makes_no_sense(cli: Cli, options: list[str], reason: str) -> None:

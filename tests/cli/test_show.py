@@ -55,6 +55,33 @@ def test_shows_all_of_a_run(dataset: Cli) -> None:
     )
 
 
+def test_lists_the_packages_of_the_last_run_that_has_some(dataset: Cli) -> None:
+    for name, text in (("first", "a==1\n"), ("second", "a==2\nb==1\n")):
+        dataset.write(name, text)
+        dataset.ok("add", name)
+    packages = {name: Environment(packages=current(dataset, name).version) for name in ("first", "second")}
+    made = [current(dataset)]
+    later = "2026-11-24T13:00:00.000Z"
+    first = record(dataset, "one", outputs=made, environment=packages["first"])
+    record(dataset, "two", outputs=made, environment=packages["second"], started=later)
+    record(dataset, "three", outputs=made, state=State.CACHED, started=later)
+
+    assert dataset.ok("show", "--packages", first.id) == "a==1\n"
+    assert dataset.ok("show", "--packages", "data") == "a==2\nb==1\n"
+
+
+def test_says_why_there_are_no_packages_to_list(dataset: Cli) -> None:
+    none = record(dataset, "none")
+    lost = record(dataset, "lost", environment=Environment(packages="b3:" + "e" * 64))
+    other = record(dataset, "other", environment=Environment(packages=current(dataset).version))
+
+    assert "no packages are recorded" in dataset.fails(1, "show", "--packages", none.id)
+    assert "the list of packages" in dataset.fails(3, "show", "--packages", lost.id)
+    assert "is not the list of packages of a run" in dataset.fails(3, "show", "--packages", other.id)
+    assert "exclude each other" in dataset.fails(2, "show", "--packages", "--json", none.id)
+    assert "no run has an id" in dataset.fails(1, "show", "--packages", "0" * 64)
+
+
 def test_leaves_out_what_does_not_apply(cli: Cli) -> None:
     made = record(cli, "", command=("a | b",), shell=True, state=State.FAILED, exit_code=3)
 
@@ -196,4 +223,5 @@ def test_writes_json(dataset: Cli) -> None:
         "reuses": None,
         "source": None,
         "note": None,
+        "observed": False,
     }

@@ -183,12 +183,13 @@ def test_writes_json(dataset: Cli) -> None:
                 "conflicts": [],
                 "stale": None,
             }
-        ]
+        ],
+        "unfinished": [],
     }
 
 
 def test_writes_json_for_no_datasets(cli: Cli) -> None:
-    assert cli.ok("status", "--json") == '{\n  "datasets": []\n}\n'
+    assert cli.ok("status", "--json") == '{\n  "datasets": [],\n  "unfinished": []\n}\n'
 
 
 def test_uses_colours_on_a_terminal_only(dataset: Cli) -> None:

@@ -42,6 +42,32 @@ def test_runs_are_listed_by_time_and_by_what_is_asked_for(chain: Clone) -> None:
     assert len(dver.lineage.runs(path=".")) == 3
 
 
+def test_runs_and_artifacts_are_chosen_by_a_condition_and_a_limit(chain: Clone) -> None:
+    assert [run.state.value for run in dver.lineage.runs(where="name = 'train'", limit=1)] == ["failed"]
+    assert [run.name for run in dver.lineage.runs(where="tag('experiment') = 'a'")] == ["train"]
+    assert [one.artifact.path for one in dver.lineage.artifacts(where="used")] == ["raw", "clean"]
+    assert [one.artifact.path for one in dver.lineage.artifacts(limit=1)] == ["model/best"]
+    for function in (dver.lineage.runs, dver.lineage.artifacts):
+        with pytest.raises(UsageError, match="a limit of 0"):
+            function(limit=0)
+        with pytest.raises(UsageError, match="'novel', which is no column"):
+            function(where="novel")
+
+
+def test_two_runs_are_compared(chain: Clone) -> None:
+    clean, train, _ = dver.lineage.runs()
+
+    found = dver.lineage.compare_runs(clean.id, train.id[3:13])
+
+    assert (found.old, found.new, found.packages_problem) == (clean, train, "")
+    assert ("name", "", "clean", "train") in [(one.aspect, one.name, one.old, one.new) for one in found.differences]
+    assert ("tag", "added") in [(one.aspect, one.kind) for one in found.differences]
+    with pytest.raises(NotFoundError):
+        dver.lineage.compare_runs(clean.id, "f" * 64)
+    with pytest.raises(UsageError):
+        dver.lineage.compare_runs("clean", train.id)
+
+
 def test_runs_since_a_moment_take_times_with_and_without_a_zone(chain: Clone) -> None:
     hour = timedelta(hours=1)
     assert len(dver.lineage.runs(since=datetime.now() - hour)) == 3

@@ -98,6 +98,51 @@ def test_the_block_may_go_to_another_folder_and_use_dver(
     assert [[one.path for one in record.outputs] for record in recorded] == [["out"], ["inner"]]
 
 
+def test_files_of_the_environment_are_inputs_of_their_own_kind(ready: Clone) -> None:
+    with dver.record(inputs="code.py", env="code.py", outputs="out") as run:
+        ready.write("out", b"1")
+    assert [(one.path, one.kind) for one in dver.lineage.find_run(run.id).inputs] == [("code.py", "env")]
+
+
+def test_outputs_are_described_within_the_block(ready: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dver.record(outputs=["out", "plain"]) as run:
+        ready.write("out", b"1")
+        ready.write("plain", b"2")
+        run.describe("out", kind="model", props={"accuracy": 0.5, "size": {"rows": 3}})
+        monkeypatch.chdir(ready.root / "data")
+        run.describe(Path("out"), props={"accuracy": 0.75, "note": "good"})
+    [out, plain] = dver.lineage.find_run(run.id, repo=ready.root).outputs
+    assert (out.kind, out.props) == ("model", {"accuracy": 0.75, "size.rows": 3, "note": "good"})
+    assert (plain.kind, plain.props) == ("dataset", {})
+    [listed] = dver.lineage.artifacts(kind="model", props={"accuracy": "0.75"}, repo=ready.root)
+    assert listed.artifact.path == "out"
+
+
+def test_what_looks_like_a_secret_in_a_description_is_masked_with_a_warning(ready: Clone) -> None:
+    with dver.record(outputs="out") as run:
+        ready.write("out", b"1")
+        with pytest.warns(UserWarning, match="property token") as caught:
+            run.describe("out", props={"token": "hunter2"})
+    assert caught[0].filename == __file__
+    assert dver.lineage.find_run(run.id).outputs[0].props == {"token": "***"}
+
+
+def test_a_description_that_makes_no_sense_is_refused(ready: Clone) -> None:
+    with dver.record(outputs="out") as run:
+        ready.write("out", b"1")
+        with pytest.raises(UsageError, match="data is no output of this run"):
+            run.describe("data", kind="model")
+        with pytest.raises(UsageError, match="is no kind"):
+            run.describe("out", kind="a model")
+        with pytest.raises(UsageError, match="the property x cannot be recorded"):
+            run.describe("out", props={"x": object()})
+        with pytest.raises(UsageError, match="is no name for a property"):
+            run.describe("out", props={"": 1})
+    assert dver.lineage.find_run(run.id).outputs[0].kind == "dataset"
+    with pytest.raises(UsageError, match="is recorded already"):
+        run.describe("out", kind="model")
+
+
 def test_an_exception_is_recorded_as_a_failure_and_goes_on(ready: Clone) -> None:
     with pytest.raises(ZeroDivisionError) as caught, dver.record(inputs=["data"], outputs=["out"]) as run:
         work(ready, {"out": b"half"}, ZeroDivisionError())
@@ -250,3 +295,38 @@ def test_a_program_outside_of_the_repository_has_no_command(
 
 def _package_root() -> str:
     return str(Path(dver.__file__).parents[1])
+
+
+def observed_block(clone: Clone) -> dver.lineage.Recording:
+    """Record a block that reads and writes more than it says."""
+    with dver.record(inputs="data", outputs="out", observe=True) as run:
+        read = [(clone.root / name).read_bytes() for name in ("data/a", "code.py", "loose")]
+        clone.write("out", b"".join(read))
+        clone.write("log", b"x")
+    return run
+
+
+def test_an_observed_block_records_and_names_what_was_not_declared(ready: Clone) -> None:
+    ready.write("loose", b"x")
+    with pytest.warns(UserWarning, match="not declared") as caught:
+        run = observed_block(ready)
+    assert [str(one.message) for one in caught] == [
+        "the run read what was not declared: code.py, loose",
+        "the run wrote or removed what was not declared: log",
+    ]
+    assert {one.filename for one in caught} == {__file__}
+    record = dver.lineage.find_run(run.id)
+    assert record.observed
+    assert [(one.path, one.kind) for one in record.inputs if one.observed] == [("code.py", "code"), ("loose", "file")]
+    assert [one.path for one in record.outputs if one.observed] == ["log"]
+
+
+def test_an_observed_block_that_raises_is_recorded_with_what_it_read(ready: Clone) -> None:
+    with (
+        pytest.warns(UserWarning, match="not declared: code.py"),
+        pytest.raises(ZeroDivisionError),
+        dver.record(observe=True),
+    ):
+        work(ready, {}, ZeroDivisionError((ready.root / "code.py").read_text()))
+    (record,) = dver.lineage.runs(state="failed")
+    assert [one.path for one in record.inputs] == ["code.py"]

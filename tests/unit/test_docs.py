@@ -11,6 +11,7 @@ import click
 import pytest
 
 from dver.cli.boundary import root_command
+from dver.cli.branching import BranchingCommand
 from dver.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +91,8 @@ def mistake(line: str) -> str | None:
         if found is None:
             return f"no command {words[0]!r}"
         command, words = found, words[1:]
+    branch = command.branch(words[0]) if isinstance(command, BranchingCommand) and words else None
+    command, words = (branch, words[1:]) if branch is not None else (command, words)
     known = {
         option for parameter in command.get_params(context) for option in parameter.opts + parameter.secondary_opts
     }

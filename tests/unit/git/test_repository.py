@@ -28,6 +28,13 @@ def test_find_works_from_a_subfolder(bench: Workbench) -> None:
     assert repo.main_root == repo.root
 
 
+def test_says_where_a_remote_is(bench: Workbench) -> None:
+    bench.git("remote", "add", "origin", "https://example.org/team/work.git")
+
+    assert bench.repo.remote_url("origin") == "https://example.org/team/work.git"
+    assert bench.repo.remote_url("other") is None
+
+
 def test_find_resolves_symbolic_links(bench: Workbench, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(bench.root)
     assert GitRepo.find(tmp_path / "link").root == bench.root.resolve()

@@ -4,7 +4,9 @@ import os
 from dataclasses import replace
 from typing import Any
 
-from dver.operations.run import RunOptions, RunPlan, RunRequest, RunResult, carry_out_run, plan_run
+from dver.operations.run import carry_out_run
+from dver.operations.run_plan import RunOptions, RunPlan, RunRequest, plan_run
+from dver.operations.run_publish import RunResult
 from dver.records.record import Record
 from tests.clones import Clone
 

@@ -89,12 +89,16 @@ def test_the_runs_that_made_it_are_those_that_are_wanted(recorded: Clone) -> Non
     assert [record.name for record in best.users] == ["test"]
 
 
-def test_the_most_telling_account_of_an_artifact_is_kept(clone: Clone) -> None:
+def test_all_that_is_said_of_an_artifact_is_kept_and_the_last_word_counts(clone: Clone) -> None:
     journal = Journal(clone.root / ".dver" / "lineage.jsonl")
-    journal.append(run("train", 1, outputs=(Artifact("m", ONE, kind="model", props={"accuracy": 0.5}),)))
+    journal.append(run("train", 1, outputs=(Artifact("m", ONE, kind="model", props={"accuracy": 0.5, "rows": 1}),)))
     journal.append(run("use", 2, inputs=(Artifact("m", ONE),)))
+    journal.append(run("note", 3, State.IMPORTED, outputs=(Artifact("m", ONE, props={"rows": 2}),)))
     [one] = listed(clone)
-    assert (one.artifact.kind, one.artifact.props) == ("model", {"accuracy": 0.5})
+    assert (one.artifact.kind, one.artifact.props) == ("model", {"accuracy": 0.5, "rows": 2})
+    journal.append(run("note", 4, State.IMPORTED, outputs=(Artifact("m", ONE, kind="schema"),)))
+    [one] = listed(clone)
+    assert (one.artifact.kind, one.artifact.props) == ("schema", {"accuracy": 0.5, "rows": 2})
 
 
 def test_without_a_lineage_file_there_are_none(clone: Clone) -> None:

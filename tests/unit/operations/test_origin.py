@@ -1,16 +1,19 @@
 """Origin: data that is added together with a record of where it came from."""
 
+from typing import Any
+
 import pytest
 
 from dver.errors import PathError, UsageError
 from dver.objects.ids import format_version
+from dver.operations.descriptions import Description
 from dver.operations.origin import Imported, Origin, add_from
 from dver.records.record import State
 from tests.clones import Clone
 from tests.unit.operations.running import records
 
 
-def imported(clone: Clone, *paths: str, stage: bool = True, **origin: str) -> Imported:
+def imported(clone: Clone, *paths: str, stage: bool = True, **origin: Any) -> Imported:
     with clone.open() as repo:
         return add_from(repo, paths, Origin(**origin), stage=stage)
 
@@ -72,6 +75,30 @@ def test_what_looks_like_a_secret_is_not_recorded(clone: Clone, source: str, rec
     [record] = records(clone)
     assert (record.source, record.note) == (recorded, "with --token ***")
     assert len(done.masked) == (1 if source == recorded else 2)
+
+
+def test_the_record_says_what_the_data_is(clone: Clone) -> None:
+    clone.write("raw", b"1")
+    clone.write("best", b"2")
+    said = {"best": Description("model", {"size": 3, "token": "abc"})}
+    done = imported(clone, "raw", "best", note="by hand", descriptions=said)
+    [record] = records(clone)
+    assert [(one.path, one.kind, one.props) for one in record.outputs] == [
+        ("raw", "dataset", {}),
+        ("best", "model", {"size": 3, "token": "***"}),
+    ]
+    assert done.masked == ("property token",)
+
+
+def test_a_part_of_a_dataset_cannot_be_described(clone: Clone) -> None:
+    clone.write("raw/a", b"1")
+    clone.add("raw")
+    clone.write("raw/a", b"2")
+    pointer = clone.pointer_text("raw")
+    with pytest.raises(PathError, match="lies within the dataset raw"):
+        imported(clone, "raw/a", note="by hand", descriptions={"raw/a": Description("model")})
+    assert clone.pointer_text("raw") == pointer
+    assert records(clone) == []
 
 
 def test_a_failed_add_leaves_no_record(clone: Clone) -> None:

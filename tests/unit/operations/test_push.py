@@ -4,14 +4,20 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import dver.operations.push
 import dver.repo
-from dver.errors import ConfigError, VersionNotFoundError
+from dver.errors import ConfigError, FormatError, VersionNotFoundError
+from dver.objects.ids import VersionId, format_version
+from dver.operations.add import add
+from dver.operations.packages import read_packages
 from dver.operations.push import fetch, missing_error, push, wanted_versions
+from dver.records.record import Artifact, Environment, Record, State
 from dver.storage.writer import StoreWriter
 from tests.clones import Clone, noise
 from tests.unit.operations.conftest import fill
@@ -97,6 +103,84 @@ def test_a_push_that_was_cut_off_goes_on_where_it_was(
     other = team.clone(tmp_path / "other")
     other.pull()
     assert other.data() == team.data()
+
+
+def listed(clone: Clone, out: str, *packages: str, **given: Any) -> VersionId:
+    """Record a run that made an output, with a list of packages; return the list's version."""
+    clone.write("scratch/list", "".join(f"{package}\n" for package in packages).encode())
+    clone.write(out, noise(500, 7))
+    with clone.open() as repo:
+        added = add(repo, ["scratch/list", out]).added
+        for name in ("scratch/list.dver", "scratch/list"):
+            (clone.root / name).unlink()
+        version = {one.dataset: one.pointer.version for one in added}
+        record = Record(
+            State.COMPLETE,
+            "2026-11-23T13:00:00.000Z",
+            command=("x",),
+            outputs=(Artifact(out, format_version(version[out])),),
+            environment=Environment(packages=format_version(version["scratch/list"])),
+            **given,
+        )
+        repo.lineage.journal.append(record)
+    return version["scratch/list"]
+
+
+def test_lists_of_packages_go_with_what_runs_made(team: Clone, tmp_path: Path) -> None:
+    packages = listed(team, "out", "a==1", "b==2")
+    other = listed(team, "unrelated", "c==3")
+    team.commit()
+
+    result = team.push("out")
+
+    assert (len(result.sent.versions), result.package_lists) == (1, 1)
+    markers = {path.name for path in (tmp_path / "remote" / "versions").rglob("*") if path.is_file()}
+    assert packages.hex() in markers
+    assert other.hex() not in markers
+    again = team.push("out")
+    assert (again.sent.objects, again.package_lists) == (0, 0)
+
+    team.delete_cache()
+    with team.open() as repo:
+        assert read_packages(repo, repo.lineage.records()[0]) == ["a==1", "b==2"]
+        with pytest.raises(VersionNotFoundError):
+            read_packages(repo, repo.lineage.records()[1])
+
+
+def test_a_list_that_was_left_behind_is_sent_later(team: Clone) -> None:
+    packages = listed(team, "out", "a==1")
+    team.commit()
+    lineage = team.root / ".dver/lineage.jsonl"
+    text = lineage.read_text()
+    lineage.write_text("")
+    assert team.push().package_lists == 0
+    lineage.write_text(text)
+    result = team.push()
+    assert (result.sent.versions, result.package_lists) == ((), 1)
+    with team.open() as repo:
+        assert repo.remote().has_version(packages)
+
+
+def test_a_list_that_is_missing_damaged_or_none_fails_no_push(team: Clone, tmp_path: Path) -> None:
+    private = listed(team, "secret", "what nobody is", "to see")
+    gone = replace(
+        Record(State.COMPLETE, "2026-11-23T13:00:00.000Z", environment=Environment(packages="b3:" + "7" * 64)),
+    )
+    with team.open() as repo:
+        made = repo.lineage.records()[0].outputs
+        repo.lineage.journal.append(replace(gone, outputs=made))
+        repo.lineage.journal.append(replace(gone, outputs=made, environment=Environment(packages="nonsense")))
+    team.commit()
+    result = team.push()
+    assert (len(result.sent.versions), result.missing, result.package_lists) == (1, (), 0)
+    (team.root / ".dver/lineage.jsonl").unlink()
+    (team.root / ".dver/lineage.jsonl").mkdir()
+    assert (team.push().missing, team.push().package_lists) == ((), 0)
+    (team.root / ".dver/lineage.jsonl").rmdir()
+    team.git("restore", "--", ".dver/lineage.jsonl")
+    assert not (tmp_path / "remote" / "versions" / private.hex()).exists()
+    with team.open() as repo, pytest.raises(FormatError, match="is not the list of packages"):
+        read_packages(repo, repo.lineage.records()[0])
 
 
 def team_version(clone: Clone) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from dver.errors import DverError, PathError
-from dver.operations.repro import Begun, Ended, Fresh, Stale, preview_repro, repro
+from dver.operations.descriptions import Description
+from dver.operations.repro import Ended, Fresh, Stale, preview_repro, repro
 from dver.operations.repro_plan import plan_repro
 from dver.operations.run_params import ParamSource
 from dver.records.record import Record, State
@@ -59,8 +60,10 @@ def again(clone: Clone, *targets: str, **options: bool) -> list[tuple[str, str]]
     with clone.open() as repo:
         found = []
         for one in repro(repo, plan_repro(repo, targets, **options), os.environ):
-            if not isinstance(one, Begun):
-                found.append((one.step.name, "fresh" if isinstance(one, Fresh) else one.result.state.value))
+            if isinstance(one, Fresh):
+                found.append((one.step.name, "fresh"))
+            elif isinstance(one, Ended):
+                found.append((one.step.name, one.result.state.value))
         return found
 
 
@@ -104,6 +107,20 @@ def test_a_changed_input_runs_all_that_comes_of_it(chain: Clone) -> None:
     assert again(chain) == [("first", "complete"), ("second", "complete"), ("third", "complete")]
     assert ran(chain) == "123"
     assert (chain.root / "two").read_bytes() == b"other\nlr: 0.1\n"
+
+
+def test_files_of_the_environment_and_what_is_said_of_outputs_are_kept(chain: Clone) -> None:
+    chain.write("lock", b"1")
+    chain.git("add", "lock")
+    said = {"four": Description("metrics", {"fold": 3})}
+    run(chain, request("cat lock > four", name="fourth", env_files=("lock",), outputs=("four",), descriptions=said))
+    chain.write("lock", b"2")
+    assert stale(chain, "four") == [("fourth", [("env", "lock")], (), ())]
+    assert again(chain, "four") == [("fourth", "complete")]
+    record = records(chain)[-1]
+    assert [(one.path, one.kind) for one in record.inputs] == [("lock", "env")]
+    assert [(one.path, one.kind, one.props) for one in record.outputs] == [("four", "metrics", {"fold": 3})]
+    assert again(chain, "four") == [("fourth", "fresh")]
 
 
 def test_a_changed_parameter_runs_only_what_depends_on_it(chain: Clone) -> None:

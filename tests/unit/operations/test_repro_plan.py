@@ -112,10 +112,17 @@ def test_an_input_that_is_part_of_a_dataset_leads_to_what_made_that(history: Clo
     assert names(history, "b", downstream=True) == "12"
 
 
-def test_what_was_observed_and_what_git_has_leads_nowhere(history: Clone) -> None:
+def test_files_lead_nowhere_whether_git_has_them_or_they_were_only_seen(history: Clone) -> None:
     record(history, "1", "a", "b")
-    record(history, "2", [Artifact("b", RAW, observed=True), Artifact("a", "git:" + "1" * 40)], "c")
+    record(history, "2", [Artifact("b", RAW, kind="file", observed=True), Artifact("a", "git:" + "1" * 40)], "c")
     assert names(history, "c") == "2"
+
+
+def test_data_that_was_seen_to_be_read_leads_to_what_made_it(history: Clone) -> None:
+    record(history, "1", "a", "b")
+    record(history, "2", [Artifact("b", RAW, observed=True)], "c")
+    assert names(history, "c") == "12"
+    assert names(history, "b", downstream=True) == "12"
 
 
 def test_a_run_of_several_outputs_is_one_step(history: Clone) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dver.errors import DataLossError, LockedError, NotFoundError, UsageError
+from dver.errors import CommandNotStartedError, DataLossError, LockedError, UsageError
 from dver.objects.ids import format_version
 from dver.objects.pointer import decode_pointer
 from dver.operations.run_aside import claimed
@@ -256,7 +256,7 @@ def test_the_rest_of_a_dataset_may_change_when_only_a_part_is_an_input(ready: Cl
 
 
 def test_a_command_that_cannot_start_leaves_no_record(ready: Clone) -> None:
-    with pytest.raises(NotFoundError):
+    with pytest.raises(CommandNotStartedError):
         run(ready, replace(COPY, command=("nosuch",), shell=False))
     assert records(ready) == []
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from dver.operations.run import RunRequest
+from dver.operations.descriptions import Description
 from dver.operations.run_cache import Step, cache_key
 from dver.operations.run_params import ParamSource
+from dver.operations.run_plan import RunRequest
 from dver.records.record import Artifact, Record, State
 from tests.clones import Clone
-from tests.unit.operations.running import reasons, request, run, with_line
+from tests.unit.operations.running import plan, reasons, records, request, run, with_line
 
 STEP = Step(
     name="s",
@@ -98,6 +99,42 @@ def test_changed_data_and_code_are_told_apart(ready: Clone) -> None:
     ready.add()
     ready.write("code.py", b"print(2)\n")
     assert reasons(ready, BASE) == [("input", "data"), ("code", "code.py")]
+
+
+def test_a_changed_file_of_the_environment_is_told_apart(ready: Clone) -> None:
+    ready.write("lock", b"a==1\n")
+    ready.git("add", "lock")
+    wanted = replace(BASE, env_files=("lock",))
+    assert reasons(ready, wanted) == [("env", "lock")]
+    run(ready, wanted)
+    assert reasons(ready, wanted) == []
+    ready.write("lock", b"a==2\n")
+    assert reasons(ready, wanted) == [("env", "lock")]
+    ready.write("lock", b"a==1\n")
+    assert reasons(ready, wanted) == []
+
+
+def test_what_is_said_of_outputs_decides_nothing_and_stays_unless_it_is_said_anew(ready: Clone) -> None:
+    said = replace(BASE, descriptions={"out": Description("model", {"a": 1, "b": 2})})
+    run(ready, said, force=True)
+    assert reasons(ready, BASE) == []
+    run(ready, BASE)
+    run(ready, replace(BASE, descriptions={"out": Description("metrics", {"b": "x"})}))
+    made = [(record.state, record.outputs[0].kind, record.outputs[0].props) for record in records(ready)]
+    assert made == [
+        ("complete", "dataset", {}),
+        ("complete", "model", {"a": 1, "b": 2}),
+        ("cached", "model", {"a": 1, "b": 2}),
+        ("cached", "metrics", {"a": 1, "b": "x"}),
+    ]
+
+
+def test_a_secret_in_a_property_is_masked_and_the_run_serves_all_the_same(ready: Clone) -> None:
+    said = replace(BASE, descriptions={"out": Description(props={"token": "hunter2"})})
+    assert plan(ready, said, force=True).masked == ("property token",)
+    run(ready, said, force=True)
+    assert records(ready)[-1].outputs[0].props == {"token": "***"}
+    assert reasons(ready, said) == []
 
 
 def test_a_run_that_failed_last_time_says_so(ready: Clone) -> None:

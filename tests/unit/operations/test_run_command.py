@@ -2,14 +2,15 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from dver.errors import DverError, NotFoundError, PathError
-from dver.operations.run_command import Ended, run_command
+from dver.errors import CommandNotStartedError, DverError, PathError
+from dver.operations.run_command import Attachment, Ended, Relay, run_command, signals_passed_on
 
 
 def run(folder: Path, *command: str, shell: bool = False) -> Ended:
@@ -71,33 +72,35 @@ def test_the_command_does_not_inherit_that_interrupts_are_ignored(tmp_path: Path
 
 
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="nosuch: command not found"):
+    with pytest.raises(CommandNotStartedError, match="nosuch: command not found") as caught:
         run(tmp_path, "nosuch")
+    assert (caught.value.program, caught.value.exit_code) == ("nosuch", 127)
 
 
 def test_a_file_here_is_not_found_without_its_folder(tmp_path: Path) -> None:
     script(tmp_path, "go", "#!/bin/sh\n")
-    with pytest.raises(NotFoundError) as caught:
+    with pytest.raises(CommandNotStartedError) as caught:
         run(tmp_path, "go")
     assert "./go" in (caught.value.hint or "")
 
 
 def test_a_whole_line_without_shell_is_told_of_it(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError) as caught:
+    with pytest.raises(CommandNotStartedError) as caught:
         run(tmp_path, "sort a | uniq")
     assert "--shell" in (caught.value.hint or "")
 
 
 def test_a_missing_interpreter_is_told_from_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError) as caught:
+    with pytest.raises(CommandNotStartedError) as caught:
         run(tmp_path, script(tmp_path, "go", "#!/no/such/interpreter\n"))
     assert "interpreter" in (caught.value.hint or "")
 
 
 def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PathError, match="cannot be executed"):
+    with pytest.raises(CommandNotStartedError, match="cannot be executed") as caught:
         run(tmp_path, script(tmp_path, "go", "#!/bin/sh\n", 0o644))
-    with pytest.raises(PathError, match="no format"):
+    assert caught.value.exit_code == 126
+    with pytest.raises(CommandNotStartedError, match="no format"):
         run(tmp_path, script(tmp_path, "go", "\x00\x01"))
     with pytest.raises(DverError, match="cannot be run"):
         run(tmp_path, "echo", "a\0b")
@@ -106,3 +109,62 @@ def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
 def test_a_missing_folder_is_not_taken_for_a_missing_command(tmp_path: Path) -> None:
     with pytest.raises(PathError, match="no such folder"):
         run(tmp_path / "gone", "true")
+
+
+def lines_of(folder: Path, line: str) -> list[tuple[bytes, bool]]:
+    """Run a line beside others, and return what it wrote."""
+    found: list[tuple[bytes, bool]] = []
+    attachment = Attachment(Relay(), sink=lambda text, is_error: found.append((text, is_error)))
+    run_command([line], folder, os.environ, shell=True, attachment=attachment)
+    return found
+
+
+def test_output_comes_line_by_line_and_each_stream_for_itself(tmp_path: Path) -> None:
+    found = lines_of(tmp_path, "printf 'one\\n\\ntw'; echo err >&2; sleep 0.05; printf 'o\\n\\377\\nend'")
+    assert [text for text, is_error in found if not is_error] == [b"one", b"", b"two", b"\xff", b"end"]
+    assert [text for text, is_error in found if is_error] == [b"err"]
+
+
+def test_of_a_line_that_is_written_over_the_last_state_is_handed_on(tmp_path: Path) -> None:
+    assert lines_of(tmp_path, "printf '10%%\\r50%%\\r100%%\\nwindows\\r\\n'") == [(b"100%", False), (b"windows", False)]
+
+
+def test_a_command_beside_others_gets_no_input(tmp_path: Path) -> None:
+    assert lines_of(tmp_path, "wc -c") == [(b"0", False)]
+
+
+def test_a_process_left_behind_does_not_hold_up_the_end_of_its_command(tmp_path: Path) -> None:
+    began = time.monotonic()
+    assert lines_of(tmp_path, "sleep 20 & echo $! > pid; echo done") == [(b"done", False)]
+    assert time.monotonic() - began < 15
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+
+
+def test_a_command_holds_the_file_that_it_is_to_inherit_and_is_named_by_its_process(tmp_path: Path) -> None:
+    pids: list[int] = []
+    with (tmp_path / "held").open("w") as file:
+        attachment = Attachment(held=file.fileno(), on_start=pids.append)
+        code = f"import os; os.write({file.fileno()}, str(os.getpid()).encode())"
+        run_command([sys.executable, "-c", code], tmp_path, os.environ, attachment=attachment)
+    assert (tmp_path / "held").read_text().split() == [str(pid) for pid in pids]
+
+
+def test_a_signal_reaches_all_commands_and_those_that_start_after_it(tmp_path: Path) -> None:
+    codes: list[int] = []
+
+    def work(line: str) -> None:
+        ended = run_command([line], tmp_path, os.environ, shell=True, attachment=Attachment(relay))
+        codes.append(ended.exit_code)
+
+    with signals_passed_on() as relay:
+        threads = [threading.Thread(target=work, args=(f"touch {name}; exec sleep 20",)) for name in "ab"]
+        for thread in threads:
+            thread.start()
+        while not ((tmp_path / "a").exists() and (tmp_path / "b").exists()):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        work("exec sleep 20")
+    assert codes == [128 + signal.SIGTERM] * 3
+    assert relay.received == [signal.SIGTERM]

@@ -64,6 +64,23 @@ def test_what_cannot_be_an_input_is_refused_with_what_helps(ready: Clone, path: 
     assert hint in helps
 
 
+def test_files_of_the_environment_are_inputs_of_their_own_kind(ready: Clone) -> None:
+    ready.write("lock", b"a==1\n")
+    ready.git("add", "lock")
+    wanted = request("x", inputs=("in/data", "lock"), code=("src/code.py",), env_files=("lock", "src/code.py"))
+    found = plan(ready, wanted).step.inputs
+    assert [(one.path, one.kind) for one in found] == [("in/data", "dataset"), ("lock", "env"), ("src/code.py", "env")]
+
+
+def test_a_file_of_the_environment_is_one_that_git_tracks(ready: Clone) -> None:
+    ready.write("new", b"1")
+    assert refusal(ready, env_files=("new",)) == ("new: is not tracked by git", "git add new")
+    assert "is no file that git tracks" in refusal(ready, env_files=("src",))[0]
+    message, helps = refusal(ready, env_files=("in/data/a.bin",))
+    assert "is data and no file of the environment" in message
+    assert "-d in/data/a.bin" in helps
+
+
 def test_code_is_a_file_that_git_tracks(ready: Clone) -> None:
     ready.write("new.py", b"1")
     assert refusal(ready, code=("new.py",)) == ("new.py: is not tracked by git", "git add new.py")

@@ -21,6 +21,7 @@ RECORD = Record(
     inputs=(
         Artifact("raw", OLD),
         Artifact("code.py", "git:" + "1" * 40, kind="code"),
+        Artifact("lock", "git:" + "1" * 40, kind="env"),
         Artifact("seen", OLD, observed=True),
     ),
     params={"lr": 1, "on": True},
@@ -59,9 +60,11 @@ def stale(clone: Clone, dataset: str = "out") -> list[tuple[str, str, bool]]:
     ("versions", "params", "expected"),
     [
         ({}, {"lr": 1, "on": True}, []),
-        ({"raw": OLD, "seen": NEW}, {"lr": 1, "on": True, "more": 2}, []),
+        ({"raw": OLD}, {"lr": 1, "on": True, "more": 2}, []),
+        ({"seen": NEW}, {"lr": 1, "on": True}, [("input", "seen", OLD, NEW, False)]),
         ({"raw": NEW}, {"lr": 1, "on": True}, [("input", "raw", OLD, NEW, False)]),
         ({"raw": None}, {"lr": 1, "on": True}, [("input", "raw", OLD, None, True)]),
+        ({"lock": "git:2"}, {"lr": 1, "on": True}, [("env", "lock", "git:" + "1" * 40, "git:2", False)]),
         ({"code.py": "git:2"}, {"lr": 1, "on": True}, [("code", "code.py", "git:" + "1" * 40, "git:2", False)]),
         ({}, {"lr": 2, "on": True}, [("param", "lr", 1, 2, False)]),
         ({}, {"lr": 1.0, "on": 1}, [("param", "lr", 1, 1.0, False), ("param", "on", True, 1, False)]),

@@ -125,6 +125,72 @@ def test_records_are_chosen_by_all_that_is_asked_for(
     assert index.records(**wanted) == found  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("common", [1, 2, 100])
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"path": "data", "limit": 2}, [AGAIN, FAILED]),
+        ({"path": "data", "limit": 99}, STEPS),
+        ({"path": "data/clean", "limit": 3}, [TRAIN, AGAIN, FAILED]),
+        ({"path": "data/clean/x.csv", "limit": 3}, [AGAIN]),
+        ({"path": "dat", "limit": 3}, []),
+        ({"path": "data/raw", "name": "clean", "limit": 1}, [CLEAN]),
+        ({"tags": {"experiment": "a"}, "path": "models", "limit": 2}, [TRAIN]),
+        ({"tags": {"experiment": "a", "owner": "you"}, "limit": 2}, []),
+    ],
+)
+def test_how_many_have_what_is_asked_for_makes_no_difference(
+    index: LineageIndex,
+    monkeypatch: pytest.MonkeyPatch,
+    common: int,
+    wanted: dict[str, object],
+    found: list[Record],
+) -> None:
+    monkeypatch.setattr("dver.records.index._COMMON", common)
+    assert index.records(**wanted) == found  # type: ignore[arg-type]
+
+
+def test_a_limit_keeps_the_latest_whatever_the_order_of_the_file(path: Path) -> None:
+    early, late = step("out@1", at=1), step("out@2", at=2)
+    with closing(LineageIndex(None, write(path, late, early))) as index:
+        assert index.records() == [late, early]
+        assert index.records(limit=1) == [late]
+        assert index.records(limit=2) == [early, late]
+
+
+@pytest.mark.parametrize("page", [1, 2, 1000])
+def test_records_are_kept_by_what_the_caller_says(
+    index: LineageIndex, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr("dver.records.index._FIRST_PAGE", page)
+    monkeypatch.setattr("dver.records.index._LARGEST_PAGE", 2)
+    asked: list[Record] = []
+
+    def is_named(record: Record) -> bool:
+        asked.append(record)
+        return bool(record.name)
+
+    assert index.records(keep=is_named) == [CLEAN, TRAIN, AGAIN, FAILED]
+    assert asked == STEPS[::-1]
+    asked.clear()
+    assert index.records(keep=is_named, limit=2) == [AGAIN, FAILED]
+    assert asked == [FAILED, AGAIN]
+    assert index.records(keep=is_named, state=State.COMPLETE, limit=9) == [CLEAN, TRAIN, AGAIN]
+    assert index.records(keep=lambda _: False) == []
+    assert index.records(keep=lambda _: True, limit=0) == []
+
+
+def test_what_was_changed_behind_the_back_of_the_copy_is_not_chosen_from(path: Path) -> None:
+    first, other = step("out@1"), step("out@2")
+    with closing(LineageIndex(None, write(path, first, SMALL))) as index:
+        assert index.count() == 2
+        before = path.stat()
+        with path.open("r+b") as file:
+            file.write(encode_record(other))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert {record.id for record in index.records(keep=lambda _: True)} == {other.id, SMALL.id}
+
+
 def test_times_count_as_moments_whatever_their_digits(path: Path) -> None:
     early, late = (replace(SMALL, started=f"2026-11-23T13:00:00{part}Z") for part in ("", ".5"))
     with closing(LineageIndex(None, write(path, early, late))) as index:
@@ -295,6 +361,8 @@ def test_many_lines_are_taken_in_by_batches(path: Path, monkeypatch: pytest.Monk
         assert index.records() == many
         assert index.latest_producer("out3") == many[59]
         assert index.consumers("in2", version("1")) == many[2::5]
+        assert index.consumers("in2", version("1"))[:2] == [many[2], many[7]]
+        assert len(index.records(tags={}, path="in2", limit=50)) == 12
         for record in many:
             Journal(path).append(replace(record, name="again"))
         assert len(index.consumers("in2", version("1"))) == 24

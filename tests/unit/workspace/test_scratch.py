@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dver.errors import BackendError
-from dver.workspace.scratch import LOCK_NAME, scratch_folder, workspace_lock
+from dver.workspace.scratch import LOCK_NAME, has_runs, scratch_folder, workspace_lock
 
 
 def dead_process() -> int:
@@ -95,3 +95,14 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         pass
     with pytest.raises(BackendError, match="cannot be written"), workspace_lock(tmp_path / "file" / "tmp", print):
         pass
+
+
+def test_the_folders_of_runs_are_seen_and_not_taken_for_scratch(tmp_path: Path) -> None:
+    assert not has_runs(tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert not has_runs(tmp_path)
+    run = tmp_path / "runs" / f"{socket.gethostname()}-999999999"
+    run.mkdir()
+    with scratch_folder(tmp_path):
+        assert has_runs(tmp_path)
+    assert run.is_dir()

@@ -1,0 +1,222 @@
+"""Work in Python that is recorded as a run, as `dver run` records commands.
+
+import dver
+
+with dver.record(inputs=["data/raw.csv"], outputs=["data/clean.csv"], params={"limit": 10}) as run:
+    ...
+
+print(run.id)
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+from dver.api.reading import find_repo
+from dver.errors import DverError, PathError, UsageError
+from dver.operations.descriptions import Description, check_kind, mask_descriptions
+from dver.operations.observe_artifacts import Observed
+from dver.operations.recording import Begun, begin_recording, end_recording, failure, restoring_hint
+from dver.operations.run_params import given_params
+from dver.operations.run_plan import RunRequest
+from dver.operations.run_publish import RunResult
+from dver.records.record import RecordId, State
+from dver.repo import Repo
+
+PathLike: TypeAlias = str | os.PathLike[str]
+
+
+# What `sys.argv` begins with where a program is typed in or piped in, which nobody can start again.
+_NO_PROGRAM = ("", "-")
+
+
+# So many paths are named in a warning.
+_SHOWN = 10
+
+
+class Recording:
+    """A run that is being recorded; once its block has ended, it knows what became of it."""
+
+    def __init__(self, locate: Callable[[PathLike], str], outputs: Sequence[str]) -> None:
+        self._result: RunResult | None = None
+        self._locate = locate
+        self._descriptions = {path: Description() for path in outputs}
+
+    def describe(self, path: PathLike, *, kind: str = "", props: Mapping[str, object] | None = None) -> None:
+        """Say within the block what one of its outputs is; what was said before stays unless it is said anew.
+
+        Args:
+            path: the output, as it is named in `outputs`.
+            kind: a word such as `"model"` or `"metrics"`.
+            props: texts, numbers, truth values and None; a value within a mapping gets a dotted name.
+
+        Raises:
+            UsageError: it is no output of this run, the run has ended, or the arguments make no sense.
+        """
+        if self._result is not None:
+            raise UsageError("the run is recorded already", hint="its outputs are described within its block")
+        place = self._locate(path)
+        before = self._descriptions.get(place)
+        if before is None:
+            outputs = ", ".join(self._descriptions) or "there are none"
+            raise UsageError(f"{os.fspath(path)} is no output of this run", hint=f"its outputs: {outputs}")
+        if kind:
+            check_kind(kind, 'a kind is a word, such as "model"')
+        values = {source.key: source.value for source in given_params(props or {}, "property")}
+        said, masked = mask_descriptions({place: Description(kind or before.kind, {**before.props, **values})})
+        if masked:
+            warnings.warn(f"masked in the record, for it looks like a secret: {', '.join(masked)}", stacklevel=2)
+        self._descriptions.update(said)
+
+    @property
+    def id(self) -> RecordId:
+        """The id of the record, which `find_run` takes."""
+        return self._ended.record
+
+    @property
+    def state(self) -> State:
+        """How it ended: `"complete"` or `"failed"`."""
+        return self._ended.state
+
+    @property
+    def _ended(self) -> RunResult:
+        if self._result is None:
+            raise UsageError("the run is not recorded", hint="it is when its block has ended")
+        return self._result
+
+
+@contextmanager
+def record(  # noqa: PLR0913  # each is given by its name
+    *,
+    inputs: PathLike | Iterable[PathLike] = (),
+    outputs: PathLike | Iterable[PathLike] = (),
+    params: Mapping[str, object] | None = None,
+    env: PathLike | Iterable[PathLike] = (),
+    name: str = "",
+    tags: Mapping[str, str] | None = None,
+    observe: bool = False,
+    repo: PathLike = ".",
+) -> Iterator[Recording]:
+    """Record a block of code as a run, as `dver run` does with a command.
+
+    At the start the inputs must be there and unchanged since they were added. At the end the outputs become datasets,
+    and the record is written. If the block raises, leaves an output out or changes an input, the record says that the
+    run failed, and no output is published. The block always runs: nothing is restored from an earlier run.
+
+    The command of the record is the one that started this Python. It is empty where there is none to start again, as
+    in a notebook, and where the current folder is not in the repository.
+
+    Args:
+        inputs: datasets, paths within some, and files that git tracks.
+        outputs: files and folders that the block makes.
+        params: texts, numbers, truth values and None; a value within a mapping gets a dotted name.
+        env: files that git tracks and that say what the block runs on, such as lock files.
+        name: what to call this step.
+        tags: names and values, both text.
+        observe: record as well which other files this process reads and writes in the block, and warn of them. What
+            other processes do is not seen, nor what libraries do without Python.
+
+    Raises:
+        PathError: an input is missing, not added or was changed; or a path cannot be an output.
+        UsageError: the arguments make no sense, as where an output lies within an input.
+        DverError: the block left an output out, or changed an input; or the outputs could not be stored.
+    """
+    with find_repo(repo) as opened:
+        folder, command = _place_and_command(opened)
+        start = Path(repo).absolute()
+        request = RunRequest(
+            command,
+            folder,
+            os.environ,
+            name=name,
+            inputs=_paths(opened, inputs, start),
+            env_files=_paths(opened, env, start),
+            outputs=_paths(opened, outputs, start),
+            params=given_params(params or {}),
+            tags=dict(tags or {}),
+            observe=observe,
+        )
+        _check_words(request)
+        begun = begin_recording(opened, request)
+        root = opened.root
+    if begun.plan.masked:
+        found = ", ".join(begun.plan.masked)
+        # The caller's line is behind this one and one of contextlib.
+        warnings.warn(f"masked in the record, for it looks like a secret: {found}", stacklevel=3)
+    run = Recording(lambda path: opened.relative(os.fspath(path), start), request.outputs)
+    try:
+        yield run
+    except BaseException as exc:
+        if isinstance(exc, SystemExit) and exc.code in (None, 0):
+            _end(run, root, begun)
+        else:
+            _end_failed(run, root, begun, exc)
+        raise
+    _end(run, root, begun)
+
+
+def _place_and_command(repo: Repo) -> tuple[str, tuple[str, ...]]:
+    """Return the current folder within the repository, and the command that started this Python in it."""
+    current = os.path.realpath(".")
+    try:
+        folder = repo.relative(current, Path(current))
+    except PathError:
+        return "", ()
+    # A prompt sets ps1, IPython's and those of notebooks too.
+    is_typed = hasattr(sys, "ps1") or not sys.argv or sys.argv[0] in _NO_PROGRAM
+    return folder, () if is_typed else tuple(sys.orig_argv)
+
+
+def _paths(repo: Repo, given: PathLike | Iterable[PathLike], start: Path) -> tuple[str, ...]:
+    several = [given] if isinstance(given, str | os.PathLike) else given
+    return tuple(repo.relative(os.fspath(path), start) for path in several)
+
+
+def _check_words(request: RunRequest) -> None:
+    # What is of another type would be found out when the record is written, and that is after the work.
+    words = [request.name, *request.tags, *request.tags.values()]
+    if not all(isinstance(word, str) for word in words) or not all(request.tags):
+        raise UsageError(
+            "the name of a run, and the names and values of its tags, are texts", hint='tags={"fold": "3"}'
+        )
+
+
+def _end(run: Recording, root: Path, begun: Begun, *, failed: bool = False) -> None:
+    """Publish and record; raise what went wrong beside the block itself."""
+    plan = replace(begun.plan, descriptions=run._descriptions)
+    with find_repo(root) as opened:
+        run._result = end_recording(opened, replace(begun, plan=plan), failed=failed)
+    _warn_of_observed(run._result.observed)
+    problem = None if failed else failure(run._result)
+    if problem is not None:
+        raise problem
+
+
+def _end_failed(run: Recording, root: Path, begun: Begun, exc: BaseException) -> None:
+    """Record that the block raised. What it raised goes on to the caller, with what else there is to say."""
+    try:
+        _end(run, root, begun, failed=True)
+    except DverError as problem:
+        exc.add_note(f"dver could not record the run: {problem.message}")
+    else:
+        hint = restoring_hint(run._ended)
+        if hint is not None:
+            exc.add_note(f"dver: no output was published; {hint}")
+
+
+def _warn_of_observed(observed: Observed | None) -> None:
+    """Warn of what the block used beside what was declared."""
+    if observed is None:
+        return
+    read = [*(artifact.path for artifact in observed.inputs), *observed.changed]
+    written = [*(artifact.path for artifact in observed.outputs), *observed.removed]
+    for what, paths in (("read", read), ("wrote or removed", written)):
+        if paths:
+            shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN:,} more" if len(paths) > _SHOWN else "")
+            # The caller's line is behind this one, that of the end of the block, and two of contextlib.
+            warnings.warn(f"the run {what} what was not declared: {shown}", stacklevel=5)

@@ -1,0 +1,92 @@
+"""Puts into words and JSON what became of runs of which dver was killed.
+
+Loaded only where there is such a run. Names and commands may be anybody's work, so they are made safe to print.
+"""
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from dver.cli.records import time_text
+from dver.cli.session import Session
+from dver.cli.wording import escape_text, path_json
+from dver.operations.run_recover import Recovered
+from dver.operations.run_register import FoundRun, Life, RunNote, overlapping
+
+_STATES = {Life.COMMAND_ONLY: "running", Life.ELSEWHERE: "unknown", Life.KILLED: "killed"}
+
+
+def concerning(runs: Sequence[FoundRun], paths: Sequence[str]) -> list[FoundRun]:
+    """Return the runs that are about some of these paths; without paths, and for the whole repository, all."""
+    return [run for run in runs if not paths or "" in paths or overlapping(run, paths) is not None]
+
+
+def unfinished_lines(runs: Sequence[FoundRun], shown: Callable[[str], str]) -> Iterator[str]:
+    """Yield what `dver status` says of unfinished runs, below the heading; `shown` says how paths are put."""
+    yield "  (dver repro --recover puts back what was there before; so does the next run that makes it)"
+    for run in runs:
+        yield f"        {_title(run.note)}"
+        yield f"          ({_state_text(run)})"
+        if run.note.outputs:
+            yield f"          (may be half-written: {', '.join(map(shown, run.note.outputs))})"
+
+
+def unfinished_json(run: FoundRun) -> dict[str, object]:
+    """Return a run for JSON output."""
+    note = run.note
+    return {
+        "name": note.name or None,
+        "command": [path_json(word) for word in note.command],
+        "shell": note.shell,
+        "folder": path_json(note.folder),
+        "outputs": [path_json(path) for path in note.outputs],
+        "started": note.started,
+        "state": _STATES[run.life],
+        "host": note.host,
+        "pid": note.pid,
+        "command_pid": run.command_pid,
+    }
+
+
+def show_recovered(session: Session, recovered: Sequence[Recovered]) -> None:
+    """Say what was done about killed runs."""
+    for one in recovered:
+        said = [f"cleared up after a run of {_time(one.run.note)} that was killed, {_title(one.run.note)}"]
+        if one.restored:
+            said.append(f"put back {_names(session, one.restored)}")
+        if one.moved:
+            said.append(f"moved what it left of {_names(session, one.moved)} to {_place(session, one.leftovers)}")
+        session.console.note("; ".join(said))
+
+
+def alive_text(run: FoundRun) -> str:
+    """Return what keeps a run from being cleared up after."""
+    return f"{_title(run.note)}: {_state_text(run)}"
+
+
+def _state_text(run: FoundRun) -> str:
+    if run.life is Life.COMMAND_ONLY:
+        process = "" if run.command_pid is None else f" as process {run.command_pid}"
+        said = f"dver was killed, the command still runs{process}: wait until it ends, or end it"
+        return f"begun {_time(run.note)}; {said}"
+    if run.life is Life.ELSEWHERE:
+        return f"begun {_time(run.note)} on {escape_text(run.note.host)}; it was killed, or still runs there"
+    return f"begun {_time(run.note)}; it was killed"
+
+
+def _title(note: RunNote) -> str:
+    command = note.command[0] if note.shell and note.command else shlex.join(note.command)
+    return ": ".join(escape_text(text) for text in (note.name, command) if text)
+
+
+def _time(note: RunNote) -> str:
+    return time_text(note.started)
+
+
+def _names(session: Session, paths: Sequence[str]) -> str:
+    return ", ".join(session.shown(path) for path in paths)
+
+
+def _place(session: Session, folder: Path) -> str:
+    return session.shown(os.path.relpath(folder, session.root or session.start))

@@ -1,0 +1,183 @@
+"""Runs of the installed dver that are killed: nothing is lost, and dver says what is unfinished."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands import DverCommand, GitCommand
+
+LINE = "echo $$ > ../pid; mkdir -p out; echo half > out/a; echo half > fresh; touch ../ready; sleep 30"
+OUTPUTS = ("-n", "make", "-d", "raw", "-o", "out", "-o", "fresh")
+
+
+class Place:
+    """A repository with raw data and one output that was made before."""
+
+    def __init__(self, root: Path, dver: DverCommand, git: GitCommand) -> None:
+        self.root = root
+        self.dver = dver.at(root)
+        self.dver.ok("init")
+        (root / "raw").write_text("raw\n")
+        self.dver.ok("add", "raw")
+        self.dver.ok("run", "-d", "raw", "-o", "out", "--shell", "--", "mkdir -p out; cp raw out/a; cp raw out/b")
+        git.at(root)("add", "--all")
+        git.at(root)("commit", "--quiet", "-m", "start")
+
+    @contextmanager
+    def run(self, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """Start dver, wait until its command is in the middle, and see to it that none of them is left."""
+        environment = {**os.environ, **self.dver.environment}
+        with subprocess.Popen([*self.dver.command, *arguments], cwd=self.root, env=environment) as process:
+            try:
+                wait_for(self.root.parent / "ready")
+                yield process
+            finally:
+                process.kill()
+                self.kill_command()
+
+    def kill_command(self) -> None:
+        """Kill the command, if it still runs, with what it waits for."""
+        pid = self.root.parent / "pid"
+        if pid.exists():
+            subprocess.run(["sh", "-c", f"kill -KILL {pid.read_text()}"], check=False, stderr=subprocess.DEVNULL)
+            pid.unlink()
+
+    def unfinished(self) -> list[dict[str, Any]]:
+        """Return what status says in JSON."""
+        found = json.loads(self.dver.ok("status", "--json"))["unfinished"]
+        assert isinstance(found, list)
+        return found
+
+    def out(self) -> dict[str, str]:
+        """Return the files of the output that was there before."""
+        return {path.name: path.read_text() for path in (self.root / "out").iterdir()}
+
+
+BEFORE = {"a": "raw\n", "b": "raw\n"}
+
+
+def wait_for(path: Path) -> None:
+    """Wait until a file is there."""
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, path
+        time.sleep(0.02)
+
+
+def wait_for_end(place: Place) -> None:
+    """Wait until nobody holds what a killed run held; a child of the command may take a moment."""
+    deadline = time.monotonic() + 40
+    while [one for one in place.unfinished() if one["state"] == "running"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def place(git_repo: Path, run_dver: DverCommand, run_git: GitCommand) -> Place:
+    return Place(git_repo, run_dver, run_git)
+
+
+def test_a_run_at_work_is_not_unfinished_and_its_outputs_are_refused_to_others(place: Place) -> None:
+    with place.run("run", *OUTPUTS, "--shell", "--", LINE):
+        assert place.unfinished() == []
+        err = place.dver.fails(3, "run", "-o", "out", "--", "mkdir", "out")
+        assert "out: another dver run is making it" in err
+        assert "another dver run is making it" in place.dver.fails(3, "run", "-d", "out/a", "--", "true")
+
+
+def test_a_killed_run_is_named_and_the_next_one_puts_back_what_was_there(place: Place) -> None:
+    with place.run("run", *OUTPUTS, "--shell", "--", LINE.replace("sleep", "exec sleep")) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        place.kill_command()
+    wait_for_end(place)
+    status = place.dver.ok("status")
+    assert status.startswith("Unfinished:\n  (dver repro --recover puts back what was there before;")
+    assert "it was killed)\n          (may be half-written: out, fresh)\n" in status
+    assert "nothing to do" not in status
+    (one,) = place.unfinished()
+    assert (one["name"], one["state"], one["outputs"]) == ("make", "killed", ["out", "fresh"])
+    assert "Unfinished" not in place.dver.ok("status", "raw")
+    assert "nothing can be foretold" in place.dver.fails(3, "repro", "--dry-run")
+    result = place.dver("repro")
+    assert result.returncode == 0
+    assert "put back out; moved what it left of out, fresh to .dver/tmp/failed/killed-" in result.stderr
+    assert place.out() == BEFORE
+    assert not (place.root / "fresh").exists()
+    (left,) = (place.root / ".dver/tmp/failed").glob("killed-*")
+    assert ((left / "fresh").read_text(), (left / "out/a").read_text()) == ("half\n", "half\n")
+    assert place.dver.ok("status") == "nothing to do: all 2 datasets are unchanged\n"
+
+
+def test_a_command_that_outlives_dver_is_named_and_left_alone(place: Place) -> None:
+    with place.run("run", *OUTPUTS, "--shell", "--", LINE.replace("sleep", "exec sleep")) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        pid = (place.root.parent / "pid").read_text().strip()
+        (one,) = place.unfinished()
+        assert (one["state"], one["command_pid"]) == ("running", int(pid))
+        assert f"dver was killed, the command still runs as process {pid}" in place.dver.ok("status")
+        assert f"a command (process {pid}) still writes it" in place.dver.fails(3, "repro")
+        assert f"as process {pid}" in place.dver.fails(1, "repro", "--recover")
+        assert (place.root / "out/a").read_text() == "half\n"
+        place.kill_command()
+        wait_for_end(place)
+    result = place.dver("repro", "--recover")
+    assert (result.returncode, place.out(), place.unfinished()) == (0, BEFORE, [])
+
+
+def test_side_by_side_all_that_was_killed_is_put_back(place: Place) -> None:
+    for name in ("one", "two"):
+        line = f"cp raw {name}; test -e ../slow && touch ../ready && exec sleep 3; true"
+        place.dver.ok("run", "-n", name, "-d", "raw", "-o", name, "--shell", "--", line)
+    (place.root / "raw").write_text("new\n")
+    place.dver.ok("add", "raw")
+    (place.root.parent / "slow").touch()
+    with place.run("repro", "-j", "2", "one", "two") as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    wait_for_end(place)
+    place.dver.ok("repro", "--recover")
+    assert [(place.root / name).read_text() for name in ("one", "two")] == ["raw\n", "raw\n"]
+    (place.root.parent / "slow").unlink()
+    place.dver.ok("repro", "-j", "2", "one", "two")
+    assert [(place.root / name).read_text() for name in ("one", "two")] == ["new\n", "new\n"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_side_by_side_a_signal_ends_all_and_outputs_are_put_back(place: Place, number: signal.Signals) -> None:
+    for name in ("one", "two"):
+        line = f"cp raw {name}; test -e ../slow && touch ../{name}.ready && exec sleep 20; true"
+        place.dver.ok("run", "-n", name, "-d", "raw", "-o", name, "--shell", "--", line)
+    (place.root / "raw").write_text("new\n")
+    place.dver.ok("add", "raw")
+    (place.root.parent / "slow").touch()
+    environment = {**os.environ, **place.dver.environment}
+    command = [*place.dver.command, "repro", "-j", "2", "one", "two"]
+    with subprocess.Popen(command, cwd=place.root, env=environment, start_new_session=True) as process:
+        for name in ("one", "two"):
+            wait_for(place.root.parent / f"{name}.ready")
+        # As a terminal does with Ctrl-C; a signal to end goes to dver alone.
+        (os.killpg if number is signal.SIGINT else os.kill)(process.pid, number)
+        assert process.wait(timeout=30) == 128 + number
+    assert [(place.root / name).read_text() for name in ("one", "two")] == ["raw\n", "raw\n"]
+    assert place.unfinished() == []
+    text = (place.root / ".dver/lineage.jsonl").read_text()
+    states = [json.loads(line)["state"] for line in text.splitlines()[-2:]]
+    assert states == ["failed", "failed"]
+
+
+def test_a_command_that_deletes_its_inputs_publishes_nothing_and_what_was_deleted_can_be_had(place: Place) -> None:
+    err = place.dver.fails(3, "run", "-d", "raw", "-o", "out", "--shell", "--", "rm raw; mkdir -p out; echo x > out/a")
+    assert "the command changed its input raw" in err
+    assert place.out() == BEFORE
+    place.dver.ok("checkout", "raw")
+    assert (place.root / "raw").read_text() == "raw\n"
