@@ -1,6 +1,6 @@
 """Measure commands: wall seconds, CPU seconds and peak memory of the processes that do the work.
 
-CPU counts a command and all its descendants that were waited for; memory is the peak of the largest single process.
+CPU counts a command and all its descendants that were waited for; memory is the peak of all of them together.
 What was written before is flushed to the disk first, so that no command pays for another's writes.
 """
 
@@ -27,7 +27,7 @@ class Usage:
     Attributes:
         wall: seconds from the first command's start to the last one's end.
         cpu: user and system seconds.
-        rss: bytes; the peak of the largest process.
+        rss: bytes; the peak of the process and its descendants together.
         others: CPU seconds that the rest of the machine took meanwhile; None where that cannot be known.
         problem: why the commands failed; None if they did not.
     """
@@ -55,6 +55,11 @@ class Sandbox:
     def remote(self) -> Path:
         """The folder that is pushed to."""
         return self.root / "remote"
+
+    @property
+    def clone(self) -> Path:
+        """Where a second clone of the repository is made."""
+        return self.root / "clone"
 
     def run(self, commands: Sequence[Command]) -> None:
         """Run commands that nobody measures; RuntimeError when one fails."""

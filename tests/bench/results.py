@@ -1,16 +1,35 @@
-"""The results of a run of the benchmarks: plain records, to JSON and back.
+"""The results of the benchmarks: a log of plain records, to JSON and back, and what of it makes a page.
 
-The page is made from these and nothing else. Results of workloads measured at different times can be joined; those of
-one workload always come from one run, because only then did all tools meet the same machine.
+An entry is one run of one tool on one workload: what is measured together, and what is measured again after an
+interruption. Entries are appended to a file of JSON lines as they come. A page is made of entries of one machine and
+scale, for each tool of its latest version, and for each run of the latest entry; the rest of the log is left alone.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What a command sent over the network.
+
+    Attributes:
+        requests: HTTP requests, or 0 where another protocol was spoken.
+        sent: bytes to the server, headers included.
+        received: bytes from it.
+        rate: bytes a second that the link lets through each way; None where nothing holds them back.
+    """
+
+    requests: int
+    sent: int
+    received: int
+    rate: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +45,7 @@ class Sample:
     rss: int
     others: float | None
     problem: str | None
+    traffic: Traffic | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +89,53 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """What is measured: a workload at a scale.
+
+    Attributes:
+        scale: its size against the full one.
+        extents: version to extent.
+    """
+
+    workload: str
+    title: str
+    scale: float
+    extents: Mapping[str, Extent] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One run of one tool on one workload.
+
+    Attributes:
+        machine: names to values.
+        version: what the tool says.
+        build: what tells two states of one version apart; empty for a released program.
+        date: the day.
+    """
+
+    machine: Mapping[str, str]
+    subject: Subject
+    tool: str
+    version: str
+    build: str
+    run: int
+    date: str
+    samples: Sequence[Sample] = ()
+    sizes: Sequence[StoreSize] = ()
+    growth: Sequence[Growth] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """One workload as it was measured.
 
     Attributes:
-        date: the day.
+        date: the day, or the first and the last one.
         scale: its size against the full one.
-        runs: how often each operation ran.
+        runs: how often each operation ran, with the tool that had most runs.
         extents: version to extent.
+        builds: the states of dver that were measured.
     """
 
     title: str
@@ -84,11 +143,12 @@ class Measured:
     scale: float
     runs: int
     extents: Mapping[str, Extent]
+    builds: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All that the page shows. `machine` and `versions` are names to values, in the order in which they are shown."""
+    """All that a page shows. `machine` and `versions` are names to values, in the order in which they are shown."""
 
     machine: Mapping[str, str]
     versions: Mapping[str, str]
@@ -97,42 +157,95 @@ class Results:
     sizes: Sequence[StoreSize] = ()
     growth: Sequence[Growth] = ()
 
-    def joined(self, newer: "Results") -> "Results":
-        """Return these results with the workloads that `newer` has replaced by its own, and its machine."""
-        anew = newer.workloads
-        return replace(
-            newer,
-            versions={**self.versions, **newer.versions},
-            workloads={**self.workloads, **anew},
-            samples=[*(item for item in self.samples if item.workload not in anew), *newer.samples],
-            sizes=[*(item for item in self.sizes if item.workload not in anew), *newer.sizes],
-            growth=[*(item for item in self.growth if item.workload not in anew), *newer.growth],
-        )
 
-
-def write(path: Path, results: Results) -> None:
-    """Write `results` as JSON; the file appears whole."""
+def append(path: Path, entry: Entry) -> None:
+    """Add an entry to the log; what was cut off at its end by a crash stays a line of its own."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.part")
-    partial.write_text(json.dumps({"format": FORMAT, **asdict(results)}, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    line = json.dumps({"format": FORMAT, **asdict(entry)}).encode() + b"\n"
+    with path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b"\n" else b"\n" + line
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def read(path: Path) -> Results:
-    """Return the results in `path`; ValueError when it is of another format."""
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if values.get("format") != FORMAT:
-        raise ValueError(f"{path} has no benchmark results of format {FORMAT}")
-    return Results(
-        machine=values["machine"],
-        versions=values["versions"],
-        workloads={name: _measured(item) for name, item in values["workloads"].items()},
-        samples=[Sample(**item) for item in values["samples"]],
-        sizes=[StoreSize(**item) for item in values["sizes"]],
-        growth=[Growth(**item) for item in values["growth"]],
+def read(path: Path) -> list[Entry]:
+    """Return the entries of a log, none where there is no file; a line that was cut off is passed over.
+
+    ValueError when an entry is of another format.
+    """
+    if not path.exists():
+        return []
+    return [_entry(values, path) for values in _lines(path)]
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
+
+
+def _entry(values: Any, path: Path) -> Entry:
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        raise ValueError(f"{path} has no benchmark results of format {FORMAT}; name another file")
+    subject = values.pop("subject")
+    extents = {version: Extent(**item) for version, item in subject.pop("extents").items()}
+    return Entry(
+        subject=Subject(**subject, extents=extents),
+        samples=[_sample(item) for item in values.pop("samples")],
+        sizes=[StoreSize(**item) for item in values.pop("sizes")],
+        growth=[Growth(**item) for item in values.pop("growth")],
+        **values,
     )
 
 
-def _measured(values: dict[str, Any]) -> Measured:
-    extents = {version: Extent(**item) for version, item in values.pop("extents").items()}
-    return Measured(**values, extents=extents)
+def _sample(values: dict[str, Any]) -> Sample:
+    traffic = values.pop("traffic")
+    return Sample(**values, traffic=None if traffic is None else Traffic(**traffic))
+
+
+def select(entries: Sequence[Entry], machine: Mapping[str, str], scale: float, order: Sequence[str] = ()) -> Results:
+    """Return what a page shows of a log: see the module. Workloads named in `order` come first, and in that order."""
+    ours = [entry for entry in entries if entry.machine == machine and entry.subject.scale == scale]
+    versions = {entry.tool: entry.version for entry in ours}
+    builds = {(entry.subject.workload, entry.tool): entry.build for entry in ours}
+    latest = {
+        (entry.subject.workload, entry.tool, entry.run): entry
+        for entry in ours
+        if versions[entry.tool] == entry.version and builds[entry.subject.workload, entry.tool] == entry.build
+    }
+    names = dict.fromkeys(name for name, _, _ in latest)
+    ranked = sorted(names, key=lambda name: order.index(name) if name in order else len(order))
+    groups = {name: [entry for key, entry in latest.items() if key[0] == name] for name in ranked}
+    kept = [entry for group in groups.values() for entry in group]
+    return Results(
+        machine,
+        versions,
+        workloads={name: _measured(group) for name, group in groups.items()},
+        samples=[sample for entry in kept for sample in entry.samples],
+        sizes=[size for entry in kept for size in entry.sizes],
+        growth=[growth for entry in kept for growth in entry.growth],
+    )
+
+
+def _measured(group: Sequence[Entry]) -> Measured:
+    days = sorted({entry.date for entry in group})
+    date = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    subject = group[-1].subject
+    builds = tuple(dict.fromkeys(entry.build for entry in group if entry.build))
+    return Measured(subject.title, date, subject.scale, 1 + max(entry.run for entry in group), subject.extents, builds)
+
+
+def known_runs(entries: Iterable[Entry], like: Entry) -> set[int]:
+    """Return the runs of a log that measured what `like` would measure, on this machine."""
+    return {
+        entry.run
+        for entry in entries
+        if (entry.machine, entry.tool, entry.version, entry.build)
+        == (like.machine, like.tool, like.version, like.build)
+        and (entry.subject.workload, entry.subject.scale) == (like.subject.workload, like.subject.scale)
+    }

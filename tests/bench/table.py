@@ -6,6 +6,7 @@ row needs nothing but another seed. Made without numpy, at some 300,000 rows a s
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from random import Random
 
@@ -18,6 +19,14 @@ _STATES = (b"paid", b"paid", b"paid", b"open", b"open", b"returned", b"cancelled
 _CHANNELS = (b"web", b"web", b"phone", b"store")
 _LETTERS = ("bcdfghklmnprstvz", "aeiou")
 _ROW = b"%d,%d,2025-%02d-%02dT%02d:%02d:%02d,%d.%02d,0.%06d,%d.%05d,%d.%05d,%d,%s,%s,%s\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What the second version has that the first has not: bytes, and places within files. See `results.Growth`."""
+
+    changed: int
+    regions: int
 
 
 @cache

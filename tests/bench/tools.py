@@ -1,8 +1,8 @@
 """How each tool does each operation, as commands.
 
 A tool is data: for an operation the commands that are measured, and those to run before and after it unmeasured. To
-"add" is to store a version and to commit it to git, with every tool. In commands, `{remote}`, `{v1}` and `{scratch}`
-stand for folders of the run.
+"add" is to store a version and to commit it to git, with every tool that works with git. In commands, `{remote}`,
+`{v1}`, `{clone}` and `{scratch}` stand for folders of the run, `{s3}` and `{link}` for the endpoints of the network.
 """
 
 import os
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from tests.bench.cloud import BUCKET
 from tests.bench.machine import version_of
 from tests.bench.measure import Command
 from tests.commands import installed_dver
@@ -30,17 +31,46 @@ class Operation(StrEnum):
     STATUS = "status, nothing changed"
     PUSH = "push to a folder"
     PUSH_AGAIN = "push again"
+    PULL = "pull into a new clone"
+    PULL_AGAIN = "pull again"
+    PUSH_S3 = "push over S3"
+    PUSH_S3_AGAIN = "push over S3 again"
+    PULL_S3 = "pull over S3 into a new clone"
+    PULL_S3_AGAIN = "pull over S3 again"
+    PUSH_LINK = "push over the slow link"
+    PULL_LINK = "pull over the slow link"
     ADD_V2 = "add v2"
+    DIFF = "diff v1 v2"
+    LOG = "log"
+    LIST = "list all files of v2"
     CHECKOUT_V1 = "checkout v1 over v2"
+    CHECKOUT_AGAIN = "checkout again"
     CHECKOUT_ALL = "checkout into an empty tree"
+    STATUS_TOUCHED = "status, every file touched"
     VERSION = "print the version"
     STATUS_SMALL = "status, small repository"
     IMPORT = "start of Python"
 
 
 STARTUP = (Operation.VERSION, Operation.STATUS_SMALL, Operation.IMPORT)
+_S3 = (Operation.PUSH_S3, Operation.PUSH_S3_AGAIN, Operation.PULL_S3, Operation.PULL_S3_AGAIN)
+_LINK = (Operation.PUSH_LINK, Operation.PULL_LINK)
+# These have figures of the network, and are measured in the first run only: the network decides how long they take.
+NETWORK = (*_S3, *_LINK)
 ALL = tuple(operation for operation in Operation if operation not in STARTUP)
-FEW = (Operation.COPY, Operation.HASH, Operation.INIT, Operation.ADD_V1, Operation.STATUS, Operation.CHECKOUT_ALL)
+NEAR = tuple(operation for operation in ALL if operation not in _LINK)
+_FOLDER = (Operation.PUSH, Operation.PUSH_AGAIN, Operation.PULL, Operation.PULL_AGAIN)
+FEW = tuple(operation for operation in NEAR if operation not in (*_S3, *_FOLDER))
+# What cannot be done where another operation failed. All else needs that every operation before it was done.
+NEEDS = {
+    Operation.PUSH_AGAIN: Operation.PUSH,
+    Operation.PULL: Operation.PUSH,
+    Operation.PULL_AGAIN: Operation.PULL,
+    Operation.PUSH_S3_AGAIN: Operation.PUSH_S3,
+    Operation.PULL_S3: Operation.PUSH_S3,
+    Operation.PULL_S3_AGAIN: Operation.PULL_S3,
+    Operation.PULL_LINK: Operation.PUSH_LINK,
+}
 
 Commands = Mapping[Operation, tuple[Command, ...]]
 
@@ -53,7 +83,8 @@ class Tool:
         commands: what is measured, by operation; what a tool has not, it cannot do.
         before: run before the operation, unmeasured.
         after: run after it, unmeasured.
-        store: folder in the repository that holds what was added; None for what is no versioning tool.
+        store: folder that holds what was added, seen from the repository; None for what is no versioning tool.
+        only: the workloads that it is measured on; None for all.
     """
 
     name: str
@@ -62,6 +93,7 @@ class Tool:
     before: Commands = field(default_factory=dict)
     after: Commands = field(default_factory=dict)
     store: str | None = None
+    only: frozenset[str] | None = None
 
     def version(self, environment: Mapping[str, str]) -> str | None:
         """Return what the tool says about its version, None when it is not there."""
@@ -83,6 +115,13 @@ def environment(home: Path, lfs: Path) -> dict[str, str]:
         "XDG_CONFIG_HOME": str(home / ".config"),
         "DVC_NO_ANALYTICS": "1",
         "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
+        "RESTIC_PASSWORD": "benchmark",
+        "RESTIC_FROM_PASSWORD": "benchmark",
+        "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
+        "AWS_ACCESS_KEY_ID": "benchmark",
+        "AWS_SECRET_ACCESS_KEY": "benchmark",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
         **installed_dver(home).environment,
     }
 
@@ -104,6 +143,12 @@ GIT_CONFIG = """\
 
 _GIT_INIT: Command = ("git", "init", "-q")
 _SETTLE: tuple[Command, ...] = (("git", "add", "-A", "."), ("git", "commit", "-q", "-m", "Set up"))
+
+
+# What a machine has that never saw the remote.
+FRESH: Command = ("env", "XDG_CACHE_HOME={scratch}/fresh", "DVC_SITE_CACHE_DIR={scratch}/fresh/dvc-site")
+FORGET: tuple[Command, ...] = (("rm", "-rf", "{clone}", "{scratch}/fresh"),)
+_CLONE: tuple[Command, ...] = (*FORGET, ("git", "clone", "-q", ".", "{clone}"))
 
 
 def _commit(version: str) -> Command:
@@ -129,14 +174,55 @@ def dver() -> Tool:
             Operation.PUSH: ((*program, "push"),),
             Operation.PUSH_AGAIN: ((*program, "push"),),
             Operation.ADD_V2: (add, _commit("v2")),
+            **_dver_network(program),
+            Operation.DIFF: ((*program, "diff", "v1", "v2"),),
+            Operation.LOG: ((*program, "log", DATA),),
+            Operation.LIST: ((*program, "ls", "-R", f"v2:{DATA}"),),
             Operation.CHECKOUT_V1: ((*program, "checkout", "v1"),),
+            Operation.CHECKOUT_AGAIN: ((*program, "checkout"),),
             Operation.CHECKOUT_ALL: ((*program, "checkout"),),
+            Operation.STATUS_TOUCHED: (status,),
             Operation.VERSION: ((*program, "--version"),),
             Operation.STATUS_SMALL: (status,),
         },
-        before={Operation.INIT: (_GIT_INIT,), Operation.STATUS: (status,)},
+        before={
+            Operation.INIT: (_GIT_INIT,),
+            Operation.STATUS: (status,),
+            Operation.PULL: _CLONE,
+            Operation.PUSH_S3: _dver_remote(program, "s3"),
+            Operation.PULL_S3: _CLONE,
+            Operation.PUSH_LINK: _dver_remote(program, "link"),
+            Operation.PULL_LINK: _CLONE,
+        },
         after={Operation.INIT: _SETTLE, **_tags()},
         store=".dver/cache",
+    )
+
+
+def _dver_network(program: Command) -> Commands:
+    def pull(*options: str) -> tuple[Command, ...]:
+        return ((*FRESH, *program, "-C", "{clone}", "pull", *options),)
+
+    def push(name: str) -> tuple[Command, ...]:
+        return ((*program, "push", "-r", name),)
+
+    return {
+        Operation.PULL: pull(),
+        Operation.PULL_AGAIN: pull(),
+        Operation.PUSH_S3: push("s3"),
+        Operation.PUSH_S3_AGAIN: push("s3"),
+        Operation.PULL_S3: pull("-r", "s3"),
+        Operation.PULL_S3_AGAIN: pull("-r", "s3"),
+        Operation.PUSH_LINK: push("link"),
+        Operation.PULL_LINK: pull("-r", "link"),
+    }
+
+
+def _dver_remote(program: Command, name: str) -> tuple[Command, ...]:
+    return (
+        (*program, "remote", "add", name, f"s3://{BUCKET}/dver-{name}"),
+        (*program, "remote", "set", name, "endpoint_url", f"{{{name}}}"),
+        *_SETTLE,
     )
 
 
@@ -155,12 +241,25 @@ def dvc(program: str) -> Tool:
             Operation.PUSH: ((program, "push"),),
             Operation.PUSH_AGAIN: ((program, "push"),),
             Operation.ADD_V2: (*add, _commit("v2")),
+            **_dvc_network(program),
+            Operation.DIFF: ((program, "diff", "v1", "v2"),),
+            Operation.LIST: ((program, "ls", "-R", ".", DATA, "--rev", "v2"),),
             Operation.CHECKOUT_V1: (("git", "checkout", "-q", "v1"), checkout),
+            Operation.CHECKOUT_AGAIN: (checkout,),
             Operation.CHECKOUT_ALL: (checkout,),
+            Operation.STATUS_TOUCHED: (status,),
             Operation.VERSION: ((program, "--version"),),
             Operation.STATUS_SMALL: (status,),
         },
-        before={Operation.INIT: (_GIT_INIT,), Operation.STATUS: (status,)},
+        before={
+            Operation.INIT: (_GIT_INIT,),
+            Operation.STATUS: (status,),
+            Operation.PULL: _CLONE,
+            Operation.PUSH_S3: _dvc_remote(program, "s3"),
+            Operation.PULL_S3: _CLONE,
+            Operation.PUSH_LINK: _dvc_remote(program, "link"),
+            Operation.PULL_LINK: _CLONE,
+        },
         after={
             Operation.INIT: (
                 (program, "config", "core.analytics", "false"),
@@ -172,6 +271,33 @@ def dvc(program: str) -> Tool:
             **_tags(),
         },
         store=".dvc/cache",
+    )
+
+
+def _dvc_network(program: str) -> Commands:
+    def pull(*options: str) -> tuple[Command, ...]:
+        return ((*FRESH, program, "--cd", "{clone}", "pull", *options),)
+
+    def push(name: str) -> tuple[Command, ...]:
+        return ((program, "push", "-r", name),)
+
+    return {
+        Operation.PULL: pull(),
+        Operation.PULL_AGAIN: pull(),
+        Operation.PUSH_S3: push("s3"),
+        Operation.PUSH_S3_AGAIN: push("s3"),
+        Operation.PULL_S3: pull("-r", "s3"),
+        Operation.PULL_S3_AGAIN: pull("-r", "s3"),
+        Operation.PUSH_LINK: push("link"),
+        Operation.PULL_LINK: pull("-r", "link"),
+    }
+
+
+def _dvc_remote(program: str, name: str) -> tuple[Command, ...]:
+    return (
+        (program, "remote", "add", name, f"s3://{BUCKET}/dvc-{name}"),
+        (program, "remote", "modify", name, "endpointurl", f"{{{name}}}"),
+        *_SETTLE,
     )
 
 
@@ -191,8 +317,15 @@ def lfs(program: str) -> Tool:
             Operation.PUSH_AGAIN: (push,),
             # All of the folder, and so what was deleted, too.
             Operation.ADD_V2: (("git", "add", "-A", DATA), _commit("v2")),
+            Operation.PULL: (("git", "-C", "{clone}", "lfs", "pull"),),
+            Operation.PULL_AGAIN: (("git", "-C", "{clone}", "lfs", "pull"),),
+            Operation.DIFF: (("git", "diff", "--name-status", "v1", "v2"),),
+            Operation.LOG: (("git", "log", "--", DATA),),
+            Operation.LIST: (("git", "ls-tree", "-r", "v2", DATA),),
             Operation.CHECKOUT_V1: (("git", "checkout", "-q", "v1"),),
+            Operation.CHECKOUT_AGAIN: (("git", "checkout", "-q", "v1"),),
             Operation.CHECKOUT_ALL: (("git", "checkout", "-q", "--", DATA),),
+            Operation.STATUS_TOUCHED: (status,),
             Operation.VERSION: ((program, "version"),),
             Operation.STATUS_SMALL: (status,),
         },
@@ -203,9 +336,40 @@ def lfs(program: str) -> Tool:
                 ("git", "remote", "add", "origin", "file://{remote}"),
             ),
             Operation.STATUS: (status,),
+            Operation.PULL: (
+                *FORGET,
+                ("env", "GIT_LFS_SKIP_SMUDGE=1", "git", "clone", "-q", "file://{remote}", "{clone}"),
+                ("git", "-C", "{clone}", "lfs", "install", "--local"),
+            ),
         },
         after={Operation.INIT: _SETTLE, **_tags()},
         store=".git/lfs",
+    )
+
+
+def git() -> Tool:
+    """Return git without any tool for data: what many small files cost at least when they are committed."""
+    status = ("git", "status", "--porcelain")
+    return Tool(
+        "git",
+        ("git", "--version"),
+        commands={
+            Operation.INIT: (_GIT_INIT,),
+            Operation.ADD_V1: (("git", "add", DATA), _commit("v1")),
+            Operation.STATUS: (status,),
+            Operation.ADD_V2: (("git", "add", "-A", DATA), _commit("v2")),
+            Operation.DIFF: (("git", "diff", "--name-status", "v1", "v2"),),
+            Operation.LOG: (("git", "log", "--", DATA),),
+            Operation.LIST: (("git", "ls-tree", "-r", "v2", DATA),),
+            Operation.CHECKOUT_V1: (("git", "checkout", "-q", "v1"),),
+            Operation.CHECKOUT_AGAIN: (("git", "checkout", "-q", "v1"),),
+            Operation.CHECKOUT_ALL: (("git", "checkout", "-q", "--", DATA),),
+            Operation.STATUS_TOUCHED: (status,),
+        },
+        before={Operation.STATUS: (status,)},
+        after=_tags(),
+        store=".git",
+        only=frozenset({"small", "million"}),
     )
 
 

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 
+from tests.bench.parquet import build_parquet
 from tests.bench.results import Extent
-from tests.bench.table import HEADER, ROW_LENGTH, prose, rows
-from tests.bench.tools import ALL, FEW, Operation
+from tests.bench.table import HEADER, ROW_LENGTH, Edited, prose, rows
+from tests.bench.tools import ALL, FEW, NEAR, Operation
 
 # Part of the cache's folder names: raise it when a builder changes what it makes.
 _GENERATION = 1
@@ -24,14 +25,6 @@ _V1_TIME, _V2_TIME = 1_700_000_000, 1_700_100_000
 _BLOCK_ROWS = 40_000
 _CLUSTER_ROWS = 200
 _IMAGE_SIZES = (150 * _KIB, 250 * _KIB)
-
-
-@dataclass(frozen=True, slots=True)
-class Edited:
-    """What the second version has that the first has not: bytes, and places within files. See `results.Growth`."""
-
-    changed: int
-    regions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +156,10 @@ def _build_images(v1: Path, v2: Path, scale: float) -> Edited:
     return _build_files(_Pair(v1, v2), count, _image, (share, share, 0))
 
 
-def _build_many(v1: Path, v2: Path, scale: float) -> Edited:
-    """v2: 0.1 % of the files changed."""
-    count = max(200, int(200_000 * scale))
-    return _build_files(_Pair(v1, v2), count, _tiny_file, (count // 1000, 0, 0))
+def _build_million(v1: Path, v2: Path, scale: float) -> Edited:
+    """v2: a hundred files changed, fewer where there are few."""
+    count = max(200, round(1_000_000 * scale))
+    return _build_files(_Pair(v1, v2), count, _tiny_file, (max(2, min(100, count // 100)), 0, 0))
 
 
 def _build_files(
@@ -203,7 +196,7 @@ def _image(number: int, version: int) -> tuple[str, bytes]:
 
 
 def _tiny_file(number: int, version: int) -> tuple[str, bytes]:
-    random = Random(f"many {number} {version}")
+    random = Random(f"million {number} {version}")
     return f"shard-{number // 1000:04d}/label-{number:06d}.json", random.randbytes(
         random.randint(100, 900)
     ).hex().encode()
@@ -245,7 +238,8 @@ WORKLOADS = {
         Workload("csv", "One CSV file of 1 GiB", _build_csv),
         Workload("small", "50,000 files of 2 to 30 KiB", _build_small),
         Workload("images", "5,000 incompressible files of about 200 KiB", _build_images),
-        Workload("blob", "One incompressible file of 4 GiB", _build_blob),
-        Workload("many", "200,000 files of about 1 KiB", _build_many, FEW),
+        Workload("parquet", "Eight Parquet files of 64 MiB", build_parquet),
+        Workload("blob", "One incompressible file of 4 GiB", _build_blob, NEAR),
+        Workload("million", "1,000,000 files of about 1 KiB", _build_million, FEW),
     )
 }

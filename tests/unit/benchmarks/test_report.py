@@ -2,13 +2,13 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from tests.bench import report, results
+from tests.bench import fragments, report
 from tests.bench.growth import bound
-from tests.bench.results import Extent, Growth, Measured, Results, Sample, StoreSize
+from tests.bench.results import Extent, Growth, Measured, Results, Sample, StoreSize, Traffic
+from tests.bench.tables import figure
 from tests.bench.tools import Operation
 
 _MIB = 1 << 20
@@ -29,7 +29,7 @@ def measured() -> Results:
     extents = {"v1": Extent(1, 1024 * _MIB), "v2": Extent(1, 1100 * _MIB)}
     return Results(
         machine={"processor": "Abacus 9"},
-        versions={"dver": "dver 7.7"},
+        versions={"dver": "dver 7.7", "dvc": "3", "git lfs": "3"},
         workloads={
             "csv": Measured("One file", "2031-02-03", 1.0, 3, extents),
             "startup": Measured("Start-up", "2031-02-03", 1.0, 1, {}),
@@ -63,7 +63,7 @@ def test_page_shows_machine_versions_limits_start_up_stored_bytes_and_growth(mea
     assert "`cp -r` (to copy the folder): 0.750" in page
     assert _row(page, "print the version")[1].startswith("40.0")
     assert _row(page, '`python -c "pass"`')[1].startswith("20.0")
-    assert _row(page, "csv: add v1")[1:] == ["30.0", "30.0", "30.0"]
+    assert _row(page, "csv: add v1")[1:] == ["30.0", "30.0", "30.0", "–", "–"]
     assert _row(page, "csv: v2 on top")[1] == "20.0"
     assert _row(page, "edits: 4 KiB overwritten")[1:] == ["4.00", "1", "150", "200", "133", "1 of 2", "2.00"]
 
@@ -90,6 +90,41 @@ def test_every_table_has_as_many_cells_in_each_row_as_in_its_head(measured: Resu
         assert len({line.count("|") for line in block.splitlines()}) == 1
 
 
+def test_tool_that_is_not_here_says_so_in_its_column(measured: Results) -> None:
+    head = _row(report.render(measured), "operation")
+    assert head[1] == "dver"
+    assert head[4] == "restic (not here)"
+
+
+def test_git_is_a_column_where_it_was_measured_and_no_rival(measured: Results) -> None:
+    page = report.render(replace(measured, samples=[*measured.samples, _sample("git", 0.1)]))
+    assert _row(page, "add v1")[-2:] == ["0.100<br>CPU 0.050", "0.417"]
+
+
+def test_page_shows_requests_bytes_and_how_much_of_the_link_was_used(measured: Results) -> None:
+    traffic = Traffic(7, 100 * _MIB, _MIB, 25 * _MIB)
+    pushed = replace(_sample("dver", 5.0, operation=Operation.PUSH_LINK), traffic=traffic)
+    page = report.render(replace(measured, samples=[*measured.samples, pushed]))
+    assert _row(page, "csv: push over the slow link")[1] == "7<br>100 / 1.00<br>80 % of the link"
+
+
+def test_add_is_compared_with_copying_and_hashing_together(measured: Results) -> None:
+    hashed = _sample("b3sum", 0.5, operation=Operation.HASH)
+    page = report.render(replace(measured, samples=[*measured.samples, hashed]))
+    assert "dver adds v1 at 50 % of the speed of both together." in page
+
+
+def test_fragmented_file_is_compared_with_a_fresh_one(measured: Results) -> None:
+    samples = [
+        _sample(tool, wall, operation=Operation.CHECKOUT_ALL, workload=fragments.NAME)
+        for tool, wall in ((fragments.FRESH, 1.0), (fragments.EDITED, 1.25))
+    ]
+    workloads = {fragments.NAME: Measured("Edited", "2031-02-03", 1.0, 1, {"v1": Extent(1, 500 * _MIB)})}
+    page = report.render(replace(measured, workloads=workloads, samples=samples))
+    assert _row(page, "dver, added once")[-1] == "500"
+    assert "That is 80 % of the speed" in page
+
+
 def test_page_of_no_results_has_no_tables() -> None:
     assert "|" not in report.render(Results({}, {}))
 
@@ -98,33 +133,7 @@ def test_page_of_no_results_has_no_tables() -> None:
     ("value", "shown"), [(0.00412, "0.004"), (1.234, "1.23"), (45.67, "45.7"), (123.4, "123"), (12345.6, "12,346")]
 )
 def test_figures_have_about_three_digits(value: float, shown: str) -> None:
-    assert report.figure(value) == shown
-
-
-def test_results_come_back_from_json(measured: Results, tmp_path: Path) -> None:
-    results.write(tmp_path / "results.json", measured)
-    assert results.read(tmp_path / "results.json") == measured
-
-
-def test_results_of_another_format_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "results.json").write_text('{"format": 99}')
-    with pytest.raises(ValueError, match="format 1"):
-        results.read(tmp_path / "results.json")
-
-
-def test_joined_results_replace_a_workload_as_a_whole(measured: Results) -> None:
-    newer = Results(
-        {"processor": "Abacus 10"},
-        {"dver": "dver 8"},
-        workloads={"csv": replace(measured.workloads["csv"], runs=1)},
-        samples=[_sample("dver", 1.0)],
-    )
-    joined = measured.joined(newer)
-    assert [item for item in joined.samples if item.workload == "csv"] == newer.samples
-    assert [item for item in joined.samples if item.workload == "startup"] == measured.samples[-2:]
-    assert joined.sizes == []
-    assert joined.growth == measured.growth
-    assert joined.machine == {"processor": "Abacus 10"}
+    assert figure(value) == shown
 
 
 def test_growth_bound_is_in_proportion_with_a_chunk_on_each_side_of_a_region() -> None:
