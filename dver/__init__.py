@@ -4,6 +4,8 @@ The public names are loaded when first used, so that the command line starts fas
 `dver.api`, and lineage as the module `dver.lineage`.
 """
 
+import os
+
 __version__ = "0.1.0"
 
 # Type checkers take this as true; importing `typing` for its constant would cost a tenth of the start-up time.
@@ -25,6 +27,12 @@ __all__ = [
     "read",
     "record",
 ]
+
+try:
+    # Most likely where this Python was started, which nobody can ask for later on.
+    _first_folder = os.getcwd()
+except OSError:
+    _first_folder = ""
 
 
 def __getattr__(name: str) -> object:

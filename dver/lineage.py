@@ -11,18 +11,28 @@ Answers pass over lines of the lineage file that are no records, and warn of the
 import os
 import warnings
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
+from dver.api.arguments import (
+    PathLike,
+    check_counts,
+    check_mappings,
+    check_paths,
+    check_tags,
+    check_texts,
+    moment,
+)
 from dver.api.reading import find_repo
-from dver.api.recording import PathLike, Recording, record
-from dver.errors import NotFoundError, UsageError
+from dver.api.recording import Recording, record
+from dver.errors import NotFoundError, PathError, UsageError
 from dver.operations import artifacts as listing
 from dver.operations import runs as history
 from dver.operations import verify as checking
 from dver.operations.artifacts import Listed as ListedArtifact
-from dver.operations.lineage import ArtifactId, Direction, Walk, find_start, walk
+from dver.operations.lineage import ArtifactId, Direction, Walk, find_git_file, find_start, walk
 from dver.operations.lineage_diff import Difference, RunDiff, diff_runs
+from dver.operations.run_params import given_params
 from dver.operations.verify import Verification
 from dver.operations.verify_rerun import Rerun, to_rerun
 from dver.operations.verify_rerun import rerun as rerun_one
@@ -57,7 +67,7 @@ def runs(  # noqa: PLR0913  # each is given by its name
     name: str | None = None,
     state: str | None = None,
     tags: Mapping[str, str] | None = None,
-    since: datetime | None = None,
+    since: datetime | date | str | None = None,
     path: PathLike | None = None,
     where: str | None = None,
     limit: int | None = None,
@@ -68,22 +78,28 @@ def runs(  # noqa: PLR0913  # each is given by its name
     Args:
         state: `"complete"`, `"failed"`, `"cached"` or `"imported"`.
         tags: names and values that they have.
-        since: when they started at the earliest; without a time zone, in that of this machine.
+        since: when they started at the earliest, also as a date or a text in ISO 8601; without a time zone, in that of
+            this machine.
         path: what they used or made, or a folder that it is in.
         where: a condition in SQL that is true of them, as `dver runs --where` takes it.
         limit: how many at most, the newest of all that fit.
 
     Raises:
-        UsageError: there is no such state, the condition is none, or the limit is less than 1.
+        UsageError: there is no such state, the condition is none, the limit is less than 1, or an argument is of
+            another type.
     """
-    _check_limit(limit)
+    check_texts(name=name, state=state, where=where)
+    check_tags(tags)
+    check_paths(path=path)
+    check_counts(limit=limit)
+    earliest = moment(since)
     condition = None if where is None else history.run_condition(where)
     with find_repo(repo) as opened:
         wanted = history.Wanted(
             name=name,
             state=None if state is None else _state(state),
             tags=tags or {},
-            since=None if since is None else since.astimezone(),
+            since=earliest,
             path=None if path is None else opened.relative(os.fspath(path), Path(repo).absolute()),
             where=condition,
             limit=limit,
@@ -119,6 +135,8 @@ def runs_that_made(path: PathLike, *, rev: str | None = None, repo: PathLike = "
 
     For a path within a dataset these are the runs that made the dataset. Raises what `lineage_of` does.
     """
+    check_paths(path=path)
+    check_texts(rev=rev)
     with find_repo(repo) as opened:
         start = find_start(opened, rev, opened.relative(os.fspath(path), Path(repo).absolute()))
         found = history.runs_that_made(opened, start.artifact)
@@ -136,7 +154,7 @@ def lineage_of(
 ) -> Walk:
     """Return all that led to the version that the pointer of `path` names, or all that came of it.
 
-    For a path within a dataset it is the lineage of the dataset.
+    For a path within a dataset it is the lineage of the dataset. A file that git tracks may be named as well.
 
     Args:
         direction: `"up"` for what led to it, `"down"` for what came of it.
@@ -147,11 +165,20 @@ def lineage_of(
         GitError: there is no such revision.
         UsageError: there is no such direction, or no such depth.
     """
+    check_paths(path=path)
+    check_texts(rev=rev)
+    check_counts(depth=depth)
     if direction not in list(Direction):
         raise UsageError(f"{direction!r} is no direction", hint='"up" and "down" are')
-    _check_depth(depth)
     with find_repo(repo) as opened:
-        start = find_start(opened, rev, opened.relative(os.fspath(path), Path(repo).absolute()))
+        place = opened.relative(os.fspath(path), Path(repo).absolute())
+        try:
+            start = find_start(opened, rev, place)
+        except PathError:
+            file = find_git_file(opened, rev, place)
+            if file is None:
+                raise
+            start = file
         found = walk(opened, start.artifact, Direction(direction), depth=depth)
         _warn_of_damage(opened)
     return found
@@ -176,11 +203,13 @@ def verify(
         UsageError: the arguments make no sense together.
         NotFoundError: there is no such run; and what `lineage_of` raises.
     """
+    check_paths(path=path)
+    check_texts(rev=rev, run_id=run_id)
+    check_counts(depth=depth)
     if path is not None and run_id is not None:
         raise UsageError("a path and a run cannot go together", hint="each is checked with all that led to it")
     if path is None and (rev is not None or (run_id is None and depth is not None)):
         raise UsageError("a revision goes with a path, and a depth with a path or a run")
-    _check_depth(depth)
     with find_repo(repo) as opened:
         target: Record | ArtifactId | None = None
         if path is not None:
@@ -215,7 +244,7 @@ def artifacts(
     path: PathLike | None = None,
     *,
     kind: str | None = None,
-    props: Mapping[str, str] | None = None,
+    props: Mapping[str, object] | None = None,
     where: str | None = None,
     limit: int | None = None,
     repo: PathLike = ".",
@@ -225,40 +254,34 @@ def artifacts(
     Args:
         path: where they were, or a folder that they were in.
         kind: what they are: `"dataset"`, `"code"` or another word.
-        props: properties that they have, as text.
+        props: properties that they have, by their values; a text finds the number that it is as well.
         where: a condition in SQL that is true of them, as `dver artifacts --where` takes it.
         limit: how many at most, the newest of all that fit.
 
     Raises:
-        UsageError: the condition is none, or the limit is less than 1.
+        UsageError: the condition is none, the limit is less than 1, or an argument is of another type.
     """
-    _check_limit(limit)
+    check_paths(path=path)
+    check_texts(kind=kind, where=where)
+    check_mappings(props=props)
+    check_counts(limit=limit)
+    values = {source.key: source.value for source in given_params(props or {}, "property")}
     condition = None if where is None else listing.artifact_condition(where)
     with find_repo(repo) as opened:
         below = None if path is None else opened.relative(os.fspath(path), Path(repo).absolute())
-        wanted = listing.Wanted(path=below, kind=kind, props=props or {}, where=condition, limit=limit)
+        wanted = listing.Wanted(path=below, kind=kind, props=values, where=condition, limit=limit)
         found = listing.artifacts(opened, wanted)
         _warn_of_damage(opened)
     return found
 
 
 def _existing_run(repo: Repo, run_id: str) -> Record:
-    if not history.is_run_id(run_id):
+    if not isinstance(run_id, str) or not history.is_run_id(run_id):
         raise UsageError(f"{run_id!r} is no id of a run", hint="an id has six hexadecimal digits or more")
     found = history.find_run(repo, run_id)
     if found is None:
         raise NotFoundError(f"no run has an id that begins with {run_id}", hint="dver runs lists them")
     return found
-
-
-def _check_depth(depth: int | None) -> None:
-    if depth is not None and depth < 1:
-        raise UsageError(f"a depth of {depth} is not possible", hint="1 or more is, and None for all")
-
-
-def _check_limit(limit: int | None) -> None:
-    if limit is not None and limit < 1:
-        raise UsageError(f"a limit of {limit} is not possible", hint="1 or more is, and None for all")
 
 
 def _state(text: str) -> State:

@@ -1,12 +1,13 @@
 """The repository: finds git, settings, cache, remotes and stat cache, and wires them together.
 
-No domain logic lives here; operations are functions that take a `Repo`. What is costly to open is opened on first use.
-Environment variables come in as a mapping: only the command line and the API read the environment.
+No domain logic lives here; operations are functions that take a `Repo`. What is costly to open is opened on first use,
+and what a clean `dver status` can do without is imported there too: this is the place for it, so that operations need
+not think of how long it takes. Environment variables come in as a mapping: only the command line and the API read the
+environment.
 """
 
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +19,6 @@ from blake3 import blake3
 from dver.config import RemoteSettings, Settings, load_settings, resolve_url
 from dver.errors import NotARepositoryError, PathError
 from dver.git import GitRepo
-from dver.objects.chunker import Chunker, ChunkerParams
-from dver.storage.index import ChunkIndex
-from dver.storage.open import open_backend
-from dver.storage.store import Store
 from dver.workers import Workers
 from dver.workspace.pointers import DVER_DIRECTORY
 from dver.workspace.scan import Scanner
@@ -29,7 +26,11 @@ from dver.workspace.scratch import scratch_folder, workspace_lock
 from dver.workspace.statcache import StatCache
 
 if TYPE_CHECKING:
+    from dver.objects.chunker import Chunker
     from dver.records.index import LineageIndex
+    from dver.storage.backend import Backend
+    from dver.storage.markers import VersionMarkers
+    from dver.storage.store import Store
 
 CONFIG_FILE = "config.toml"
 LINEAGE_NAME = "lineage.jsonl"
@@ -59,6 +60,7 @@ class Repo:
         self.dver_dir = git.root / DVER_DIRECTORY
         self._env = dict(env or {})
         self._note = note
+        self._backends: dict[str, Backend] = {}
         self._stores: dict[str, Store] = {}
 
     @classmethod
@@ -86,10 +88,7 @@ class Repo:
         for store in self._stores.values():
             store.close()
         opened = self.__dict__
-        for name in ("workers", "transfer_workers"):
-            if name in opened:
-                opened[name].executor.shutdown(wait=True, cancel_futures=True)
-        for name in ("stat_cache", "lineage"):
+        for name in ("workers", "transfer_workers", "stat_cache", "lineage"):
             if name in opened:
                 opened[name].close()
 
@@ -99,23 +98,25 @@ class Repo:
         return load_settings(self.dver_dir)
 
     @cached_property
-    def chunker(self) -> Chunker:
+    def chunker(self) -> "Chunker":
         """The chunker with this repository's parameters."""
+        from dver.objects.chunker import Chunker, ChunkerParams  # noqa: PLC0415
+
         return Chunker(ChunkerParams.from_average(self.settings.chunk_size))
 
     @cached_property
     def workers(self) -> Workers:
         """Threads for work on the processor and local files: as many as there are cores."""
         jobs = self.settings.jobs or os.cpu_count() or 1
-        return Workers(ThreadPoolExecutor(jobs, thread_name_prefix="dver"), jobs)
+        return Workers(None, jobs)
 
     @cached_property
     def transfer_workers(self) -> Workers:
         """Threads for work that mostly waits for a network."""
         jobs = self.settings.transfer_jobs or DEFAULT_TRANSFER_JOBS
-        return Workers(ThreadPoolExecutor(jobs, thread_name_prefix="dver-net"), jobs)
+        return Workers(None, jobs, name="dver-net")
 
-    def workers_for(self, store: Store) -> Workers:
+    def workers_for(self, store: "Store") -> Workers:
         """Return the threads that suit reading from a store."""
         return self.workers if store.backend.is_local else self.transfer_workers
 
@@ -127,7 +128,6 @@ class Repo:
     @cached_property
     def lineage(self) -> "LineageIndex":
         """The lineage records, in a form that answers questions."""
-        # Deferred: most commands ask nothing, and records take their time to load.
         from dver.records.index import LineageIndex  # noqa: PLC0415
         from dver.records.journal import Journal  # noqa: PLC0415
 
@@ -139,13 +139,23 @@ class Repo:
         return Scanner(self.root, self.stat_cache, self.workers)
 
     @property
-    def cache(self) -> Store:
+    def cache(self) -> "Store":
         """The local store."""
-        location = self._env.get("DVER_CACHE_DIR") or self.settings.cache_dir
-        url = resolve_url(location, self.root) if location else str(self.git.main_root / DVER_DIRECTORY / "cache")
-        return self._open(url, self.settings.cache_options, "the cache")
+        return self._open(self._cache_url, self.settings.cache_options, "the cache")
 
-    def remote(self, name: str | None = None) -> Store:
+    @property
+    def cached_versions(self) -> "VersionMarkers":
+        """The versions in the local store: all that most questions to it are about, without opening it."""
+        from dver.storage.markers import VersionMarkers  # noqa: PLC0415
+
+        return VersionMarkers(self._backend(self._cache_url, self.settings.cache_options))
+
+    @cached_property
+    def _cache_url(self) -> str:
+        location = self._env.get("DVER_CACHE_DIR") or self.settings.cache_dir
+        return resolve_url(location, self.root) if location else str(self.git.main_root / DVER_DIRECTORY / "cache")
+
+    def remote(self, name: str | None = None) -> "Store":
         """Return a remote's store; without a name the default one.
 
         Raises:
@@ -187,10 +197,21 @@ class Repo:
         hint = "only what is in it can be named; move or copy data from elsewhere into it first"
         raise PathError(path, f"is outside the repository {self.root}", hint=hint)
 
-    def _open(self, url: str, options: Mapping[str, str | bool | int], name: str) -> Store:
+    def _backend(self, url: str, options: Mapping[str, str | bool | int]) -> "Backend":
+        known = self._backends.get(url)
+        if known is None:
+            from dver.storage.open import open_backend  # noqa: PLC0415
+
+            known = self._backends[url] = open_backend(url, options, note=self._note)
+        return known
+
+    def _open(self, url: str, options: Mapping[str, str | bool | int], name: str) -> "Store":
         known = self._stores.get(url)
         if known is None:
-            backend = open_backend(url, options, note=self._note)
+            from dver.storage.index import ChunkIndex  # noqa: PLC0415
+            from dver.storage.store import Store  # noqa: PLC0415
+
+            backend = self._backend(url, options)
             label = name if name == "the cache" else f"{name} ({backend.location})"
             # The same bucket name means another bucket on another service.
             place = f"{options.get('endpoint_url', '')} {backend.location}"

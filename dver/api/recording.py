@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
 
+import dver
+from dver.api.arguments import PathLike, check_mappings, check_paths, check_tags, check_texts, paths_of
 from dver.api.reading import find_repo
 from dver.errors import DverError, PathError, UsageError
 from dver.operations.descriptions import Description, check_kind, mask_descriptions
@@ -27,9 +28,6 @@ from dver.operations.run_plan import RunRequest
 from dver.operations.run_publish import RunResult
 from dver.records.record import RecordId, State
 from dver.repo import Repo
-
-PathLike: TypeAlias = str | os.PathLike[str]
-
 
 # What `sys.argv` begins with where a program is typed in or piped in, which nobody can start again.
 _NO_PROGRAM = ("", "-")
@@ -60,6 +58,9 @@ class Recording:
         """
         if self._result is not None:
             raise UsageError("the run is recorded already", hint="its outputs are described within its block")
+        check_paths(path=path)
+        check_texts(kind=kind)
+        check_mappings(props=props)
         place = self._locate(path)
         before = self._descriptions.get(place)
         if before is None:
@@ -94,6 +95,7 @@ class Recording:
 def record(  # noqa: PLR0913  # each is given by its name
     *,
     inputs: PathLike | Iterable[PathLike] = (),
+    code: PathLike | Iterable[PathLike] = (),
     outputs: PathLike | Iterable[PathLike] = (),
     params: Mapping[str, object] | None = None,
     env: PathLike | Iterable[PathLike] = (),
@@ -105,14 +107,16 @@ def record(  # noqa: PLR0913  # each is given by its name
     """Record a block of code as a run, as `dver run` does with a command.
 
     At the start the inputs must be there and unchanged since they were added. At the end the outputs become datasets,
-    and the record is written. If the block raises, leaves an output out or changes an input, the record says that the
-    run failed, and no output is published. The block always runs: nothing is restored from an earlier run.
+    and the record is written. If the block raises or leaves an output out, or an input changes meanwhile, the record
+    says that the run failed, and no output is published. The block always runs: nothing is restored from an earlier
+    run.
 
-    The command of the record is the one that started this Python. It is empty where there is none to start again, as
-    in a notebook, and where the current folder is not in the repository.
+    The command of the record is the one that started this Python, with the folder in which that was. It is empty where
+    there is none to start again, as in a notebook, and where it was not started in the repository.
 
     Args:
         inputs: datasets, paths within some, and files that git tracks.
+        code: files that git tracks, as inputs; the record says that they are code.
         outputs: files and folders that the block makes.
         params: texts, numbers, truth values and None; a value within a mapping gets a dotted name.
         env: files that git tracks and that say what the block runs on, such as lock files.
@@ -124,8 +128,13 @@ def record(  # noqa: PLR0913  # each is given by its name
     Raises:
         PathError: an input is missing, not added or was changed; or a path cannot be an output.
         UsageError: the arguments make no sense, as where an output lies within an input.
-        DverError: the block left an output out, or changed an input; or the outputs could not be stored.
+        DverError: the block left an output out, or an input changed meanwhile; or the outputs could not be stored.
     """
+    check_texts(name=name)
+    check_mappings(params=params)
+    check_tags(tags)
+    used, made = paths_of(inputs=inputs), paths_of(outputs=outputs)
+    code_files, env_files = paths_of(code=code), paths_of(env=env)
     with find_repo(repo) as opened:
         folder, command = _place_and_command(opened)
         start = Path(repo).absolute()
@@ -134,14 +143,14 @@ def record(  # noqa: PLR0913  # each is given by its name
             folder,
             os.environ,
             name=name,
-            inputs=_paths(opened, inputs, start),
-            env_files=_paths(opened, env, start),
-            outputs=_paths(opened, outputs, start),
+            inputs=tuple(opened.relative(path, start) for path in used),
+            code=tuple(opened.relative(path, start) for path in code_files),
+            env_files=tuple(opened.relative(path, start) for path in env_files),
+            outputs=tuple(opened.relative(path, start) for path in made),
             params=given_params(params or {}),
             tags=dict(tags or {}),
             observe=observe,
         )
-        _check_words(request)
         begun = begin_recording(opened, request)
         root = opened.root
     if begun.plan.masked:
@@ -161,29 +170,45 @@ def record(  # noqa: PLR0913  # each is given by its name
 
 
 def _place_and_command(repo: Repo) -> tuple[str, tuple[str, ...]]:
-    """Return the current folder within the repository, and the command that started this Python in it."""
-    current = os.path.realpath(".")
-    try:
-        folder = repo.relative(current, Path(current))
-    except PathError:
-        return "", ()
+    """Return the folder within the repository in which this Python was started, and the command that did it.
+
+    Where there is no such command, or it was not given in the repository, the folder is the current one.
+    """
     # A prompt sets ps1, IPython's and those of notebooks too.
     is_typed = hasattr(sys, "ps1") or not sys.argv or sys.argv[0] in _NO_PROGRAM
-    return folder, () if is_typed else tuple(sys.orig_argv)
-
-
-def _paths(repo: Repo, given: PathLike | Iterable[PathLike], start: Path) -> tuple[str, ...]:
-    several = [given] if isinstance(given, str | os.PathLike) else given
-    return tuple(repo.relative(os.fspath(path), start) for path in several)
-
-
-def _check_words(request: RunRequest) -> None:
-    # What is of another type would be found out when the record is written, and that is after the work.
-    words = [request.name, *request.tags, *request.tags.values()]
-    if not all(isinstance(word, str) for word in words) or not all(request.tags):
-        raise UsageError(
-            "the name of a run, and the names and values of its tags, are texts", hint='tags={"fold": "3"}'
+    current = _within(repo, os.path.realpath("."))
+    if is_typed:
+        return current or "", ()
+    started = _within(repo, _started_in())
+    if started is not None:
+        return started, tuple(sys.orig_argv)
+    if current is not None:
+        warnings.warn(
+            "the command is left out of the record: it was not started in the repository, so nobody could start it"
+            " again from there",
+            # The caller's line is behind this one, that of record, and one of contextlib.
+            stacklevel=4,
         )
+    return current or "", ()
+
+
+def _within(repo: Repo, folder: str) -> str | None:
+    try:
+        return repo.relative(folder, Path(folder)) if folder else None
+    except PathError:
+        return None
+
+
+def _started_in() -> str:
+    """Return the folder in which this Python was started, as far as is known; the program may have left it since."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    if isinstance(file, str) and os.path.isabs(file):
+        for word in sys.orig_argv[1:]:
+            # Python has put that folder in front of a relative path of the program.
+            end = os.sep + os.path.normpath(word)
+            if not os.path.isabs(word) and os.path.normpath(file).endswith(end):
+                return os.path.realpath(os.path.normpath(file)[: -len(end)] or os.sep)
+    return os.path.realpath(dver._first_folder) if dver._first_folder else ""
 
 
 def _end(run: Recording, root: Path, begun: Begun, *, failed: bool = False) -> None:

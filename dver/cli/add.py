@@ -18,6 +18,7 @@ from dver.workspace.gitignore import gitignore_path
 _EXAMPLES = {
     "dver add data/raw": "store a folder, or what changed in it",
     "dver add train.csv test.csv": "several datasets at once",
+    "dver add data/raw/new.csv": "one file of a dataset, and nothing else that changed",
     "dver add --from https://example.org/raw.zip data/raw": "store it, and record where it came from",
     "dver add --note 'lab 3, camera 2' data/raw": "the same in words of your own",
     "dver add --from s3://bucket/v2 --kind model best.pt": "record what it is, too",
@@ -52,6 +53,9 @@ def command(session: Session, /, paths: Sequence[str], stage: bool | None, **giv
     PATH.dver is written and staged in git, and the data itself is named in .gitignore. Only what is new is stored, and
     files that did not change are not read again. Folders may hold a .dverignore file, written like .gitignore.
 
+    PATH may also lie within a dataset: then only what changed there goes into its new version. For that the rest need
+    not be here, and is neither read nor fetched.
+
     A dataset that was never checked out here, or whose checkout was interrupted, is refused if files of its version are
     missing. A merge conflict in the pointer is settled with the data as it is here, once dver checkout has brought what
     the other side changed.
@@ -80,7 +84,7 @@ def _add(
     words = session.paths(repo, paths)
     origin = {name: value for name, value in given.items() if value not in (None, ())}
     if not origin:
-        return add(repo, words, stage=stage, force=force, progress=session.console), []
+        return add(repo, words, stage=stage, force=force, within=True, progress=session.console), []
     # Deferred: records take their time to load, and most data is added without one.
     from dver.cli.records import short_run  # noqa: PLC0415
     from dver.operations.descriptions import Words, parse_descriptions  # noqa: PLC0415
@@ -89,8 +93,8 @@ def _add(
     described = Words(origin.pop("kinds", ()), origin.pop("props", ()))
     if not origin:
         raise UsageError(
-            "--kind and --prop are part of the record of where data came from",
-            hint="--from URL or --note TEXT says that",
+            "--kind and --prop go into a record of where the data came from, and nothing is said of that",
+            hint="give --note TEXT as well, or --from URL",
         )
     origin["descriptions"] = parse_descriptions(
         described, words, lambda word: repo.relative(word, session.start), noun="path"

@@ -7,7 +7,16 @@ import click
 
 from dver.cli.command import PATH, Command
 from dver.cli.filters import COUNT, DATE, PROPERTY, TAG, refuse_empty, unique
-from dver.cli.records import NO_RUNS, artifact_json, report_damage, short_run, short_version, time_text
+from dver.cli.records import (
+    alike_text,
+    artifact_json,
+    no_runs_text,
+    report_damage,
+    short_run,
+    short_version,
+    time_text,
+    twins_json,
+)
 from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, table_lines
 from dver.errors import UsageError
@@ -69,7 +78,9 @@ def command(session: Session, /, as_json: bool, **given: Any) -> None:
         return
     if not found:
         have = "is" if count == 1 else "are"
-        session.console.note(f"no artifact fits; there {have} {count_text(count, 'run')}" if count else NO_RUNS)
+        session.console.note(
+            f"no artifact fits; there {have} {count_text(count, 'run')}" if count else no_runs_text(damaged)
+        )
     session.console.lines(table_lines([_row(session, one) for one in found], "<<<<<<<"))
 
 
@@ -104,7 +115,12 @@ def _origin(session: Session, listed: Listed) -> str:
     if listed.artifact.dataset:
         return f"part of {session.shown(listed.artifact.dataset)}"
     # Of what git has, git knows where it comes from.
-    return "in git" if listed.artifact.version.startswith(BLOB_PREFIX) else "source"
+    if listed.artifact.version.startswith(BLOB_PREFIX):
+        return "in git"
+    if listed.origins.moved:
+        latest = max(listed.origins.moved, key=lambda twin: twin.record.started)
+        return f"same as {session.shown(latest.artifact.path)}, run {short_run(latest.record.id)}"
+    return ", ".join(filter(None, ("source", alike_text(listed.origins.alike, session.shown))))
 
 
 def _json(listed: Listed) -> dict[str, object]:
@@ -116,6 +132,7 @@ def _json(listed: Listed) -> dict[str, object]:
         "started": listed.started,
         "made_by": _ids(listed.makers),
         "used_by": _ids(listed.users),
+        "same_content": twins_json((*listed.origins.moved, *listed.origins.alike)),
     }
 
 

@@ -14,7 +14,6 @@
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import singledispatch
@@ -35,7 +34,7 @@ FAILED = 3
 _SIGNAL_BASE = 128
 _BROKEN_PIPE = _SIGNAL_BASE + signal.SIGPIPE
 _COMPLETE_VARIABLE = "_DVER_COMPLETE"
-_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _WITH_REPOSITORY_PATHS = (PathError, DataLossError, VersionNotFoundError)
 
 _HELP = """Git-style versioning of datasets.
@@ -200,6 +199,9 @@ def _(_exc: BrokenPipeError, _session: Session) -> int:
 
 def _show_trace(exc: BaseException, session: Session) -> None:
     if session.console.verbose:
+        # Deferred, as is all that only errors need.
+        import traceback  # noqa: PLC0415
+
         session.console.say("".join(traceback.format_exception(exc)))
 
 

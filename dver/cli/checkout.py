@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import click
 
+from dver.cli.choosing import choice_options
 from dver.cli.command import PATH
 from dver.cli.conflicts import show_conflicts
 from dver.cli.following import tell
@@ -12,6 +14,7 @@ from dver.cli.plans import summary_text
 from dver.cli.revisions import RevisionCommand, split_arguments
 from dver.cli.session import Session
 from dver.cli.wording import count_text, size_text
+from dver.config import Link
 from dver.errors import PathError, UsageError
 from dver.objects.entry import FileEntry
 from dver.objects.merge import Side
@@ -28,7 +31,9 @@ _EXAMPLES = {
     "dver checkout data/raw": "one dataset, or a path within one",
     "dver checkout v1.0": "all data as it was in a tag, commit or branch",
     "dver checkout main~2 -- data/raw": "one dataset as it was two commits ago",
+    "dver checkout --include '*.csv' data/raw": "only what fits a pattern, from now on",
     "dver checkout --dry-run v1.0": "only say what would be done",
+    "dver checkout --link reflink v1.0": "let equal files share blocks on disk, or refuse",
     "dver checkout --theirs data/raw/a.csv": "decide a merge conflict",
 }
 
@@ -38,10 +43,17 @@ _EXAMPLES = {
 @click.option("--force", is_flag=True, help="Give up changes to files whose content is stored nowhere.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written and deleted.")
 @click.option("--verify", is_flag=True, help="Check every piece of data against its id while writing.")
+@click.option(
+    "--link",
+    type=click.Choice([one.value for one in Link]),
+    help="Whether equal files share blocks on disk: auto, where that is possible and takes less time; reflink, wherever"
+    " it saves space, or refuse; copy, never. The setting checkout.link decides otherwise.",
+)
+@choice_options("Bring all of each dataset, and forget what was chosen of it.")
 @click.option("--ours", is_flag=True, help="Decide merge conflicts for our side.")
 @click.option("--theirs", is_flag=True, help="Decide merge conflicts for their side.")
 @click.pass_obj
-def command(session: Session, /, words: Sequence[str], ours: bool, theirs: bool, **how: bool) -> int:
+def command(session: Session, /, words: Sequence[str], ours: bool, theirs: bool, link: str | None, **how: Any) -> int:
     """Bring data to the version that a pointer or commit names.
 
     Without REV, files become what the pointers here say. With REV, a commit, tag or branch, its pointers are brought
@@ -49,19 +61,27 @@ def command(session: Session, /, words: Sequence[str], ours: bool, theirs: bool,
     kept; and nothing is overwritten or deleted whose content is stored nowhere. What the cache lacks is fetched from
     the default remote.
 
+    With --include and --exclude, only what fits of PATH, or of each dataset that is a folder, is wanted here from now
+    on: it comes, other files go if they are stored, and without PATH a later dver checkout or dver pull keeps to it.
+    Naming the dataset, or --whole, brings everything.
+
     A dataset whose pointer git could not merge is merged file by file. What both sides changed differently stays in
     conflict until --ours or --theirs decides it, for everything in conflict or for the datasets and paths that are
     named; or until you make the data what it should be and dver add stores it. As long as something is left, the exit
     code is 1.
     """
     if ours and theirs:
-        raise UsageError("--ours and --theirs exclude each other", hint="run one after the other, each with its paths")
+        raise UsageError("--ours and --theirs cannot go together", hint="run one after the other, each with its paths")
     side = Side.OURS if ours else Side.THEIRS if theirs else None
-    options = CheckoutOptions(**how)
+    if side and (how["patterns"] or how["whole"]):
+        raise UsageError("--ours and --theirs decide conflicts; what is wanted here is another matter")
+    how["whole"] = how["whole"] or None
+    options = CheckoutOptions(**how, link=None if link is None else Link(link))
     with session.repo() as repo:
         outcome = _check_out(session, repo, words, side, options)
         # What git took away in ways that run no hook, as git merge --abort does.
         left = [] if words or side or options.dry_run else remove_gone(repo, progress=session.console)
+    tell_spared(session, outcome.plan)
     if options.dry_run:
         _show_plan(session, outcome.plan)
     elif side is None or outcome.resolved:
@@ -129,10 +149,17 @@ def _show_unresolved(session: Session, unresolved: Unresolved) -> None:
         session.console.error(f"{name} is in a merge conflict: {reason}", hint=problem.hint)
 
 
+def tell_spared(session: Session, plan: CheckoutPlan) -> None:
+    """Say which datasets a checkout of everything left alone."""
+    for problem in plan.spared:
+        session.console.note(f"{problem.message}, so it is left alone")
+
+
 def show_checkout(session: Session, plan: CheckoutPlan) -> None:
     """Say what a checkout did."""
     if not plan.datasets:
-        session.console.done("nothing to do: there are no datasets")
+        if not plan.spared:
+            session.console.done("nothing to do: there are no datasets")
         return
     unchanged = 0
     for dataset in plan.datasets:

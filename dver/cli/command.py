@@ -2,14 +2,15 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from dver.cli.session import Session
 from dver.errors import UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 PATH = click.Path(readable=False)
 """A path argument: the shell completes it, and only the operation says whether it can be used."""
@@ -90,8 +91,10 @@ class LazyCommandGroup(CommandGroup):
         with formatter.section("Commands"):
             formatter.write_dl(list(self._summaries.items()))
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         """Return completions without loading any command."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415
+
         names = [
             CompletionItem(name, help=text) for name, text in self._summaries.items() if name.startswith(incomplete)
         ]
@@ -129,8 +132,10 @@ class LazyGroup(click.Group):
         check_command(ctx, args[0], self._names)
         return super().resolve_command(ctx, args)
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         """Return completions without loading any command."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415
+
         commands = [
             CompletionItem(name, help=text)
             for section in self._sections.values()
@@ -178,6 +183,9 @@ def write_examples(formatter: click.HelpFormatter, examples: Mapping[str, str]) 
 def check_command(ctx: click.Context, name: str, known: Sequence[str] | Mapping[str, object]) -> None:
     """Raise UsageError for a name that is no command."""
     if name not in known and not name.startswith("-"):
+        # Deferred: a command that is there has no need of it.
+        from difflib import get_close_matches  # noqa: PLC0415
+
         close = get_close_matches(name, list(known), n=1)
         hint = f"did you mean {ctx.command_path} {close[0]}?" if close else f"{ctx.command_path} --help lists them"
         raise UsageError(f"{ctx.command_path} has no command {name!r}", hint=hint)

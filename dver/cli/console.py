@@ -5,7 +5,6 @@ and after work has gone on long enough to be worth one. What reports progress on
 them and draws, so reporting costs next to nothing from any number of threads.
 """
 
-import json
 import sys
 import threading
 import time
@@ -13,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
-from dver.cli.counter import Counter
 from dver.cli.wording import escape_text, path_text
 from dver.progress import NO_TASK, Task
 
@@ -21,11 +19,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
+    from dver.cli.counter import Counter
+
 _DRAW_AFTER_SECONDS = 0.4
 _DRAW_EVERY_SECONDS = 0.1
 _BAR_WIDTH = 24
 _STYLES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36", "bold": "1", "dim": "2"}
 _LISTED_PATHS = 10
+_BRANCHES = str.maketrans({"├": "|", "└": "`", "│": "|", "─": "-", "…": "..."})
 
 
 class Console:
@@ -68,6 +69,11 @@ class Console:
         for line in lines:
             self.out(line)
 
+    def tree(self, lines: Iterable[str]) -> None:
+        """Write lines of a tree, with signs of ASCII for its branches where the stream has no others."""
+        has_branches = _can_write(sys.stdout, "".join(map(chr, _BRANCHES)))
+        self.lines(lines if has_branches else (line.translate(_BRANCHES) for line in lines))
+
     def done(self, line: str) -> None:
         """Write a line that says what was done, unless `-q` was given."""
         if not self.quiet:
@@ -75,6 +81,9 @@ class Console:
 
     def document(self, value: object) -> None:
         """Write a result as one JSON document."""
+        # Deferred: people do not read JSON.
+        import json  # noqa: PLC0415
+
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
     def raw(self) -> BinaryIO:
@@ -122,6 +131,9 @@ class Console:
         if self._bars is None or self.quiet or not sys.stderr.isatty():
             yield NO_TASK
             return
+        # Deferred, as is rich: only who watches is shown a bar.
+        from dver.cli.counter import Counter  # noqa: PLC0415
+
         counter = Counter(escape_text(label), expected_bytes=bytes or 0, expected_files=files or 0)
         self._bars.add(counter)
         try:
@@ -151,7 +163,7 @@ class _Bars:
         self._thread: threading.Thread | None = None
         self._drawn: RichProgress | None = None
 
-    def add(self, counter: Counter) -> None:
+    def add(self, counter: "Counter") -> None:
         """Show a task from now on."""
         with self._lock:
             self._counters[counter] = None
@@ -160,7 +172,7 @@ class _Bars:
                 self._thread = threading.Thread(target=self._run, args=(self._stop,), name="dver-progress", daemon=True)
                 self._thread.start()
 
-    def remove(self, counter: Counter) -> None:
+    def remove(self, counter: "Counter") -> None:
         """Show a task no more; when this returns after the last one, the terminal is as if there had been none."""
         with self._lock:
             drawn = self._counters.pop(counter)
@@ -233,3 +245,11 @@ def _open_bars(*, no_color: bool) -> "RichProgress":
         redirect_stdout=False,
         redirect_stderr=False,
     )
+
+
+def _can_write(stream: TextIO, letters: str) -> bool:
+    try:
+        letters.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

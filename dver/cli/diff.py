@@ -1,7 +1,8 @@
 """`dver diff`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,7 @@ from dver.cli.command import PATH
 from dver.cli.revisions import RevisionCommand, after_separator, range_ends, split_arguments
 from dver.cli.session import Session
 from dver.cli.wording import path_json, path_text, size_text, table_lines, version_text
-from dver.errors import UsageError
+from dver.errors import NotFoundError, PathError, UsageError
 from dver.objects.ids import VersionId, format_version
 from dver.operations.diff import ChangeKind, DatasetDiff, FileChange, diff
 from dver.operations.kinds import NodeKind
@@ -62,15 +63,17 @@ def command(session: Session, words: Sequence[str], as_json: bool, exit_code: bo
     taken for a revision.
     """
     with session.repo() as repo:
-        if _may_name_runs(repo, words):
-            # Deferred: a comparison of data has no use for what speaks of runs.
-            from dver.cli.run_diff import find_two_runs, show_two_runs  # noqa: PLC0415
+        is_about_runs = _may_name_runs(repo, words)
+        with _damage_told(session, repo) if is_about_runs else nullcontext():
+            if is_about_runs:
+                # Deferred: a comparison of data has no use for what speaks of runs.
+                from dver.cli.run_diff import find_two_runs, show_two_runs  # noqa: PLC0415
 
-            runs = find_two_runs(session, repo, words, after_separator())
-            if runs is not None:
-                differs = show_two_runs(session, repo, runs, as_json=as_json)
-                return 1 if exit_code and differs else 0
-        arguments = split_arguments(session, repo, words, most=_MOST_REVISIONS)
+                runs = find_two_runs(session, repo, words, after_separator())
+                if runs is not None:
+                    differs = show_two_runs(session, repo, runs, as_json=as_json)
+                    return 1 if exit_code and differs else 0
+            arguments = split_arguments(session, repo, words, most=_MOST_REVISIONS)
         old, new = _two(arguments.revisions)
         found = diff(repo, old, new, arguments.paths, progress=session.console)
         makers = _makers(session, repo, found)
@@ -85,6 +88,19 @@ def command(session: Session, words: Sequence[str], as_json: bool, exit_code: bo
         if not found:
             session.console.tip("no differences")
     return 1 if exit_code and found else 0
+
+
+@contextmanager
+def _damage_told(session: Session, repo: Repo) -> Iterator[None]:
+    """Where there is no such run, say which lines are damaged: it may be one of these."""
+    try:
+        yield
+    except (NotFoundError, PathError):
+        # Deferred, but loaded by now.
+        from dver.cli.records import report_damage  # noqa: PLC0415
+
+        report_damage(session, repo)
+        raise
 
 
 def _has_lineage(repo: Repo) -> bool:

@@ -36,22 +36,26 @@ class _Date(click.ParamType[datetime]):
             return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-class _Depth(click.IntRange):
+class _Count(click.IntRange):
+    """A whole number from 1; what else is given is refused with what the option is for."""
+
+    def __init__(self, option: str, hint: str) -> None:
+        super().__init__(min=1)
+        self._option = option
+        self._hint = hint
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
             return int(super().convert(value, param, ctx))
         except click.BadParameter as exc:
-            raise UsageError(
-                f"--depth takes a whole number from 1, not {value!r}",
-                hint="without --depth the lineage is followed to its end",
-            ) from exc
+            raise UsageError(f"{self._option} takes a whole number from 1, not {value!r}", hint=self._hint) from exc
 
 
 TAG = _Pair("tag")
 PROPERTY = _Pair("property")
 DATE = _Date()
-DEPTH = _Depth(min=1)
-COUNT = click.IntRange(min=1)
+DEPTH = _Count("--depth", "without --depth the lineage is followed to its end")
+COUNT = _Count("--limit", "without --limit all that fit are listed")
 
 
 def unique(pairs: Sequence[tuple[str, str]], kind: click.ParamType[tuple[str, str]]) -> dict[str, str]:

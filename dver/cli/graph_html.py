@@ -17,7 +17,7 @@ from typing import Any
 import dver
 from dver.cli.graph_layout import lay_out
 from dver.cli.graphs import Picture, all_artifacts, hidden_text
-from dver.cli.records import command_text, duration_text, short_run, short_version, state_text, title
+from dver.cli.records import alike_text, command_text, duration_text, short_run, short_version, state_text, title
 from dver.cli.wording import count_text, escape_text, path_text
 from dver.operations.lineage import Direction, Node, Walk, flows
 from dver.records.record import BLOB_PREFIX, Artifact, Record, Scalar, State, scalar_text
@@ -115,7 +115,9 @@ def _artifact_nodes(picture: Picture, walks: Sequence[Walk]) -> Iterator[dict[st
         lines = picture.artifacts[name]
         is_blob = artifact.version.startswith(BLOB_PREFIX)
         look = "code" if is_blob else "source" if name in sources else "dataset"
-        yield _node("version", look, lines[0], lines[1], list(_artifact_facts(artifact)))
+        twins = [twin for walk in walks for twin in walk.alike.get(name, ())]
+        facts = [*_artifact_facts(artifact), *(("same content", alike_text([twin], path_text)) for twin in twins)]
+        yield _node("version", look, lines[0], lines[1], facts)
 
 
 def _artifact_facts(artifact: Artifact) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from dver.cli.records import record_json, remarks, short_run, short_version, state_text, time_text, title
+from dver.cli.records import (
+    alike_text,
+    record_json,
+    remarks,
+    short_run,
+    short_version,
+    state_text,
+    time_text,
+    title,
+    twins_json,
+)
 from dver.cli.wording import path_json, path_text
 from dver.operations.lineage import ArtifactId, Direction, Link, Node, Walk, flows
 from dver.records.record import BLOB_PREFIX, Artifact, Record, State
@@ -19,12 +29,12 @@ MOST_LEVELS = 24
 
 _LINK_WORDS = {
     Direction.UP: {Link.MADE: "made by ", Link.PART: "part of ", Link.SAME: "same as "},
-    Direction.DOWN: {Link.USED: "used by ", Link.PART: "its part "},
+    Direction.DOWN: {Link.USED: "used by ", Link.PART: "its part ", Link.SAME: "same as "},
 }
 _LINK_REMARKS = {Link.SAME: "  (by content)"}
 _NOTHING: Mapping[Node, Link] = {}
 # What Mermaid, HTML or Markdown could take for markup, such as the beginning of a list.
-_MERMAID_MARKUP = re.compile(r"""["#&;<>`\\*_]|^[-+](?=\s)|(?<=^\d)[.)](?=\s)|(?<=^\d\d)[.)](?=\s)""")
+_MERMAID_MARKUP = re.compile(r"""["#&;<>`\\*_%{}]|^[-+](?=\s)|(?<=^\d)[.)](?=\s)|(?<=^\d\d)[.)](?=\s)""")
 
 
 class _Line(NamedTuple):
@@ -116,7 +126,7 @@ class _Tree:
 
     def _make_text(self, node: Node) -> str:
         if isinstance(node, ArtifactId):
-            return f"{self._shown(node.path)}  {short_version(node.version)}{_remarks(self._walk, node)}"
+            return f"{self._shown(node.path)}  {short_version(node.version)}{_remarks(self._walk, node, self._shown)}"
         record = self._walk.records[node]
         return f"{title(record)}  [{_record_facts(record, node)}]"
 
@@ -128,10 +138,10 @@ def hidden_text(walk: Walk, node: ArtifactId) -> str:
     return f"… {count:,} more run{'s' * (count != 1)}, and {beyond} {'it' if count == 1 else 'them'}"
 
 
-def _remarks(walk: Walk, node: ArtifactId) -> str:
+def _remarks(walk: Walk, node: ArtifactId, shown: Callable[[str], str] = path_text) -> str:
     # Of what git has, git knows where it comes from.
     is_source = walk.is_source(node) and not node.version.startswith(BLOB_PREFIX)
-    return remarks(walk.artifacts[node], "source" if is_source else "")
+    return remarks(walk.artifacts[node], "source" if is_source else "", alike_text(walk.alike.get(node, ()), shown))
 
 
 def _record_facts(record: Record, run: str) -> str:
@@ -244,6 +254,7 @@ def graph_json(walks: Sequence[Walk]) -> dict[str, object]:
                 "kind": artifact.kind,
                 "source": _is_source(walks, node) if looked_up else None,
                 "hidden_runs": sum(walk.hidden.get(node, 0) for walk in walks),
+                "same_content": twins_json([twin for walk in walks for twin in walk.alike.get(node, ())]),
             }
             for node, artifact in artifacts.items()
         ],

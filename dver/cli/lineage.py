@@ -9,18 +9,21 @@ import click
 from dver.cli.branching import BranchingCommand, BranchPath
 from dver.cli.filters import DEPTH, refuse_empty
 from dver.cli.graphs import dot_lines, graph_json, mermaid_lines, tree_lines
-from dver.cli.records import NO_RUNS, report_damage, short_version
+from dver.cli.records import no_runs_text, report_damage, short_run, short_version
 from dver.cli.revisions import revision_hint, split_place
+from dver.cli.run_words import existing_run, is_surely_run, run_hint
 from dver.cli.session import Session
 from dver.cli.wording import path_json, path_text
-from dver.errors import UsageError
-from dver.operations.lineage import Direction, Start, Walk, find_start, walk
+from dver.errors import PathError, UsageError
+from dver.operations.lineage import ArtifactId, Direction, Start, Walk, find_git_file, find_start, walk
+from dver.records.record import BLOB_PREFIX, Record
 from dver.repo import Repo
 
 _EXAMPLES = {
     "dver lineage metrics.json": "all that led to it",
     "dver lineage v1.0:models/best": "the same for the version in a tag",
     "dver lineage --down data/raw": "all that came of it",
+    "dver lineage --down train.py": "all that a file that git tracks went into",
     "dver lineage --format dot metrics.json": "for Graphviz: … | dot -Tsvg",
     "dver lineage verify metrics.json": "check that all of it holds: see dver lineage verify --help",
     "dver lineage --format html metrics.json > lineage.html": "a page for any browser",
@@ -30,7 +33,7 @@ _DIRECTIONS = {"up": (Direction.UP,), "down": (Direction.DOWN,), "both": (Direct
 
 
 @click.command("lineage", cls=BranchingCommand, examples=_EXAMPLES, branches=_BRANCHES)
-@click.argument("place", metavar="[REV:]PATH", type=BranchPath(_BRANCHES))
+@click.argument("place", metavar="[REV:]PATH|run:ID", type=BranchPath(_BRANCHES))
 @click.option("--up", "up", is_flag=True, help="Show what led to the version: the default.")
 @click.option("--down", "down", is_flag=True, help="Show what came of the version.")
 @click.option("--both", "both", is_flag=True, help="Show both.")
@@ -60,8 +63,9 @@ def command(
 ) -> int:
     """Show which runs and data led to a version, or came of it.
 
-    The version is the one that the pointer of PATH names, here or in REV. Each run is shown with what it used, down to
-    the sources, which no run made. What was shown before is marked (seen above). Exits with 1 if no runs are recorded.
+    The version is the one that the pointer of PATH names, here or in REV, or the one that a run made. Each run is shown
+    with what it used, down to the sources, which no run made. What was shown before is marked (seen above). PATH may
+    also be a file that git tracks. Exits with 1 if no runs are recorded.
 
     dver lineage verify is a command of its own; a dataset of that name is ./verify.
     """
@@ -71,19 +75,45 @@ def command(
     _check_namespace(namespace, form)
     direction = _direction(ways)
     with _without_collecting_garbage(), session.repo() as repo:
-        revision, path = split_place(session, repo, place)
-        with revision_hint(repo, place):
-            start = find_start(repo, revision, path)
+        revision, start = _find_start(session, repo, place)
         walks = [walk(repo, start.artifact, one, depth=depth) for one in _DIRECTIONS[direction]]
         damaged, count = report_damage(session, repo), repo.lineage.count()
         if as_json or form == "json":
             document = _document(start, revision, direction, walks)
             session.console.document({**document, "damaged_lines": damaged})
-        elif count:
+        elif count or form not in (None, "tree"):
             _show(session, start, walks, form, namespace or _namespace(repo, form))
     if not count:
-        session.console.note(NO_RUNS)
+        session.console.note(no_runs_text(damaged))
     return 0 if count else 1
+
+
+def _find_start(session: Session, repo: Repo, place: str) -> tuple[str | None, Start]:
+    """Return the revision and the version that a word means; with `run:` in front that is what the run made."""
+    if is_surely_run(place):
+        return None, _made_by(session, existing_run(repo, place))
+    with run_hint(place):
+        revision, path = split_place(session, repo, place)
+        with revision_hint(repo, place):
+            try:
+                return revision, find_start(repo, revision, path)
+            except PathError:
+                file = find_git_file(repo, revision, path)
+                if file is None:
+                    raise
+                return revision, file
+
+
+def _made_by(session: Session, record: Record) -> Start:
+    made = [artifact for artifact in record.outputs if not artifact.observed]
+    if len(made) != 1:
+        paths = ", ".join(session.shown(artifact.path) for artifact in made)
+        raise UsageError(
+            f"run {short_run(record.id)} made {f'several: {paths}' if made else 'nothing'}",
+            hint=f"dver show {short_run(record.id)} shows it, dver lineage verify {short_run(record.id)} checks it;"
+            " dver lineage PATH shows what led to one",
+        )
+    return Start(ArtifactId(made[0].path, made[0].version))
 
 
 def _check_namespace(namespace: str | None, form: str | None) -> None:
@@ -125,6 +155,8 @@ def _without_collecting_garbage() -> Iterator[None]:
 
 
 def _show(session: Session, start: Start, walks: Sequence[Walk], form: str | None, namespace: str) -> None:
+    if start.artifact.version.startswith(BLOB_PREFIX):
+        _say_of_git_file(session, start, walks)
     if start.part:
         part, whole = session.shown(_full(start)), session.shown(start.artifact.path)
         session.console.note(f"{part} is part of {whole}, whose lineage this is")
@@ -149,7 +181,22 @@ def _show(session: Session, start: Start, walks: Sequence[Walk], form: str | Non
         for number, one in enumerate(walks):
             if number:
                 session.console.out()
-            session.console.lines(tree_lines(one, shown))
+            session.console.tree(tree_lines(one, shown))
+
+
+def _say_of_git_file(session: Session, start: Start, walks: Sequence[Walk]) -> None:
+    """Say what else there is to ask of a file that git tracks, where there is nothing to be shown of it."""
+    path = session.shown(start.artifact.path)
+    if any(one.records for one in walks):
+        return
+    if all(one.direction is Direction.UP for one in walks):
+        session.console.note(
+            f"git tracks {path}, and git log -- {path} shows where it comes from; --down shows what came of it"
+        )
+    else:
+        session.console.note(
+            f"no run that is recorded used {path} as it is now; dver runs --path {path} lists those that used it at all"
+        )
 
 
 def _export(session: Session, start: Start, walks: Sequence[Walk], form: str, namespace: str) -> None:

@@ -8,7 +8,8 @@ def summary_text(plan: DatasetPlan, *, brings_pointer: bool = False) -> str:
     """Return what was done to a dataset, or "" for nothing."""
     parts = []
     if plan.writes:
-        parts.append(f"{count_text(len(plan.writes), 'file')} written, {size_text(plan.write_bytes)}")
+        shared = f", {size_text(plan.shared_bytes)} of it in shared blocks" if plan.shared else ""
+        parts.append(f"{count_text(len(plan.writes), 'file')} written, {size_text(plan.write_bytes)}{shared}")
     if plan.deletes:
         parts.append(f"{count_text(len(plan.deletes), 'file')} deleted")
     # With the files it goes without saying.

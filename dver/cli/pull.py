@@ -1,8 +1,11 @@
 """`dver pull`."""
 
+from dataclasses import replace
+
 import click
 
-from dver.cli.checkout import show_checkout
+from dver.cli.checkout import show_checkout, tell_spared
+from dver.cli.choosing import choice_options
 from dver.cli.command import Command
 from dver.cli.fetch import show_fetch
 from dver.cli.session import Session
@@ -12,12 +15,16 @@ from dver.objects.ids import format_version
 from dver.operations.checkout import CheckoutOptions, CheckoutPlan, checkout
 from dver.operations.datasets import Target, decode_path, select, working_datasets
 from dver.operations.push import TransferResult, fetch, missing_error, wanted_versions
+from dver.operations.run_guard import spare
+from dver.operations.selection import choose_wanted
 from dver.operations.transfer import Wanted
 from dver.repo import Repo
+from dver.workspace.choice import Patterns
 
 _EXAMPLES = {
     "git pull && dver pull": "what others committed, with its data",
     "dver pull data/raw/2024": "one folder of a dataset, and no other data",
+    "dver pull --include '*.csv' --exclude old/ data": "only what fits, from now on",
     "dver pull -r backup": "from another remote than the default one",
 }
 
@@ -25,16 +32,24 @@ _EXAMPLES = {
 @click.command("pull", cls=Command, examples=_EXAMPLES)
 @transfer_options
 @click.option("--force", is_flag=True, help="Give up changes to files whose content is stored nowhere.")
-def command(session: Session, request: Request, force: bool) -> None:
+@choice_options("Bring all of each dataset, and forget what was chosen of it.")
+def command(session: Session, request: Request, patterns: Patterns, whole: bool, force: bool) -> None:
     """Fetch, then check out.
 
     Brings what the last commit and the pointers here name, then makes the data what the pointers here say. --rev and
-    --all fetch more, and do not change what is checked out. PATH may be part of a dataset: then only that part comes.
+    --all fetch more, and do not change what is checked out.
+
+    PATH may be part of a dataset: then only that part comes. With --include and --exclude, only what fits of PATH, or
+    of each dataset that is a folder, comes and stays. Such a choice is remembered: without PATH, a later dver pull or
+    dver checkout keeps to it. Naming the dataset, or --whole, brings everything.
     """
     with session.repo() as repo:
-        fetched = fetch(repo, _wanted(session, repo, request), remote=request.remote, progress=session.console)
-        plan = _check_out(session, repo, request, fetched, CheckoutOptions(force=force))
+        named = bool(request.paths)
+        options = CheckoutOptions(force=force, patterns=patterns, whole=named or whole)
+        fetched = fetch(repo, _wanted(session, repo, request, options), remote=request.remote, progress=session.console)
+        plan = _check_out(session, repo, request, fetched, options)
         problem = missing_error(fetched, repo, pushing=False)
+    tell_spared(session, plan)
     if request.as_json:
         session.console.document(_document(fetched, plan))
     else:
@@ -46,23 +61,15 @@ def command(session: Session, request: Request, force: bool) -> None:
         raise problem
 
 
-def _wanted(session: Session, repo: Repo, request: Request) -> list[Wanted]:
+def _wanted(session: Session, repo: Repo, request: Request, options: CheckoutOptions) -> list[Wanted]:
     """Return what is to be checked out, and what else was asked for."""
-    paths = session.paths(repo, request.paths) or _present_parts(repo)
-    wanted = wanted_versions(repo, paths)
+    paths = session.paths(repo, request.paths)
+    # In a whole checkout, what is chosen so far plays no part.
+    is_named = bool(options.whole)
+    wanted = choose_wanted(repo, wanted_versions(repo, paths), options.patterns, is_named=is_named)
     if request.revisions or request.all_refs:
-        wanted += request.wanted(session, repo)
+        wanted += choose_wanted(repo, request.wanted(session, repo), options.patterns, is_named=is_named, whole=True)
     return list(dict.fromkeys(wanted))
-
-
-def _present_parts(repo: Repo) -> list[str]:
-    """Return all datasets as paths: where only parts of one are checked out, as by an earlier pull, these."""
-    paths = []
-    for dataset in working_datasets(repo):
-        base = repo.stat_cache.base(dataset)
-        parts = base.parts if base is not None else None
-        paths += [dataset] if parts is None else [f"{dataset}/{decode_path(part)}" for part in parts]
-    return paths
 
 
 def _check_out(
@@ -70,13 +77,15 @@ def _check_out(
 ) -> CheckoutPlan:
     """Check out what can be: a version that is nowhere must not keep the other datasets from coming."""
     targets = select(working_datasets(repo), session.paths(repo, request.paths))
+    targets, spared = spare(repo.dver_dir, targets, session.paths(repo, request.paths))
     missing = {want.dataset for want in fetched.missing}
     paths = [_path(target) for target in targets if target.dataset not in missing]
     if not paths:
-        return CheckoutPlan(())
+        return CheckoutPlan((), spared=spared)
     if not missing:
         paths = session.paths(repo, request.paths)
-    return checkout(repo, None, paths, options=options, progress=session.console)
+    plan = checkout(repo, None, paths, options=options, progress=session.console)
+    return replace(plan, spared=plan.spared or spared)
 
 
 def _path(target: Target) -> str:

@@ -4,7 +4,9 @@ Records come with a clone and may be anybody's work, so nothing of theirs is pri
 """
 
 import shlex
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from dver.cli.session import Session
 from dver.cli.wording import escape_text, path_json
@@ -12,6 +14,9 @@ from dver.errors import redact_url
 from dver.objects.ids import VERSION_PREFIX
 from dver.records.record import DATASET, Artifact, Record, State
 from dver.repo import LINEAGE_FILE, Repo
+
+if TYPE_CHECKING:
+    from dver.operations.moves import Twin
 
 NO_RUNS = "no runs are recorded here yet"
 _RUN_DIGITS = 10
@@ -105,6 +110,14 @@ def remarks(artifact: Artifact, *more: str) -> str:
     return f"  ({said})" if said else ""
 
 
+def alike_text(twins: "Sequence[Twin]", shown: Callable[[str], str]) -> str:
+    """Return of which other path a version has the content, and which run made that; "" for none."""
+    if not twins:
+        return ""
+    latest = max(twins, key=lambda twin: twin.record.started)
+    return f"same content as {shown(latest.artifact.path)}, which run {short_run(latest.record.id)} made"
+
+
 def report_damage(session: Session, repo: Repo) -> list[int]:
     """Say which lines of the lineage file are no records, so that nobody takes an answer for whole; return them."""
     problems = repo.lineage.problems()
@@ -116,6 +129,11 @@ def report_damage(session: Session, repo: Repo) -> list[int]:
     if len(problems) > _LISTED_LINES:
         session.console.note(f"    and lines {', '.join(str(line.number) for line in problems[_LISTED_LINES:])}")
     return [line.number for line in problems]
+
+
+def no_runs_text(damaged: Sequence[int]) -> str:
+    """Return what to say where there are no runs to speak of; what is damaged may be some."""
+    return f"{LINEAGE_FILE} has no line that is a record" if damaged else NO_RUNS
 
 
 def record_json(record: Record) -> dict[str, object]:
@@ -162,3 +180,8 @@ def artifact_json(artifact: Artifact) -> dict[str, object]:
         "observed": artifact.observed,
         "props": dict(artifact.props),
     }
+
+
+def twins_json(twins: "Iterable[Twin]") -> list[dict[str, object]]:
+    """Return for JSON output where runs made the same version as well."""
+    return [{"path": path_json(twin.artifact.path), "run": twin.record.id} for twin in twins]

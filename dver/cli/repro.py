@@ -7,14 +7,15 @@ from typing import Any
 import click
 
 from dver.cli.command import PATH, Command
-from dver.cli.records import NO_RUNS, report_damage, short_run, time_text, title
+from dver.cli.records import no_runs_text, report_damage, short_run, short_version, time_text, title
 from dver.cli.run import FAILED, show_plan, show_result
 from dver.cli.session import Session
 from dver.cli.stale import reason_text
 from dver.cli.unfinished import alive_text, show_recovered
 from dver.cli.wording import escape_text
 from dver.errors import DverError, UsageError
-from dver.operations.repro import Begun, Beside, Ended, Fresh, Progression, Stale, preview_repro, repro
+from dver.operations.repro import Begun, Beside, Ended, Fresh, Progression, Remark, Stale, preview_repro, repro
+from dver.operations.repro_outputs import MovedAway
 from dver.operations.repro_plan import ReproPlan, plan_repro
 from dver.operations.run_command import LineSink
 from dver.operations.run_recover import Recovered, recover
@@ -26,6 +27,7 @@ _EXAMPLES = {
     "dver repro": "bring all that runs made up to date",
     "dver repro metrics.json": "one dataset, with all that leads to it",
     "dver repro --downstream data/raw": "all that is made from a dataset",
+    "dver repro --downstream clean.py": "all that is made with a program",
     "dver repro -j 4": "with up to four steps side by side",
     "dver repro --dry-run": "only say what would run, and why",
     "dver repro --recover": "put back what killed runs had set aside, and run nothing",
@@ -56,10 +58,11 @@ def command(session: Session, /, targets: Sequence[str], jobs: int, **given: Any
     """Run again what is stale, from the records of dver run.
 
     The latest run that made a TARGET, a dataset or a path in one, says how it is made, and so for its inputs, back to
-    what no run made. With no TARGET, all datasets that runs made are meant. Each of these steps is looked at in order:
+    what no run made. With no TARGET, all datasets that runs made are meant; with --downstream, a TARGET may be a file
+    that git tracks. Each of these steps is looked at in order:
     if its inputs, code and parameters are as recorded, its outputs are here, and their pointers name what it made, it
     is passed over. Else it is run as dver run does it, with parameters read anew from their files; what an earlier run
-    made of the same is restored instead.
+    made of the same is restored instead. An output that was changed by hand is not replaced unless a commit has it.
 
     With -j, steps that do not need each other run side by side. Each line that their commands write then begins with
     the name of the step, and they get no input.
@@ -75,9 +78,9 @@ def command(session: Session, /, targets: Sequence[str], jobs: int, **given: Any
         if given["only_recover"]:
             return _recover(session, repo, paths)
         plan = plan_repro(repo, paths, downstream=given["downstream"])
-        report_damage(session, repo)
+        damaged = report_damage(session, repo)
         if not plan.steps:
-            session.console.note("nothing here was made by a run" if repo.lineage.count() else NO_RUNS)
+            session.console.note("nothing here was made by a run" if repo.lineage.count() else no_runs_text(damaged))
             return 0
         if given["dry_run"]:
             session.console.lines(_preview_lines(session, repo, plan))
@@ -110,12 +113,21 @@ def _preview_lines(session: Session, repo: Repo, plan: ReproPlan) -> Iterator[st
 
 
 def _why(session: Session, stale: Stale) -> Iterator[str]:
-    for reason in stale.reasons:
+    for reason in stale.why.reasons:
         yield reason_text(reason, session.shown)
-    for path in stale.remade:
+    for path in stale.why.remade:
         yield f"its input {session.shown(path)} would be made anew"
-    for path in stale.outputs:
+    for path in stale.why.outputs:
         yield f"its output {session.shown(path)} is not here as it was made"
+    for remark in stale.remarks:
+        yield _remark_text(session, remark)
+
+
+def _remark_text(session: Session, remark: Remark) -> str:
+    if isinstance(remark, MovedAway):
+        now, path = session.shown(remark.now), session.shown(remark.path)
+        return f"{path}, which is {now} now, comes back beside it: that is where recorded commands have it"
+    return f"replaces {session.shown(remark.path)} {short_version(remark.version)}, which no run made"
 
 
 def _carry_out(session: Session, repo: Repo, plan: ReproPlan, jobs: int) -> int:
@@ -148,6 +160,8 @@ def _show(session: Session, one: Progression, *, is_beside: bool = False) -> Non
     elif isinstance(one, Begun):
         if not is_beside:
             session.console.note(title(one.step))
+        for remark in one.remarks:
+            session.console.note(_remark_text(session, remark))
         show_plan(session, one.plan)
         session.console.flush()
     else:

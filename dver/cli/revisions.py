@@ -5,6 +5,8 @@ a dataset and names no commit is a path, and one that could be either is asked a
 """
 
 import os
+import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from dver.errors import DverError, PathError, UsageError
 from dver.operations.datasets import select, working_datasets
 from dver.repo import Repo
 
+_SHORT_ID = re.compile(r"[0-9a-f]{4,5}")
 _AFTER_SEPARATOR = "dver.after-separator"
 
 
@@ -59,7 +62,7 @@ def split_arguments(session: Session, repo: Repo, words: Sequence[str], *, most:
         return Arguments(tuple(revisions), tuple(session.paths(repo, after)))
     known = working_datasets(repo)
     count = 0
-    while count < min(most, len(words)) and _is_revision(session, repo, known, words[count]):
+    while count < min(most, len(words)) and _is_revision(session, repo, known, words, count):
         count += 1
     return Arguments(tuple(words[:count]), tuple(session.paths(repo, words[count:])))
 
@@ -92,23 +95,32 @@ def revision_hint(repo: Repo, word: str) -> Iterator[None]:
         raise PathError(exc.path, exc.reason, hint=f"dver ls {word}: lists the datasets of that revision") from exc
 
 
-def _is_revision(session: Session, repo: Repo, known: Sequence[str], word: str) -> bool:
+def _is_revision(session: Session, repo: Repo, known: Sequence[str], words: Sequence[str], at: int) -> bool:
     """Return whether a word is a revision rather than a path; UsageError if it could be both or is neither."""
+    word = words[at]
     names_commit = all(repo.git.is_revision(part) for part in range_ends(word))
     found = _find(session, repo, known, word)
     if names_commit and found is _Found.SURELY:
-        command = click.get_current_context().command_path
-        raise UsageError(
-            f"{word} is both a revision and a dataset",
-            hint=f"{command} {word} -- for the revision, {command} -- {word} for the dataset",
-        )
+        raise UsageError(f"{word} is both a revision and a dataset", hint=_both_ways(words, at))
     if names_commit or found is not _Found.NOT or os.path.lexists(session.start / word):
         return names_commit
-    raise PathError(
-        word,
-        "is neither a revision nor a dataset",
-        hint="git log --oneline shows commits, dver ls datasets; -- goes before a path that is only in a revision",
-    )
+    raise PathError(word, "is neither a revision nor a dataset", hint=_unknown_hint(repo, word))
+
+
+def _both_ways(words: Sequence[str], at: int) -> str:
+    """Say how to write a command in which a word could be both, with all that was typed."""
+    command = click.get_current_context().command_path
+    as_revision = [*words[: at + 1], "--", *words[at + 1 :]]
+    as_dataset = [*words[:at], "--", *words[at:]]
+    ways = (" ".join([command, *map(shlex.quote, way)]) for way in (as_revision, as_dataset))
+    return "{} for the revision, {} for the dataset".format(*ways)
+
+
+def _unknown_hint(repo: Repo, word: str) -> str:
+    if repo.git.is_unborn and any(end in ("HEAD", "@") for end in range_ends(word)):
+        return "there is no commit yet: git commit makes the first one, and dver status shows what is new"
+    hint = "git log --oneline shows commits, dver ls datasets; -- goes before a path that is only in a revision"
+    return f"an id of a run has six hexadecimal digits or more; {hint}" if _SHORT_ID.fullmatch(word) else hint
 
 
 def range_ends(word: str) -> tuple[str, ...]:

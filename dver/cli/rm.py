@@ -12,7 +12,7 @@ from dver.workspace.gitignore import gitignore_path
 _EXAMPLES = {
     "dver rm data/raw": "stop tracking a dataset and delete its files here",
     "dver rm --keep data/raw": "stop tracking it, and keep the files",
-    "dver rm data/raw/2019": "remove a path from a dataset",
+    "dver rm data/raw/2019": "remove a path from a dataset, be it here or not",
 }
 
 
@@ -27,6 +27,8 @@ def command(session: Session, paths: Sequence[str], keep: bool, force: bool) -> 
     The change is staged in git, and versions that were committed stay in the store: dver checkout REV -- PATH brings
     them back. Files whose content is stored nowhere are not deleted. With --keep, git goes on ignoring the files of a
     dataset, so that none gets into git by mistake; edit .gitignore to let git see them.
+
+    A path in a dataset can be removed without being here: nothing is fetched for that.
     """
     with session.repo() as repo:
         removed = rm(repo, session.paths(repo, paths), keep=keep, force=force)

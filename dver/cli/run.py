@@ -16,13 +16,15 @@ from dver.cli.wording import count_text, escape_text, size_text
 from dver.errors import UsageError
 from dver.objects.pointer import DatasetKind
 from dver.operations.add import Added
+from dver.operations.datasets import typed
 from dver.operations.descriptions import Words, parse_descriptions
 from dver.operations.run import carry_out_run
 from dver.operations.run_cache import Reason, ReasonKind
 from dver.operations.run_params import ParamSource, parse_param
 from dver.operations.run_plan import RunOptions, RunPlan, RunRequest, plan_run
-from dver.operations.run_publish import RunResult
-from dver.records.record import Record, State, scalar_text
+from dver.operations.run_publish import RunResult, named_changes
+from dver.operations.staleness import dataset_of
+from dver.records.record import BLOB_PREFIX, Record, State, texts_apart
 from dver.repo import LINEAGE_FILE, Repo
 
 _EXAMPLES = {
@@ -41,7 +43,7 @@ _FIXED = {
     ReasonKind.NO_OUTPUTS: "a command without outputs always runs",
     ReasonKind.SECRET: "runs with a secret are never told to be the same",
     ReasonKind.FIRST: "first run",
-    ReasonKind.FAILED: "the last one, run {record}, failed",
+    ReasonKind.FAILED: "the last try, run {record}, failed",
     ReasonKind.NOT_SERVING: "the last one, run {record}, cannot be reused",
     ReasonKind.UNREACHABLE: "the outputs of run {record} are neither in the cache nor on the remote",
     ReasonKind.NO_ANSWER: "the outputs of run {record} are not in the cache, and the remote cannot be asked: {new}",
@@ -113,7 +115,8 @@ def command(session: Session, /, words: Sequence[str], **given: Any) -> int:
     .dver/lineage.jsonl, to be committed with them. A command without outputs always runs.
 
     The command runs in this folder, with the terminal, input and output that dver has, and dver ends with its exit
-    code. If it fails, leaves an output out or changes an input, no output is published, which the record says.
+    code. If it fails, leaves an output out, or an input or parameter changes meanwhile, no output is published, which
+    the record says.
     What looks like a password or an access key is masked in the record, and such a run is not reused.
 
     With --observe, files of the repository that the command reads and writes and that no option names are recorded as
@@ -221,7 +224,7 @@ def _reason_text(session: Session, reason: Reason) -> str:
     if reason.kind in (ReasonKind.CODE, ReasonKind.ENV):
         return f"{what} {name} changed"
     if reason.kind is ReasonKind.PARAM:
-        return f"{what} {name}: {scalar_text(reason.old)} → {scalar_text(reason.new)}"
+        return f"{what} {name}: {' → '.join(texts_apart(reason.old, reason.new))}"
     return f"{what} {name} changed: {short_version(str(reason.old))} → {short_version(str(reason.new))}"
 
 
@@ -231,18 +234,18 @@ def show_result(session: Session, plan: RunPlan, result: RunResult) -> None:
     recorded = f"recorded as run {short_run(result.record)}"
     if result.state is State.CACHED:
         console.note(f"{_decision_text(session, plan, would=False)}; {recorded}")
-    if result.changed_inputs and result.exit_code:
-        console.note(f"the command changed its {_named(session, 'input', result.changed_inputs)}")
+    if result.changed and result.exit_code:
+        console.note(_changes_text(session, result))
     if result.state is State.COMPLETE:
         for added in result.added:
             console.note(_output_text(session, added))
         console.note(f"{recorded}, after {duration_text(result.seconds)}")
+        if plan.uncommitted:
+            names = ", ".join(map(session.relative_to_start, plan.uncommitted))
+            console.note(f"commit {names}: what the record names of it is in no commit, and git deletes that in time")
     if result.state is State.FAILED:
-        hint = None
-        if result.leftovers is not None:
-            where = session.shown(os.path.relpath(result.leftovers, session.root or session.start))
-            hint = f"outputs are as they were before; what the command left is in {where} until the next failure"
-        console.error(f"{_failure_text(session, result)}; no output was published, {recorded}", hint=hint)
+        said = f"{_failure_text(session, result)}; no output was published, {recorded}"
+        console.error(said, hint=_hint(session, plan, result))
     if result.observed is not None:
         show_observed(session, result.observed)
 
@@ -256,13 +259,42 @@ def _output_text(session: Session, added: Added) -> str:
     return f"{verb} {session.relative_to_start(added.dataset)}: {size}"
 
 
+def _hint(session: Session, plan: RunPlan, result: RunResult) -> str | None:
+    """Return what can be done about a failure."""
+    is_kept = bool(result.changed) and not result.exit_code
+    said = [_again_hint(session, plan, result)] if is_kept else []
+    if result.leftovers is not None:
+        where = session.shown(os.path.relpath(result.leftovers, session.root or session.start))
+        until = ", which dver never deletes" if is_kept else " until the next failure"
+        made = "made" if is_kept else "left"
+        said.append(f"outputs are as they were before; what the command {made} is in {where}{until}")
+    return "; ".join(said) or None
+
+
+def _again_hint(session: Session, plan: RunPlan, result: RunResult) -> str:
+    changed = [one for one in plan.step.inputs if one.path in result.changed_inputs]
+    data = [one for one in changed if not one.version.startswith(BLOB_PREFIX)]
+    if not data:
+        return "run it again"
+    paths = " ".join(typed(session.relative_to_start(one.path)) for one in data)
+    if not any(os.path.lexists((session.root or session.start) / one.path) for one in data):
+        return f"dver checkout --force {paths} brings back what is gone; then run it again"
+    datasets = " ".join(typed(session.relative_to_start(path)) for path in dict.fromkeys(map(dataset_of, data)))
+    return f"dver checkout --force {paths} undoes the change of data, dver add {datasets} keeps it; then run it again"
+
+
+def _changes_text(session: Session, result: RunResult) -> str:
+    inputs = [session.relative_to_start(path) for path in result.changed_inputs]
+    return f"{named_changes(inputs, result.changed_params)} changed while the command ran"
+
+
 def _failure_text(session: Session, result: RunResult) -> str:
     if result.exit_code:
         if result.exit_code > _SIGNAL_BASE and result.exit_code - _SIGNAL_BASE in set(signal.Signals):
             return f"the command ended by {signal.Signals(result.exit_code - _SIGNAL_BASE).name}"
         return f"the command failed with exit code {result.exit_code}"
-    if result.changed_inputs:
-        return f"the command changed its {_named(session, 'input', result.changed_inputs)}"
+    if result.changed:
+        return _changes_text(session, result)
     if result.missing_outputs:
         return f"the command did not make its {_named(session, 'output', result.missing_outputs)}"
     return f"the outputs cannot be stored: {'' if result.problem is None else result.problem.message}"

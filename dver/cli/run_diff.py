@@ -3,21 +3,20 @@
 It is loaded where there are runs to speak of, for most comparisons have nothing to do with lineage.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dver.cli.records import command_text, report_damage, short_run, short_version, time_text
+from dver.cli.run_words import RUN_PREFIX, existing_run, is_surely_run
 from dver.cli.session import Session
 from dver.cli.wording import escape_text, path_json
-from dver.errors import NotFoundError, UsageError
-from dver.objects.ids import VERSION_PREFIX
-from dver.operations.datasets import is_dataset
+from dver.errors import UsageError
+from dver.operations.datasets import is_dataset, typed
 from dver.operations.diff import ChangeKind, DatasetDiff
 from dver.operations.lineage_diff import Aspect, Difference, Fact, MakersDiff, diff_makers, diff_runs
 from dver.operations.runs import find_run, is_run_id
 from dver.records.record import Record, scalar_text
 from dver.repo import Repo
 
-RUN_PREFIX = "run:"
 _PATHS = (Aspect.INPUT, Aspect.CODE, Aspect.ENVIRONMENT_FILE, Aspect.OUTPUT)
 _VERSIONS = (*_PATHS, Aspect.IMAGE)
 _COMMIT_DIGITS = 12
@@ -33,7 +32,7 @@ def find_two_runs(
     Args:
         after: the words behind `--`; None without one, and only then may a word that is no `run:ID` be a run.
     """
-    found = [_find(session, repo, word, may_be_other=after is not None) for word in words]
+    found = [_find(session, repo, word, words, may_be_other=after is not None) for word in words]
     runs = [record for record in found if record is not None]
     if not runs:
         return None
@@ -87,6 +86,9 @@ def makers_lines(session: Session, makers: MakersDiff) -> Iterator[str]:
     yield f"  {'made by':{_LABEL_WIDTH}}{old} → {new}{same}"
     if makers.old is not None and makers.new is not None:
         yield from _lines(session, makers.differences, (makers.old, makers.new))
+        if makers.packages_differ:
+            compare = f"dver diff {RUN_PREFIX}{short_run(makers.old.id)} {RUN_PREFIX}{short_run(makers.new.id)}"
+            yield f"  {'package':{_LABEL_WIDTH}}others were installed: {compare} compares them"
 
 
 def makers_json(makers: MakersDiff | None) -> dict[str, object] | None:
@@ -97,34 +99,33 @@ def makers_json(makers: MakersDiff | None) -> dict[str, object] | None:
         "old_run": None if makers.old is None else makers.old.id,
         "new_run": None if makers.new is None else makers.new.id,
         "differences": _documents(makers.differences),
+        "packages_differ": makers.packages_differ,
     }
 
 
-def _find(session: Session, repo: Repo, word: str, *, may_be_other: bool) -> Record | None:
+def _find(session: Session, repo: Repo, word: str, words: Sequence[str], *, may_be_other: bool) -> Record | None:
     """Return the run that a word names, or None where it names another thing; an error where it could be both."""
-    digits = word.removeprefix(RUN_PREFIX)
-    if digits != word:
-        if not is_run_id(digits):
-            raise UsageError(f"{digits!r} is no id of a run", hint="an id has six hexadecimal digits or more")
-        return _existing(repo, digits)
+    if word.startswith(RUN_PREFIX):
+        return existing_run(repo, word)
     if may_be_other or not is_run_id(word):
         return None
-    if word.startswith(VERSION_PREFIX):
-        return _existing(repo, word)
+    if is_surely_run(word):
+        return existing_run(repo, word)
     found = find_run(repo, word)
     if found is not None and repo.git.is_revision(word):
-        hint = f"{RUN_PREFIX}{word} for the run, dver diff {word} -- for the revision"
+        hint = f"{_typed(words, {word: RUN_PREFIX + word})} for the run, {_typed(words)} -- for the revision"
         raise UsageError(f"{word} is both a run and a revision", hint=hint)
     if found is not None and is_dataset(repo, repo.relative(word, session.start)):
-        raise UsageError(f"{word} is both a run and a dataset", hint=f"{RUN_PREFIX}{word} or ./{word}")
+        as_run, as_dataset = (_typed(words, {word: prefix + word}) for prefix in (RUN_PREFIX, "./"))
+        raise UsageError(
+            f"{word} is both a run and a dataset", hint=f"{as_run} for the run, {as_dataset} for the dataset"
+        )
     return found
 
 
-def _existing(repo: Repo, digits: str) -> Record:
-    found = find_run(repo, digits)
-    if found is None:
-        raise NotFoundError(f"no run has an id that begins with {digits}", hint="dver runs lists them")
-    return found
+def _typed(words: Sequence[str], instead: Mapping[str, str] | None = None) -> str:
+    """Return the command with all its words, some of them put in another way."""
+    return " ".join(["dver diff", *(typed((instead or {}).get(word, word)) for word in words)])
 
 
 def _named(record: Record) -> str:

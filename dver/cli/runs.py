@@ -8,10 +8,10 @@ import click
 from dver.cli.command import PATH, Command
 from dver.cli.filters import COUNT, DATE, TAG, refuse_empty, unique
 from dver.cli.records import (
-    NO_RUNS,
     command_text,
     duration_text,
     failure_text,
+    no_runs_text,
     record_json,
     report_damage,
     short_run,
@@ -68,7 +68,9 @@ def command(session: Session, /, tags: Sequence[tuple[str, str]], as_json: bool,
         session.console.document({"runs": [record_json(record) for record in found], "damaged_lines": damaged})
         return
     if not found:
-        session.console.note(f"no run fits; there {'is' if count == 1 else 'are'} {count:,}" if count else NO_RUNS)
+        session.console.note(
+            f"no run fits; there {'is' if count == 1 else 'are'} {count:,}" if count else no_runs_text(damaged)
+        )
     session.console.lines(table_lines([_row(record) for record in found], "<<<><<"))
 
 

@@ -7,9 +7,10 @@ import click
 
 from dver.cli.command import PATH, Command
 from dver.cli.records import (
-    NO_RUNS,
+    alike_text,
     command_text,
     duration_text,
+    no_runs_text,
     record_json,
     remarks,
     report_damage,
@@ -18,15 +19,14 @@ from dver.cli.records import (
     time_text,
 )
 from dver.cli.revisions import revision_hint, split_place
+from dver.cli.run_words import run_hint, run_or_path
 from dver.cli.session import Session
 from dver.cli.wording import escape_text
-from dver.errors import PathError, UsageError
-from dver.objects.ids import VERSION_PREFIX
-from dver.operations.datasets import is_dataset
-from dver.operations.lineage import find_start
+from dver.errors import NotFoundError, UsageError
+from dver.operations.lineage import ArtifactId, find_start, origins
 from dver.operations.packages import read_packages
-from dver.operations.runs import find_run, is_run_id, runs_that_made
-from dver.records.record import Artifact, Record, Scalar, scalar_text
+from dver.operations.runs import runs_that_made
+from dver.records.record import Artifact, Record, Scalar, State, scalar_text
 from dver.repo import Repo
 
 _EXAMPLES = {
@@ -40,21 +40,21 @@ _LABEL_WIDTH = 13
 
 
 @click.command("show", cls=Command, examples=_EXAMPLES)
-@click.argument("word", metavar="ID|[REV:]PATH", type=PATH)
+@click.argument("word", metavar="RUN|[REV:]PATH", type=PATH)
 @click.option("--packages", "wants_packages", is_flag=True, help="Only list the packages that the run had.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
 @click.pass_obj
 def command(session: Session, word: str, wants_packages: bool, as_json: bool) -> int:
     """Show all that is recorded of a run, or of the runs that made a version.
 
-    Six digits of an ID or more are enough. The version is the one that the pointer of PATH names, here or in REV. Exits
-    with 1 if no run made it, or none has this ID.
+    RUN is an id, of which six digits or more are enough, or run:ID, which is never taken for a path. The version is the
+    one that the pointer of PATH names, here or in REV. Exits with 1 if no run made it, or none has this id.
 
     With --packages, only the packages that the run's Python had, one NAME==VERSION a line; of several runs, those of
     the last one. The list comes from the cache, or from the default remote if dver push has sent it there.
     """
     if wants_packages and as_json:
-        raise UsageError("--packages and --json exclude each other")
+        raise UsageError("--packages and --json cannot go together")
     with session.repo() as repo:
         found, none = _find(session, repo, word)
         damaged, count = report_damage(session, repo), repo.lineage.count()
@@ -67,38 +67,40 @@ def command(session: Session, word: str, wants_packages: bool, as_json: bool) ->
             session.console.out()
         session.console.lines(_lines(session, record))
     if not found:
-        session.console.note(none if count else NO_RUNS)
+        session.console.note(none if count else no_runs_text(damaged))
     return 0 if found else 1
 
 
 def _find(session: Session, repo: Repo, word: str) -> tuple[Sequence[Record], str]:
     """Return the records that a word means, and what to say if there are none."""
-    by_id = find_run(repo, word)
-    if by_id is not None:
-        if is_dataset(repo, repo.relative(word, session.start)):
-            raise UsageError(f"{word} is both a run and a dataset", hint=f"dver show {by_id.id} or dver show ./{word}")
-        return [by_id], ""
-    unknown = f"no run has an id that begins with {word}; dver runs lists them"
-    if is_run_id(word) and word.startswith(VERSION_PREFIX):
-        return [], unknown
     try:
-        revision, path = split_place(session, repo, word)
-        with revision_hint(repo, word):
-            start = find_start(repo, revision, path)
-    except PathError:
-        if not is_run_id(word):
-            raise
-        return [], unknown
-    version = short_version(start.artifact.version)
-    none = f"no run that is recorded made {session.shown(start.artifact.path)} at {version}"
-    return runs_that_made(repo, start.artifact), none
+        by_id = run_or_path(session, repo, word, command="dver show")
+        if by_id is not None:
+            return [by_id], ""
+        with run_hint(word):
+            revision, path = split_place(session, repo, word)
+            with revision_hint(repo, word):
+                start = find_start(repo, revision, path)
+    except NotFoundError as exc:
+        return [], f"{exc.message}; {exc.hint}"
+    found = runs_that_made(repo, start.artifact)
+    return found, "" if found else _unmade(session, repo, start.artifact)
+
+
+def _unmade(session: Session, repo: Repo, name: ArtifactId) -> str:
+    none = f"no run that is recorded made {session.shown(name.path)} at {short_version(name.version)}"
+    alike = alike_text(origins(repo, name).alike, session.shown)
+    return f"{none}; it has the {alike}" if alike else none
 
 
 def _show_packages(session: Session, repo: Repo, found: Sequence[Record]) -> int:
     """Write the list of the last run that has one."""
     records = [record for record in found if record.environment.packages]
     if not records:
-        session.console.note("no packages are recorded: the command ran no Python that could be asked")
+        if all(record.state is State.IMPORTED for record in found):
+            session.console.note("no packages are recorded: the data was imported, and no command ran")
+        else:
+            session.console.note("no packages are recorded: the command ran no Python that could be asked")
         return 1
     last = max(records, key=lambda record: datetime.fromisoformat(record.started))
     session.console.lines(map(escape_text, read_packages(repo, last)))

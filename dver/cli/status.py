@@ -61,19 +61,19 @@ def command(session: Session, paths: Sequence[str], as_json: bool, exit_code: bo
     """
     with session.repo() as repo:
         wanted = session.paths(repo, paths)
-        unfinished = _find_unfinished(repo, wanted)
+        runs = _find_runs(repo, wanted)
         found = status(repo, wanted, remote=remote, progress=session.console)
         name = repo.remote_settings().name if remote else ""
         silent = session.console.quiet and exit_code and not as_json
         stale = {} if silent else _find_stale(repo, found, path_text if as_json else session.shown)
     if as_json:
         datasets = [_document(one, stale.get(one.dataset)) for one in found]
-        session.console.document({"datasets": datasets, "unfinished": _unfinished_json(unfinished)})
+        session.console.document({"datasets": datasets, **_runs_json(runs)})
     elif not silent:
-        _show_unfinished(session, unfinished)
+        _show_runs(session, runs)
         if found:
-            _show(session, found, name, stale, after_others=bool(unfinished))
-        elif not unfinished:
+            _show(session, _apart_from(runs, found), name, stale, after_others=bool(runs))
+        elif not runs:
             session.console.out("no datasets yet")
             session.console.tip("dver add PATH makes a file or folder of data the first one")
     differs = any(one.state is not State.UNCHANGED or one.on_remote is False for one in found)
@@ -90,31 +90,44 @@ def _find_stale(repo: "Repo", found: Sequence[DatasetStatus], shown: Callable[[s
     return {dataset: stale_text(reasons, shown) for dataset, reasons in find_stale_datasets(repo, found).items()}
 
 
-def _find_unfinished(repo: "Repo", paths: Sequence[str]) -> "list[FoundRun]":
+def _find_runs(repo: "Repo", paths: Sequence[str]) -> "list[FoundRun]":
+    """Return the runs that are at work, or did not end in good order."""
     if not has_runs(repo.dver_dir / "tmp"):
         return []
-    # Deferred, as with all of these: hardly any run is ever killed.
+    # Deferred, as with all of these: most of the time no run is at work, and hardly any is ever killed.
     from dver.cli.unfinished import concerning  # noqa: PLC0415
-    from dver.operations.run_recover import unfinished_runs  # noqa: PLC0415
+    from dver.operations.run_register import found_runs  # noqa: PLC0415
 
-    return concerning(unfinished_runs(repo), paths)
+    return concerning(found_runs(repo.dver_dir), paths)
 
 
-def _unfinished_json(runs: "Sequence[FoundRun]") -> list[dict[str, object]]:
+def _runs_json(runs: "Sequence[FoundRun]") -> dict[str, object]:
     if not runs:
-        return []
-    from dver.cli.unfinished import unfinished_json  # noqa: PLC0415
+        return {"at_work": [], "unfinished": []}
+    from dver.cli.unfinished import runs_json  # noqa: PLC0415
 
-    return [unfinished_json(run) for run in runs]
+    return runs_json(runs)
 
 
-def _show_unfinished(session: Session, runs: "Sequence[FoundRun]") -> None:
+def _show_runs(session: Session, runs: "Sequence[FoundRun]") -> None:
     if not runs:
         return
-    from dver.cli.unfinished import unfinished_lines  # noqa: PLC0415
+    from dver.cli.unfinished import sections  # noqa: PLC0415
 
-    session.console.out(session.console.style("Unfinished:", "bold"))
-    session.console.lines(unfinished_lines(runs, session.shown))
+    for number, (heading, lines) in enumerate(sections(runs, session.shown)):
+        if number:
+            session.console.out()
+        session.console.out(session.console.style(f"{heading}:", "bold"))
+        session.console.lines(lines)
+
+
+def _apart_from(runs: "Sequence[FoundRun]", found: Sequence[DatasetStatus]) -> Sequence[DatasetStatus]:
+    """Leave out what a run is making, or left half-made: nothing that helps other datasets is for these."""
+    if not runs:
+        return found
+    from dver.cli.unfinished import is_settled  # noqa: PLC0415
+
+    return [one for one in found if is_settled(runs, one)]
 
 
 def _show(
@@ -209,10 +222,10 @@ def _sections(remote: str, stale: Mapping[str, str]) -> list[_Section]:
             style="yellow",
         ),
         _Section(
-            "Checked out in part",
-            "dver checkout PATH brings the rest",
+            "Partly here, by choice",
+            "dver checkout keeps to the choice; dver checkout PATH brings the rest, dver pull PATH from the remote",
             lambda one: one.partial and one.state is State.UNCHANGED,
-            _nothing,
+            _part,
             style="yellow",
         ),
         _Section(
@@ -264,7 +277,26 @@ def _changes(one: DatasetStatus) -> str:
     words = ", ".join(f"{len(paths):,} {word}" for word, paths in counts.items() if paths)
     if one.state is State.POINTER_CHANGED and words:
         words = f"and changed here: {words}"
-    return f"{words} (only part is checked out)".lstrip() if one.partial else words
+    return f"{words} (partly here: {_part(one)})".lstrip() if one.partial else words
+
+
+def _part(one: DatasetStatus) -> str:
+    """Return how much of a partly present dataset is here, and what is wanted, as "120 of 50,000 files: *.csv"."""
+    if one.choice is None or one.files_here is None or one.pointer is None:
+        return ""
+    # Deferred: most datasets are here as a whole.
+    from dver.cli.choosing import choice_text  # noqa: PLC0415
+
+    chosen = choice_text(one.choice)
+    return f"{one.files_here:,} of {count_text(one.pointer.files, 'file')}{': ' * bool(chosen)}{chosen}"
+
+
+def _choice(one: DatasetStatus) -> list[dict[str, object]] | None:
+    if one.choice is None:
+        return None
+    from dver.cli.choosing import choice_json  # noqa: PLC0415
+
+    return choice_json(one.choice)
 
 
 def _conflicts(one: DatasetStatus) -> str:
@@ -291,6 +323,8 @@ def _document(one: DatasetStatus, stale: str | None) -> dict[str, object]:
             "deleted": [path_json(path) for path in one.changes.deleted],
         },
         "partial": one.partial,
+        "files_here": one.files_here,
+        "choice": _choice(one),
         "in_cache": None if pointer is None else one.in_cache,
         "on_remote": one.on_remote,
         "tracked": one.tracked,

@@ -41,7 +41,7 @@ def transfer_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def collected(session: Session, /, **given: Any) -> Any:
         if given["revisions"] and given["all_refs"]:
-            raise UsageError("--rev and --all exclude each other")
+            raise UsageError("--rev and --all cannot go together")
         request = Request(**{name: given.pop(name) for name in Request.__slots__})
         return function(session, request, **given)
 

@@ -1,4 +1,4 @@
-"""Puts into words and JSON what became of runs of which dver was killed.
+"""Puts into words and JSON which runs are at work, and what became of those of which dver was killed.
 
 Loaded only where there is such a run. Names and commands may be anybody's work, so they are made safe to print.
 """
@@ -13,8 +13,14 @@ from dver.cli.session import Session
 from dver.cli.wording import escape_text, path_json
 from dver.operations.run_recover import Recovered
 from dver.operations.run_register import FoundRun, Life, RunNote, overlapping
+from dver.operations.status import DatasetStatus, State
 
-_STATES = {Life.COMMAND_ONLY: "running", Life.ELSEWHERE: "unknown", Life.KILLED: "killed"}
+_STATES = {
+    Life.AT_WORK: "at work",
+    Life.COMMAND_ONLY: "running",
+    Life.ELSEWHERE: "unknown",
+    Life.KILLED: "killed",
+}
 
 
 def concerning(runs: Sequence[FoundRun], paths: Sequence[str]) -> list[FoundRun]:
@@ -22,8 +28,42 @@ def concerning(runs: Sequence[FoundRun], paths: Sequence[str]) -> list[FoundRun]
     return [run for run in runs if not paths or "" in paths or overlapping(run, paths) is not None]
 
 
-def unfinished_lines(runs: Sequence[FoundRun], shown: Callable[[str], str]) -> Iterator[str]:
-    """Yield what `dver status` says of unfinished runs, below the heading; `shown` says how paths are put."""
+def runs_json(runs: Sequence[FoundRun]) -> dict[str, object]:
+    """Return all runs for JSON output, those at work apart from the others."""
+    at_work, others = _apart(runs)
+    return {"at_work": [_document(run) for run in at_work], "unfinished": [_document(run) for run in others]}
+
+
+def sections(runs: Sequence[FoundRun], shown: Callable[[str], str]) -> Iterator[tuple[str, Iterator[str]]]:
+    """Yield what `dver status` says of runs: headings, and the lines below each; `shown` says how paths are put."""
+    at_work, others = _apart(runs)
+    if at_work:
+        yield "At work", _at_work_lines(at_work, shown)
+    if others:
+        yield "Unfinished", _unfinished_lines(others, shown)
+
+
+def is_settled(runs: Sequence[FoundRun], one: DatasetStatus) -> bool:
+    """Whether no run has a dataset in hand, nor has left it otherwise than it was."""
+    concerned = [run for run in runs if overlapping(run, [one.dataset]) is not None]
+    return all(run.life is Life.KILLED and one.state is State.UNCHANGED for run in concerned)
+
+
+def _apart(runs: Sequence[FoundRun]) -> tuple[list[FoundRun], list[FoundRun]]:
+    at_work = [run for run in runs if run.life is Life.AT_WORK]
+    return at_work, [run for run in runs if run.life is not Life.AT_WORK]
+
+
+def _at_work_lines(runs: Sequence[FoundRun], shown: Callable[[str], str]) -> Iterator[str]:
+    yield "  (dver leaves alone what they make, until they end)"
+    for run in runs:
+        yield f"        {_title(run.note)}"
+        yield f"          (begun {_time(run.note)}, as process {run.note.pid})"
+        if run.note.outputs:
+            yield f"          (is making {', '.join(map(shown, run.note.outputs))})"
+
+
+def _unfinished_lines(runs: Sequence[FoundRun], shown: Callable[[str], str]) -> Iterator[str]:
     yield "  (dver repro --recover puts back what was there before; so does the next run that makes it)"
     for run in runs:
         yield f"        {_title(run.note)}"
@@ -32,8 +72,7 @@ def unfinished_lines(runs: Sequence[FoundRun], shown: Callable[[str], str]) -> I
             yield f"          (may be half-written: {', '.join(map(shown, run.note.outputs))})"
 
 
-def unfinished_json(run: FoundRun) -> dict[str, object]:
-    """Return a run for JSON output."""
+def _document(run: FoundRun) -> dict[str, object]:
     note = run.note
     return {
         "name": note.name or None,

@@ -1,22 +1,21 @@
 """`dver lineage verify`."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import click
 
 from dver.cli.command import PATH, Command
 from dver.cli.filters import DEPTH, refuse_empty
-from dver.cli.records import NO_RUNS, report_damage, short_run, short_version, title
+from dver.cli.records import no_runs_text, report_damage, short_run, short_version, title
 from dver.cli.revisions import revision_hint, split_place
+from dver.cli.run_words import run_hint, run_or_path
 from dver.cli.session import Session
 from dver.cli.verify_words import finding_lines, rerun_lines, summary_lines, verification_json
-from dver.errors import NotFoundError, PathError, UsageError
-from dver.objects.ids import VERSION_PREFIX
-from dver.operations.datasets import is_dataset
+from dver.errors import UsageError
 from dver.operations.lineage import ArtifactId, find_start
-from dver.operations.runs import find_run, is_run_id
 from dver.operations.verify import Verdict, Verification, verify
-from dver.operations.verify_rerun import Rerun, has_result, rerun, to_rerun
+from dver.operations.verify_rerun import Rerun, rerun, to_rerun
 from dver.records.record import Record
 from dver.repo import Repo
 
@@ -29,7 +28,7 @@ _EXAMPLES = {
 
 
 @click.command("verify", cls=Command, examples=_EXAMPLES)
-@click.argument("word", metavar="[ID|[REV:]PATH]", required=False, type=PATH)
+@click.argument("word", metavar="[RUN|[REV:]PATH]", required=False, type=PATH)
 @click.option(
     "--depth", metavar="N", type=DEPTH, help="Check at most N runs one after the other, from the last one back."
 )
@@ -66,33 +65,22 @@ def command(session: Session, word: str | None, depth: int | None, again: bool, 
         else:
             session.console.lines(finding_lines(session, found))
             session.console.lines(rerun_lines(session, reruns))
-            session.console.lines(summary_lines(found, reruns, damaged))
-            _say_what_is_left(session, found, target)
+            if found.artifacts or found.records or damaged:
+                session.console.lines(summary_lines(found, reruns, damaged))
+            _say_what_is_left(session, found, target, damaged)
     is_well = found.verdict is Verdict.OK and not damaged and not any(one.is_finding for one in reruns)
     return 0 if is_well else 1
 
 
 def _target(session: Session, repo: Repo, word: str) -> Record | ArtifactId:
     """Return the record or the version that a word means."""
-    by_id = find_run(repo, word)
+    by_id = run_or_path(session, repo, word, command="dver lineage verify")
     if by_id is not None:
-        if is_dataset(repo, repo.relative(word, session.start)):
-            raise UsageError(
-                f"{word} is both a run and a dataset",
-                hint=f"dver lineage verify {by_id.id} or dver lineage verify ./{word}",
-            )
         return by_id
-    unknown = NotFoundError(f"no run has an id that begins with {word}", hint="dver runs lists them")
-    if is_run_id(word) and word.startswith(VERSION_PREFIX):
-        raise unknown
-    try:
+    with run_hint(word):
         revision, path = split_place(session, repo, word)
         with revision_hint(repo, word):
             start = find_start(repo, revision, path)
-    except PathError:
-        if not is_run_id(word):
-            raise
-        raise unknown from None
     if start.part:
         whole = session.shown(start.artifact.path)
         session.console.note(
@@ -104,10 +92,8 @@ def _target(session: Session, repo: Repo, word: str) -> Record | ArtifactId:
 def _rerun(session: Session, repo: Repo, found: Verification, *, keep: bool) -> Sequence[Rerun]:
     reruns = []
     for record in to_rerun(repo, [checked.record for checked in found.records]):
-        if has_result(record):
-            session.console.note(f"running again: {title(record)}")
-            session.console.flush()
-        one = rerun(repo, record, session.env, keep=keep, progress=session.console)
+        say = partial(_say_what_runs, session, record)
+        one = rerun(repo, record, session.env, keep=keep, on_start=say, progress=session.console)
         reruns.append(one)
         if one.folder is not None:
             where = session.shown(str(one.folder.relative_to(repo.root)))
@@ -115,7 +101,14 @@ def _rerun(session: Session, repo: Repo, found: Verification, *, keep: bool) -> 
     return reruns
 
 
-def _say_what_is_left(session: Session, found: Verification, target: Record | ArtifactId | None) -> None:
+def _say_what_runs(session: Session, record: Record) -> None:
+    session.console.note(f"running again: {title(record)}")
+    session.console.flush()
+
+
+def _say_what_is_left(
+    session: Session, found: Verification, target: Record | ArtifactId | None, damaged: Sequence[int]
+) -> None:
     if found.is_cut:
         session.console.note("there are runs further back, which --depth left out")
     if found.records:
@@ -124,4 +117,4 @@ def _say_what_is_left(session: Session, found: Verification, target: Record | Ar
         version = short_version(target.version)
         session.console.note(f"no run that is recorded made {session.shown(target.path)} at {version}")
     else:
-        session.console.note(NO_RUNS)
+        session.console.note(no_runs_text(damaged))

@@ -14,7 +14,9 @@ from dver.records.record import Record
 _COMMIT_DIGITS = 12
 _PROBLEMS = {
     Problem.NOT_STORED: "it is in no store within reach",
+    Problem.NOT_COMMITTED: "it is in no store within reach, and no commit here names it",
     Problem.BROKEN: "the cache says that it has it, but something of it is gone",
+    Problem.LOST: "{detail} says that it has it, but something of it is gone",
     Problem.NO_ANSWER: "it is not in the cache, and the remote cannot be asked: {detail}",
     Problem.NO_PART: "this version of {detail} does not have it",
     Problem.NO_BLOB: "git does not have it; it may never have been committed or pushed",
@@ -59,9 +61,12 @@ def rerun_lines(session: Session, reruns: Iterable[Rerun]) -> Iterator[str]:
 
 
 def summary_lines(found: Verification, reruns: Sequence[Rerun], damaged: Sequence[int]) -> Iterator[str]:
-    """Yield how much was checked, and how it came out; `damaged` lines of the lineage file are findings too."""
-    in_versions = sum(len(one.findings) for one in found.artifacts)
-    findings = in_versions + sum(len(one.findings) for one in found.records) + len(damaged)
+    """Yield how much was checked, and how it came out.
+
+    What was not made the same again, and `damaged` lines of the lineage file, are findings too.
+    """
+    on_record = sum(len(one.findings) for one in found.artifacts) + sum(len(one.findings) for one in found.records)
+    findings = on_record + sum(one.is_finding for one in reruns) + len(damaged)
     checked = f"{count_text(len(found.records), 'run')} and {count_text(len(found.artifacts), 'version')} checked"
     yield f"{checked}: {count_text(findings, 'finding') if findings else 'all is well'}"
     if reruns:

@@ -15,7 +15,17 @@ from dver.config.editing import (
     unset_value,
 )
 from dver.config.files import COMMITTED_FILE, LOCAL_FILE, committed_problems
-from dver.config.keys import SETTINGS, STORE_OPTIONS, Kind, Setting, Value, check_chunk_size, find_setting, parse_size
+from dver.config.keys import (
+    SETTINGS,
+    STORE_OPTIONS,
+    Kind,
+    Link,
+    Setting,
+    Value,
+    check_chunk_size,
+    find_setting,
+    parse_size,
+)
 from dver.config.settings import ListedValue, RemoteSettings, Settings, get_value, list_values, load_settings
 from dver.config.urls import resolve_url
 
@@ -25,6 +35,7 @@ __all__ = [
     "SETTINGS",
     "STORE_OPTIONS",
     "Kind",
+    "Link",
     "ListedValue",
     "RemoteSettings",
     "Setting",

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -26,6 +25,14 @@ _DELETE = 0x7F
 _FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
+class Link(StrEnum):
+    """Whether files that are checked out share blocks with others of the same content."""
+
+    AUTO = "auto"
+    REFLINK = "reflink"
+    COPY = "copy"
+
+
 class Kind(StrEnum):
     """What the value of a setting may be; the text says it in messages."""
 
@@ -40,6 +47,7 @@ class Kind(StrEnum):
     CHUNK_SIZE = "a power of two from 1 KiB to 4 MiB"
     SIZE = "a size, such as 500KiB or 1 MiB"
     PATTERNS = "a list of patterns, as in .gitignore"
+    LINK = "auto, reflink or copy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,7 @@ SETTINGS = _by_name(
         Setting("core.transfer_jobs", Kind.COUNT, "how many transfers run at once"),
         Setting("chunks.size", Kind.CHUNK_SIZE, "average size of a chunk in a new store", default=64 << 10),
         Setting("add.stage", Kind.FLAG, "whether add stages pointers in git", default=True),
+        Setting("checkout.link", Kind.LINK, "whether equal files share blocks on disk", default=Link.AUTO.value),
         Setting("hooks.max_size", Kind.SIZE, "largest file that may enter git", default=1 << 20),
         Setting("hooks.allow", Kind.PATTERNS, "files that may enter git whatever their size"),
         Setting("hooks.data", Kind.PATTERNS, "files that are data and must not enter git, however small"),
@@ -139,6 +148,9 @@ def find_setting(key: str) -> Setting:
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return a hint with the closest of the names that would do, or all of them."""
+    # Deferred: a name that is known needs no other.
+    from difflib import get_close_matches  # noqa: PLC0415
+
     known = list(known)
     close = get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else _choice(known)
@@ -202,7 +214,7 @@ def check_value(setting: Setting, value: object) -> Value:
             return _check_size(setting, value)
         case Kind.PATTERNS, (list() | tuple()):
             return tuple(_check_text(setting, one) for one in value)
-        case ((Kind.TEXT | Kind.NAME | Kind.PATH | Kind.LOCATION | Kind.ENDPOINT), str()):
+        case ((Kind.TEXT | Kind.NAME | Kind.PATH | Kind.LOCATION | Kind.ENDPOINT | Kind.LINK), str()):
             return _check_text(setting, value)
     raise ConfigError(f"{setting.name} is not {setting.kind}", hint=f"{setting.name}: {setting.help}")
 
@@ -246,6 +258,8 @@ def _check_text(setting: Setting, text: object) -> str:
         case Kind.PATH if is_url(text):
             raise ConfigError(f"{what} is a URL and must be {setting.kind}", hint=f"{what}: {setting.help}")
         case Kind.ENDPOINT if not text.lower().startswith(("http://", "https://")):
+            raise ConfigError(f"{what} is not {setting.kind}", hint=f"{what}: {setting.help}")
+        case Kind.LINK if text not in [*Link]:
             raise ConfigError(f"{what} is not {setting.kind}", hint=f"{what}: {setting.help}")
         case Kind.ENDPOINT:
             check_location(text, what)

@@ -12,6 +12,7 @@ from dver.config.keys import (
     STORE_OPTIONS,
     KeyPath,
     Kind,
+    Link,
     Scalar,
     Value,
     find_setting,
@@ -47,6 +48,7 @@ class Settings:
     jobs: int | None
     transfer_jobs: int | None
     add_stage: bool
+    checkout_link: Link
     hook_max_size: int
     hook_allow: tuple[str, ...]
     hook_data: tuple[str, ...]
@@ -101,6 +103,7 @@ def load_settings(dver_dir: Path, overrides: Mapping[str, object] = {}) -> Setti
         jobs=_count(values, "core.jobs"),
         transfer_jobs=_count(values, "core.transfer_jobs"),
         add_stage=bool(values["add", "stage"]),
+        checkout_link=Link(str(values["checkout", "link"])),
         hook_max_size=int(_scalar(values["hooks", "max_size"])),
         hook_allow=_patterns(values, "hooks.allow"),
         hook_data=_patterns(values, "hooks.data"),

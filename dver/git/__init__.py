@@ -7,10 +7,8 @@ Whatever pygit2 raises leaves here as `GitError`, `NotARepositoryError` or `Lock
 """
 
 from dver.git.changes import StagedFile
-from dver.git.history import HistoryItem
 from dver.git.objects import CommitId
-from dver.git.ranges import ChangedFile
 from dver.git.repository import GitRepo
 from dver.git.staging import Conflict
 
-__all__ = ["ChangedFile", "CommitId", "Conflict", "GitRepo", "HistoryItem", "StagedFile"]
+__all__ = ["CommitId", "Conflict", "GitRepo", "StagedFile"]

@@ -1,4 +1,7 @@
-"""Opening a git repository as git would, and asking it questions."""
+"""Opening a git repository as git would, and asking it questions.
+
+What walks the history is imported by the questions that need it: most commands look at the present alone.
+"""
 
 import os
 import shlex
@@ -6,17 +9,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pygit2
 from pygit2.enums import FileStatus, ReferenceType, RepositoryOpenFlag
 
 from dver.errors import GitError, NotARepositoryError
 from dver.git.changes import StagedFile, blob_size, changed_files, is_dirty, staged_file
-from dver.git.history import HistoryItem, walk_history
 from dver.git.objects import CommitId, ObjectReader
-from dver.git.ranges import ChangedFile, changed_paths, remote_heads, walk_changes
 from dver.git.staging import Conflict, StagingArea
 from dver.git.translation import MISSING_HINT, translated
+
+if TYPE_CHECKING:
+    from dver.git.history import HistoryItem
+    from dver.git.ranges import ChangedFile
 
 # Extensions that change nothing for a reader of objects; without this, libgit2 refuses to open a partial clone.
 _KNOWN_EXTENSIONS = ["partialclone", "relativeworktrees"]
@@ -169,6 +175,12 @@ class GitRepo:
             blob = self._objects.find_blob(self._objects.commit(rev).tree, name)
             return None if blob is None else self._objects.content(blob)
 
+    def blob_at(self, rev: CommitId, path: str) -> str | None:
+        """Return the id of the blob of the regular file at `path` in a commit; None where there is none."""
+        with translated(f"cannot read {path} at {rev[:12]}"):
+            blob = self._objects.find_blob(self._objects.commit(rev).tree, path)
+            return None if blob is None else str(blob)
+
     def has_path(self, rev: CommitId, path: str) -> bool:
         """Return whether a commit has a file or folder at `path`."""
         with translated(f"cannot read {path} in commit {rev[:12]}"):
@@ -185,30 +197,40 @@ class GitRepo:
             files = self._objects.files_below(self._objects.commit(rev).tree, os.fsencode(suffix))
             return {os.fsdecode(name): self._objects.content(blob) for name, blob in files}
 
-    def history(self, path: str, *, start: CommitId) -> Iterator[HistoryItem]:
+    def history(self, path: str, *, start: CommitId) -> "Iterator[HistoryItem]":
         """Yield the commits that changed the file at `path`, newest first, from `start` backwards, following renames.
 
         A merge that took the file over from one parent is left out, and only that parent is followed, so a content
         appears with the commit that made it. The history ends where a shallow clone does.
         """
+        from dver.git.history import walk_history  # noqa: PLC0415
+
         with translated(f"cannot read the history of {path}"):
             yield from walk_history(self._objects, path, start)
 
-    def changes_leading_to(self, starts: Iterable[str], known: Iterable[str], *, suffix: str) -> Iterator[ChangedFile]:
+    def changes_leading_to(
+        self, starts: Iterable[str], known: Iterable[str], *, suffix: str
+    ) -> "Iterator[ChangedFile]":
         """Yield the files ending with `suffix` that commits change which lead to `starts` and not to `known`.
 
         Both are ids of commits or tags; those that are not here, or name something else, count for nothing.
         """
+        from dver.git.ranges import walk_changes  # noqa: PLC0415
+
         with translated("cannot read the commits that are pushed"):
             yield from walk_changes(self._repository, self._objects, starts, known, suffix)
 
     def changed_between(self, old: CommitId, new: CommitId, *, suffix: str) -> set[str]:
         """Return the files whose name ends with `suffix` that two commits do not have alike."""
+        from dver.git.ranges import changed_paths  # noqa: PLC0415
+
         with translated(f"cannot compare {old[:12]} with {new[:12]}"):
             return changed_paths(self._objects, old, new, suffix)
 
     def remote_heads(self, remote: str | None = None) -> list[CommitId]:
         """Return the commits of a remote's branches as they were last seen; of all remotes' without a name."""
+        from dver.git.ranges import remote_heads  # noqa: PLC0415
+
         with translated("cannot read the remote-tracking branches"):
             return remote_heads(self._repository, remote)
 

@@ -87,6 +87,25 @@ class ManifestBuilder:
         self._check_place(entry.path)
         self._append(0, encode_entry(entry), entry.path, _weight(entry), int(counts_as_file(entry)), entry_size(entry))
 
+    def take(self, level: int, child: Child) -> bool:
+        """Append a node of another manifest with all below it, and return whether the same would have been built here.
+
+        The caller knows that the node would end where it does: something follows it there, or nothing here.
+        """
+        while len(self._levels) <= level:
+            self._levels.append(_Level(len(self._levels)))
+        below = self._levels[:level]
+        # A single node is kept back, and so would be the first in what the level above has open.
+        if self._levels[level].items or any(one.items or one.emitted == 1 for one in below):
+            return False
+        for one in below:
+            if not one.emitted:
+                # At least as many as make it sure that the root is none of them, unless the node taken is alone.
+                one.first_child, one.emitted = child, _SECOND
+        self._previous, self._prefixes = child.last_path, [child.last_path]
+        self._promote(self._levels[level], child)
+        return True
+
     def finish(self) -> Summary:
         """Close all open nodes and return the root's version and totals."""
         depth = 0

@@ -13,12 +13,14 @@ Systems", IEEE TPDS 31(9), 2020; cut points are those of the Rust crate `fastcdc
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-from pyfastcdc import FastCDC
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 from dver.errors import FormatError
 from dver.objects.ids import Bytes
+
+if TYPE_CHECKING:
+    from pyfastcdc import FastCDC
 
 ALGORITHM = "fastcdc-2020"
 # Level 1, the crate's default: higher levels gather the sizes closer around the average, which makes an overwritten
@@ -72,8 +74,15 @@ class Chunker:
 
     def __init__(self, params: ChunkerParams) -> None:
         self.params = params
-        self._fastcdc = FastCDC(
-            params.average_size, min_size=params.min_size, max_size=params.max_size, normalized_chunking=NORMALIZATION
+
+    @cached_property
+    def _fastcdc(self) -> "FastCDC":
+        # Deferred: most commands only read, and want no more of this module than the sizes.
+        from pyfastcdc import FastCDC  # noqa: PLC0415
+
+        sizes = self.params
+        return FastCDC(
+            sizes.average_size, min_size=sizes.min_size, max_size=sizes.max_size, normalized_chunking=NORMALIZATION
         )
 
     def cut(self, data: Bytes) -> list[int]:

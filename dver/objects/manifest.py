@@ -9,9 +9,9 @@ through a `NodeLoader`, so nothing here knows where nodes live; that nodes match
 `docs/design/formats.md` has the details.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -134,6 +134,21 @@ class Manifest:
         """Return the entry at `path`, or None."""
         return next(self._walk(path, path + b"\0"), None)
 
+    def find(self, paths: Iterable[bytes]) -> dict[bytes, Entry]:
+        """Return the entries at `paths`, as far as there are any; only nodes that may have one are read."""
+        wanted = sorted(set(paths))
+        found: dict[bytes, Entry] = {}
+        pending = deque([self.root()]) if wanted else deque()
+        while pending:
+            batch = [pending.popleft() for _ in range(min(PREFETCH, len(pending)))]
+            for subtree, node in zip(batch, self.load_subtrees(batch), strict=True):
+                pending.extend(below for below in subtrees_below(subtree, node) if _may_hold(below, wanted))
+                low = 0 if subtree.after is None else bisect_right(wanted, subtree.after)
+                high = len(wanted) if subtree.last_path is None else bisect_right(wanted, subtree.last_path)
+                here = set(wanted[low:high])
+                found.update((entry.path, entry) for entry in node.entries if entry.path in here)
+        return found
+
     def chunk_list(self, entry: FileEntry) -> bytes:
         """Return a file's packed chunk list, whatever its length; FormatError if it does not fit the file's size."""
         return b"".join(self._chunk_leaves(entry))
@@ -233,6 +248,13 @@ class Manifest:
             if subtree.size is not None and node.size != subtree.size:
                 raise FormatError(self.where, "a file's chunks do not add up to its size")
         return nodes
+
+
+def _may_hold(subtree: Subtree, ordered: Sequence[bytes]) -> bool:
+    """Whether one of the paths, which are in order, can lie in a tree."""
+    assert subtree.last_path is not None
+    first = 0 if subtree.after is None else bisect_right(ordered, subtree.after)
+    return first < len(ordered) and ordered[first] <= subtree.last_path
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,20 +4,20 @@ Order: packs, index, version marker, pointer, stat cache, `.gitignore` and git's
 ends at, the store is sound, and the same command run again completes.
 """
 
-import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
 
-from dver.errors import FormatError, PathError, UnsupportedFormatError, UsageError, VersionNotFoundError
+from dver.errors import FormatError, PathError, UnsupportedFormatError, VersionNotFoundError
 from dver.objects.entry import DirectoryEntry
 from dver.objects.manifest import ManifestBuilder, Summary
-from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, may_be_dataset, pointer_path
-from dver.operations.datasets import enclosing_dataset, typed, working_datasets
+from dver.objects.pointer import DatasetKind, Pointer, pointer_path
+from dver.operations.add_parts import check_parts, part_base
+from dver.operations.addable import check_addable, check_nesting, check_parents
+from dver.operations.changes import ChangeFinder, rows_within
+from dver.operations.datasets import decode_path, enclosing_dataset, encode_path, typed
 from dver.operations.ignoring import keep_out_of_git
 from dver.operations.merge import merge_pointers, read_conflict, torn_datasets
+from dver.operations.run_guard import check_free
 from dver.operations.status import scan_dataset
 from dver.operations.working import working_entries
 from dver.progress import NO_PROGRESS, Progress, Task
@@ -63,54 +63,103 @@ class AddResult:
 
 
 @dataclass(frozen=True, slots=True)
+class _Job:
+    """A dataset to add.
+
+    Attributes:
+        parts: the paths within it that are to be added; none for all of it.
+        torn: whether its pointer is in a merge conflict, which adding settles.
+    """
+
+    dataset: str
+    parts: tuple[bytes, ...]
+    torn: bool
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Stored:
-    """A manifest that was built, and the stat cache rows to change and to remove for it."""
+    """A manifest that was built, and the stat cache rows to change and to remove for it.
+
+    Attributes:
+        base: what the rows are relative to so far; None where they are for the new version.
+        whole: whether all chunks of the version were looked at, so that the store surely has them.
+    """
 
     summary: Summary
     base: Base | None
     fresh: dict[bytes, Row]
     gone: list[bytes]
+    whole: bool
 
 
 def add(
-    repo: Repo, paths: Sequence[str], *, stage: bool = True, force: bool = False, progress: Progress = NO_PROGRESS
+    repo: Repo,
+    paths: Sequence[str],
+    *,
+    stage: bool = True,
+    force: bool = False,
+    within: bool = False,
+    progress: Progress = NO_PROGRESS,
 ) -> AddResult:
     """Store the data at `paths` (relative to the repository) and write or update their pointers.
 
     With `stage`, pointers and `.gitignore` are staged in git. `force` allows replacing a pointer that was changed since
-    the data was checked out.
+    the data was checked out. `within` allows paths within datasets: only what changed there goes into the new version.
 
     Raises:
+        LockedError: a run makes one of these paths, or was killed while it did.
         PathError: a path cannot be added; the reason names what helps. Nothing was written.
         UnstableFileError: a file kept changing while it was read.
     """
     with repo.lock():
-        datasets = list(dict.fromkeys(path.rstrip("/") for path in paths))
-        for dataset in datasets:
-            _check_addable(repo, dataset)
-        _check_nesting(datasets)
+        wanted = _wanted(repo, [path.rstrip("/") for path in paths], within=within)
+        check_free(repo.dver_dir, list(wanted))
+        torn = torn_datasets(repo, list(wanted))
+        jobs = [_Job(dataset, parts, dataset in torn, force) for dataset, parts in wanted.items()]
+        for job in jobs:
+            _check_job(repo, job)
+        check_nesting(list(wanted))
         store = repo.cache
         store.prepare(repo.chunker.params)
-        torn = torn_datasets(repo, datasets)
         added = []
         stored_bytes = 0
-        for dataset in datasets:
-            with StoreWriter(store) as writer, progress.task(f"adding {dataset}", bytes=0, files=0) as task:
-                result = _add_one(repo, dataset, writer, task, torn=dataset in torn, force=force)
+        for job in jobs:
+            with StoreWriter(store) as writer, progress.task(f"adding {job.dataset}", bytes=0, files=0) as task:
+                result = _add_one(repo, job, writer, task)
                 stored_bytes += writer.stored_bytes
             _publish(repo, result, stage=stage)
             added.append(result)
         return AddResult(tuple(added), stored_bytes)
 
 
-def _add_one(repo: Repo, dataset: str, writer: StoreWriter, task: Task, *, torn: bool, force: bool) -> Added:
+def _wanted(repo: Repo, paths: Sequence[str], *, within: bool) -> dict[str, tuple[bytes, ...]]:
+    """Return the datasets to add, each with the paths in it, none for the whole."""
+    found: dict[str, list[bytes]] = {}
+    for path in paths:
+        outer = enclosing_dataset(repo, path) if within and path else None
+        found.setdefault(outer or path, []).append(b"" if outer is None else encode_path(path[len(outer) + 1 :]))
+    return {dataset: () if b"" in parts else tuple(dict.fromkeys(parts)) for dataset, parts in found.items()}
+
+
+def _check_job(repo: Repo, job: _Job) -> None:
+    if not job.parts:
+        check_addable(repo, job.dataset)
+        return
+    check_parts(repo, job.dataset, job.parts, torn=job.torn)
+    for part in job.parts:
+        check_parents(repo.root, f"{job.dataset}/{decode_path(part)}")
+
+
+def _add_one(repo: Repo, job: _Job, writer: StoreWriter, task: Task) -> Added:
+    dataset, force = job.dataset, job.force
     # Adding the data settles a merge.
-    previous = None if torn else _previous_pointer(repo, dataset, force=force)
-    if torn and not force:
+    previous = None if job.torn else _previous_pointer(repo, dataset, force=force)
+    if job.torn and not force:
         _check_merged(repo, dataset)
-    if previous is not None and not force:
+    if previous is not None and not force and not job.parts:
         _check_checked_out(repo, dataset, previous, task)
-    stored = _store(repo, dataset, writer, task)
+    stored = _store(repo, job, writer, task)
     summary = stored.summary
     is_directory = (repo.root / dataset).is_dir()
     kind = DatasetKind.DIRECTORY if is_directory else DatasetKind.FILE
@@ -118,39 +167,43 @@ def _add_one(repo: Repo, dataset: str, writer: StoreWriter, task: Task, *, torn:
     if not force:
         _check_base(dataset, pointer, previous, stored.base)
     writer.flush()
-    # Of a partly present dataset the cache need not hold the rest.
-    if stored.base is None or stored.base.parts is None or repo.cache.has_version(stored.base.version):
+    if stored.whole:
         repo.cache.mark_version(summary.version, files=summary.files, size=summary.size)
     if previous != pointer:
         write_pointer(repo.root, dataset, pointer)
-    parts = stored.base.parts if stored.base else None
     repo.stat_cache.rebase(
         dataset,
-        Base(summary.version, parts),
+        Base(summary.version, stored.base.choice if stored.base else None),
         stored.fresh,
         removed=stored.gone,
         keep_rows=stored.base is not None,
     )
     repo.stat_cache.end_checkout(dataset)
-    return Added(dataset, pointer, previous, torn)
+    return Added(dataset, pointer, previous, job.torn)
 
 
-def _store(repo: Repo, dataset: str, writer: StoreWriter, task: Task) -> _Stored:
+def _store(repo: Repo, job: _Job, writer: StoreWriter, task: Task) -> _Stored:
     """Store what is new in a dataset and build its manifest; nothing is flushed yet."""
-    base = repo.stat_cache.base(dataset)
-    rows = repo.stat_cache.rows(dataset) if base else {}
+    base = part_base(repo, job.dataset, job.parts) if job.parts else repo.stat_cache.base(job.dataset)
+    rows = rows_within(repo.stat_cache, job.dataset, job.parts) if base else {}
+    if base is not None and (job.parts or base.choice is not None):
+        finder = ChangeFinder(repo, job.dataset, base, rows)
+        changes = finder.find(job.parts or [b""], writer, task)
+        summary = finder.edit(changes, writer)
+        # Of a partly present dataset the cache need not hold the rest.
+        return _Stored(summary, base, changes.fresh, changes.gone, whole=repo.cache.has_version(base.version))
     gone = set(rows)
     fresh: dict[bytes, Row] = {}
     builder = ManifestBuilder(writer.put_node)
-    for ingested in working_entries(repo, dataset, base, rows, writer, task):
+    for ingested in working_entries(repo, job.dataset, base, rows, writer, task):
         entry = ingested.entry
         if entry.path == b"" and isinstance(entry, DirectoryEntry):
-            raise PathError(dataset, "became a directory while it was read", hint="run the command again")
+            raise PathError(job.dataset, "became a directory while it was read", hint="run the command again")
         builder.add(entry)
         gone.discard(entry.path)
         if ingested.row is not None:
             fresh[entry.path] = ingested.row
-    return _Stored(builder.finish(), base, fresh, sorted(gone))
+    return _Stored(builder.finish(), base, fresh, sorted(gone), whole=True)
 
 
 def _check_base(dataset: str, pointer: Pointer, previous: Pointer | None, base: Base | None) -> None:
@@ -242,114 +295,3 @@ def _publish(repo: Repo, added: Added, *, stage: bool) -> None:
         touched.append(gitignore_path(dataset))
     if stage:
         repo.git.stage(touched)
-
-
-def _check_nesting(datasets: Sequence[str]) -> None:
-    # As lists of parts, what lies below a path comes right after it; as text, a-b would come between a and a/c.
-    for outer, inner in pairwise(sorted(datasets, key=lambda dataset: dataset.split("/"))):
-        if inner.startswith(outer + "/"):
-            raise UsageError(f"{inner} lies within {outer}", hint=f"dver add {typed(outer)} adds it too")
-
-
-def _check_addable(repo: Repo, dataset: str) -> None:
-    """Raise PathError with the command that helps if `dataset` cannot become or be a dataset."""
-    if not dataset:
-        raise PathError(".", "the whole repository cannot be a dataset", hint="dver add FOLDER for each folder of data")
-    # First, for the pointer of anything within a dataset would be ignored, which says less.
-    outer = enclosing_dataset(repo, dataset)
-    if outer is not None:
-        raise PathError(dataset, f"lies within the dataset {outer}", hint=f"dver add {typed(outer)}")
-    check_own_repository(repo.root, dataset)
-    check_new_dataset(repo, dataset)
-    path = repo.root / dataset
-    check_parents(repo.root, dataset)
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        raise _missing(repo, dataset) from None
-    except OSError as exc:
-        raise PathError(dataset, f"cannot be read: {exc.strerror}") from exc
-    _check_type(dataset, path, mode)
-    # Before git is asked: the pointers of inner datasets are tracked, which would be the lesser answer.
-    inner = working_datasets(repo, dataset) if stat.S_ISDIR(mode) else []
-    if inner:
-        raise PathError(
-            dataset,
-            f"holds the dataset {inner[0]}" + (f" and {len(inner) - 1} more" if len(inner) > 1 else ""),
-            hint=f"dver rm --keep {inner[0]}, then add the whole; or add its other parts one by one",
-        )
-    _check_git(repo, dataset)
-
-
-def check_new_dataset(repo: Repo, dataset: str) -> None:
-    """Raise PathError if no dataset may have this path, be it there already or not."""
-    if not may_be_dataset(dataset):
-        raise PathError(dataset, "belongs to git or dver itself and cannot be a dataset", hint="dver add FOLDER")
-    if dataset.endswith(SUFFIX) and (repo.root / dataset).is_file():
-        data = dataset.removesuffix(SUFFIX)
-        raise PathError(dataset, "is a pointer file, which git holds", hint=f"dver add {data}")
-    if repo.git.is_ignored(pointer_path(dataset)):
-        raise PathError(
-            dataset,
-            f"its pointer {pointer_path(dataset)} would be ignored by git",
-            hint=f"git check-ignore -v {pointer_path(dataset)} shows the rule to change",
-        )
-    if "\n" in dataset or "\r" in dataset:
-        raise PathError(repr(dataset), "a dataset's own name cannot hold a line break", hint="rename it first")
-
-
-def check_own_repository(root: Path, dataset: str) -> None:
-    """Raise PathError if `dataset` is, or lies in, a git repository of its own, such as a submodule."""
-    parts = dataset.split("/")
-    for length in range(1, len(parts) + 1):
-        inner = "/".join(parts[:length])
-        if os.path.lexists(root / inner / ".git"):
-            rest = "/".join(parts[length:])
-            what, hint = ("is", "add what is in it, one by one") if not rest else ("lies in", f"add {rest}")
-            name = "" if not rest else f" {inner}"
-            raise PathError(dataset, f"{what} a git repository of its own{name}", hint=f"dver -C {inner} {hint}")
-
-
-def check_parents(root: Path, dataset: str) -> None:
-    """Raise PathError if a symbolic link leads to `dataset`, which may then lie anywhere."""
-    parent = root
-    for part in dataset.split("/")[:-1]:
-        parent /= part
-        if parent.is_symlink():
-            real = os.path.relpath(os.path.realpath(root / dataset), os.path.realpath(root))
-            is_inside = real.partition(os.sep)[0] != os.pardir
-            hint = f"name the real path: {typed(real)}" if is_inside else "it leads out of the repository"
-            raise PathError(dataset, f"lies behind the symbolic link {parent.relative_to(root)}", hint=hint)
-
-
-def _missing(repo: Repo, dataset: str) -> PathError:
-    if (repo.root / pointer_path(dataset)).is_file():
-        return PathError(
-            dataset,
-            "is a dataset whose data is not here",
-            hint=f"dver checkout {typed(dataset)} brings it; dver rm {typed(dataset)} ends tracking it",
-        )
-    return PathError(dataset, "there is no such file or directory", hint="dver status lists the datasets")
-
-
-def _check_type(dataset: str, path: Path, mode: int) -> None:
-    if stat.S_ISLNK(mode):
-        raise PathError(
-            dataset, "is a symbolic link", hint=f"add what it points to ({os.readlink(path)}), or the folder it lies in"
-        )
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise PathError(dataset, "is a socket, device or named pipe", hint="dver add stores files and folders")
-    if not os.access(path, os.R_OK):
-        raise PathError(dataset, "cannot be read: Permission denied", hint=f"chmod u+r {dataset}")
-
-
-def _check_git(repo: Repo, dataset: str) -> None:
-    tracked = repo.git.tracked_under(dataset)
-    if tracked:
-        more = f" and {len(tracked) - 1} more files" if len(tracked) > 1 else ""
-        what = "is" if tracked == [dataset] else f"holds {tracked[0]}{more},"
-        raise PathError(
-            dataset,
-            f"{what} already tracked by git",
-            hint=f"git rm -r --cached {typed(dataset)} takes it out of git and keeps the data; then run dver add again",
-        )

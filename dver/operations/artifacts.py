@@ -10,8 +10,10 @@ from datetime import datetime
 
 from dver.operations import runs
 from dver.operations.condition import Condition
-from dver.operations.lineage import ArtifactId
-from dver.records.record import DATASET, Artifact, Record, State, scalar_text
+from dver.operations.condition_syntax import number_of
+from dver.operations.lineage_source import ArtifactId, LineageSource
+from dver.operations.moves import Moves, Origins
+from dver.records.record import DATASET, Artifact, Record, Scalar, State, scalar_text
 from dver.repo import Repo
 
 
@@ -22,7 +24,7 @@ class Wanted:
     Attributes:
         path: where they were, or a folder that they were in; relative to the repository.
         kind: what they are to people.
-        props: properties that they have, as text.
+        props: properties that they have: values, of which a text also stands for the number that it is.
         name: of a run that made them.
         state: how that ended.
         tags: of that run.
@@ -33,7 +35,7 @@ class Wanted:
 
     path: str | None = None
     kind: str | None = None
-    props: Mapping[str, str] = field(default_factory=dict)
+    props: Mapping[str, Scalar] = field(default_factory=dict)
     name: str | None = None
     state: State | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -49,11 +51,13 @@ class Listed:
     Attributes:
         makers: the runs that made it, of those that are wanted.
         users: all runs that used it.
+        origins: where runs made the same version, if none made it at its path.
     """
 
     artifact: Artifact
     makers: Sequence[Record]
     users: Sequence[Record]
+    origins: Origins = field(default_factory=Origins)
 
     @property
     def started(self) -> str:
@@ -82,7 +86,17 @@ def artifacts(repo: Repo, wanted: Wanted) -> list[Listed]:
     found = sorted(_select(gathered, wanted), key=lambda one: datetime.fromisoformat(one.started))
     if wanted.where is not None:
         found = [one for one in found if wanted.where.holds(one)]
-    return found if wanted.limit is None else found[-wanted.limit :]
+    return _with_origins(repo, found if wanted.limit is None else found[-wanted.limit :])
+
+
+def _with_origins(repo: Repo, found: Sequence[Listed]) -> list[Listed]:
+    moves = Moves(repo, LineageSource(repo.lineage))
+    return [
+        one
+        if one.makers or one.artifact.dataset
+        else replace(one, origins=moves.origins(ArtifactId(one.artifact.path, one.artifact.version)))
+        for one in found
+    ]
 
 
 def artifact_condition(text: str) -> "Condition[Listed]":
@@ -153,7 +167,17 @@ def _fits(artifact: Artifact, wanted: Wanted) -> bool:
     if wanted.kind is not None and artifact.kind != wanted.kind:
         return False
     props = artifact.props
-    return all(name in props and scalar_text(props[name]) == value for name, value in wanted.props.items())
+    return all(name in props and _is_same(props[name], value) for name, value in wanted.props.items())
+
+
+def _is_same(recorded: Scalar, wanted: Scalar) -> bool:
+    """Whether a value is what was asked for, however numbers were written."""
+    if isinstance(wanted, str) and scalar_text(recorded) == wanted:
+        return True
+    if any(value is None or isinstance(value, bool) for value in (recorded, wanted)):
+        return recorded is wanted
+    number = number_of(wanted)
+    return recorded == wanted or (number is not None and number == number_of(recorded))
 
 
 def _is_wanted(record: Record, wanted: Wanted) -> bool:

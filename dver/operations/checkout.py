@@ -10,22 +10,28 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dver.errors import DataLossError, FormatError, ObjectNotFoundError, PathError, VersionNotFoundError
+from dver.config import Link
+from dver.errors import DataLossError, FormatError, LockedError, ObjectNotFoundError, PathError, VersionNotFoundError
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry
 from dver.objects.ids import ChunkId, NodeId
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, decode_pointer, pointer_path
-from dver.operations.add import check_parents
+from dver.operations.addable import check_parents
 from dver.operations.checkout_plan import DatasetPlan, Planner
 from dver.operations.datasets import Target, pointers_at, read_pointer_or_problem, select, typed, working_datasets
 from dver.operations.ignoring import keep_out_of_git
+from dver.operations.run_guard import recovery_hint, spare
+from dver.operations.selection import check_matches, narrowable
+from dver.operations.sharing import Sharing
 from dver.operations.transfer import Transfer, missing_chunks
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
 from dver.storage.writer import StoreWriter
 from dver.workspace.assemble import Assembler, translated
+from dver.workspace.choice import NO_PATTERNS, Patterns
 from dver.workspace.gitignore import gitignore_path
 from dver.workspace.pointers import read_pointer, write_pointer
+from dver.workspace.reflink import Cloner
 from dver.workspace.statcache import TICK_NS, Base, Row
 
 
@@ -35,10 +41,12 @@ class CheckoutPlan:
 
     Attributes:
         pointers: pointers to be written, by dataset, where a revision was asked for.
+        spared: why other datasets are left alone: runs make them.
     """
 
     datasets: tuple[DatasetPlan, ...]
     pointers: dict[str, Pointer] = field(default_factory=dict)
+    spared: tuple[LockedError, ...] = ()
 
     @property
     def conflicts(self) -> list[str]:
@@ -53,12 +61,18 @@ class CheckoutOptions:
     Attributes:
         force: overwrite and delete files whose content is stored nowhere.
         dry_run: only plan.
-        verify: check each chunk against its id while writing.
+        verify: check each chunk against its id while writing; working files are then no source of content.
+        link: whether files of equal content share blocks; None for what the settings say.
+        patterns: what is wanted of the datasets or paths that are asked for, from now on.
+        whole: make partly present datasets whole; None: those that are named.
     """
 
     force: bool = False
     dry_run: bool = False
     verify: bool = False
+    link: Link | None = None
+    patterns: Patterns = NO_PATTERNS
+    whole: bool | None = None
 
 
 def checkout(
@@ -76,18 +90,19 @@ def checkout(
         paths: datasets, folders of them, or paths in them, relative to the repository; none means all.
 
     Raises:
+        LockedError: a run makes a path that is named; without a name it is left alone, as the plan says.
         DataLossError: files would be lost; all are listed, and nothing was touched.
         VersionNotFoundError: data is neither in the cache nor on the default remote; nothing was touched.
     """
     with repo.lock():
-        plan = _plan(repo, rev, paths, force=options.force, progress=progress)
+        plan = _plan(repo, rev, paths, options, progress)
         carry_out(repo, plan, options=options, progress=progress)
         return plan
 
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """How to plan for several datasets; `force` and `whole` are as for `Planner`.
+    """How to plan for several datasets; `force`, `whole` and `patterns` are as for `Planner`.
 
     Attributes:
         edited: the datasets in which a user's changes are kept, as far as the version does not change the same files.
@@ -96,6 +111,7 @@ class Planning:
     force: bool = False
     whole: bool = False
     edited: frozenset[str] = frozenset()
+    patterns: Patterns = NO_PATTERNS
 
 
 def plan_targets(
@@ -108,13 +124,15 @@ def plan_targets(
     """Return the plans that make the data at `targets` what `pointers` say; the caller holds the repository's lock."""
     plans = []
     with progress.task("comparing", bytes=0, files=0) as task:
-        planner = Planner(repo, task, force=how.force)
+        planner = Planner(repo, task, force=how.force, patterns=how.patterns)
         for dataset, parts in _group(targets).items():
             check_parents(repo.root, dataset)
             _check_parts(repo, dataset, parts, pointers[dataset])
             version, keep_changes = pointers[dataset].version, dataset in how.edited
             plans.append(planner.plan(dataset, version, parts, whole=how.whole, keep_changes=keep_changes))
             _check_parts_exist(plans[-1], parts)
+    manifests = {plan.dataset: plan.manifest for plan in plans}
+    check_matches(how.patterns, [(target, manifests[target.dataset]) for target in targets])
     return tuple(plans)
 
 
@@ -126,6 +144,7 @@ def carry_out(
     Raises:
         DataLossError: files would be lost; all are listed, and nothing was touched.
         VersionNotFoundError: data is neither in the cache nor on the default remote; nothing was touched.
+        PathError: files are to share blocks, and cannot; nothing was touched.
     """
     if options.dry_run:
         return
@@ -134,9 +153,11 @@ def carry_out(
             f"checkout would overwrite or delete {_files(len(plan.conflicts))} whose content is stored nowhere;"
             " nothing was changed",
             plan.conflicts,
-            hint="dver add keeps their content; dver checkout --force gives it up",
+            hint=recovery_hint(repo.dver_dir, plan.conflicts)
+            or "dver add keeps their content; dver checkout --force gives it up",
         )
     with repo.scratch() as scratch:
+        sharing = Sharing(repo, options.link, scratch, plan.datasets)
         _fetch_missing(repo, plan, progress)
         total = sum(dataset.write_bytes for dataset in plan.datasets)
         files = sum(len(dataset.writes) for dataset in plan.datasets)
@@ -150,21 +171,29 @@ def carry_out(
                     verify=options.verify or not repo.cache.backend.is_local,
                     task=task,
                 )
-                _execute(repo, dataset, assembler, task)
+                cloner = sharing.cloner(dataset, from_work_tree=not options.verify)
+                _execute(repo, dataset, assembler, cloner, task)
                 bring_pointer(repo, dataset.dataset, plan.pointers.get(dataset.dataset))
 
 
-def _plan(repo: Repo, rev: str | None, paths: Sequence[str], *, force: bool, progress: Progress) -> CheckoutPlan:
+def _plan(
+    repo: Repo, rev: str | None, paths: Sequence[str], options: CheckoutOptions, progress: Progress
+) -> CheckoutPlan:
     if rev is None:
         # A broken pointer stands in the way only of its own dataset, so not all are read.
         targets = select(working_datasets(repo), paths)
+        targets, spared = spare(repo.dver_dir, targets, paths)
         pointers = {target.dataset: _read(repo, target.dataset) for target in targets}
     else:
         pointers = pointers_at(repo, repo.git.resolve(rev))
         targets = select(pointers, paths, hint=f"dver ls {rev}: lists the datasets of that revision")
-    plans = plan_targets(repo, targets, pointers, Planning(force, whole=bool(paths)), progress)
+        targets, spared = spare(repo.dver_dir, targets, paths)
+    whole = bool(paths) if options.whole is None else options.whole
+    targets = narrowable(targets, pointers, options.patterns, is_named=whole)
+    how = Planning(options.force, whole=whole, patterns=options.patterns)
+    plans = plan_targets(repo, targets, pointers, how, progress)
     wanted = {target.dataset: pointers[target.dataset] for target in targets} if rev is not None else {}
-    return CheckoutPlan(plans, _not_brought_yet(repo, wanted))
+    return CheckoutPlan(plans, _not_brought_yet(repo, wanted), spared)
 
 
 def _not_brought_yet(repo: Repo, wanted: dict[str, Pointer]) -> dict[str, Pointer]:
@@ -268,16 +297,18 @@ def _chunks(manifest: Manifest, entries: Iterable[Entry]) -> Iterator[ChunkId]:
             yield from (chunk for chunk, _ in manifest.chunks(entry))
 
 
-def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, task: Task) -> None:
+def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, cloner: Cloner | None, task: Task) -> None:
     root = os.fsencode(repo.root / plan.dataset)
     if plan.writes or plan.deletes:
         repo.stat_cache.begin_checkout(plan.dataset)
     delete_files(root, plan.deletes)
     rows: dict[bytes, Row] = dict(plan.settled)
     written: dict[bytes, Row] = {}
-    if not plan.writes and plan.manifest.get(b"") is None:
+    if not plan.writes and plan.choice is None and plan.manifest.get(b"") is None:
         _make_root(root)
-    written.update(assembler.write((e for e in plan.writes if isinstance(e, FileEntry)), plan.manifest))
+    written.update(assembler.write((e for e in plan.writes if isinstance(e, FileEntry)), plan.manifest, cloner=cloner))
+    if cloner is not None:
+        plan.shared, plan.shared_bytes = cloner.files, cloner.bytes
     for entry in plan.writes:
         if isinstance(entry, LinkEntry):
             path, row = assembler.write_link(entry.path, entry.target)
@@ -293,7 +324,7 @@ def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, task: Task) ->
     now = time.time_ns()
     rows.update((path, row._replace(checked=now)) for path, row in written.items())
     repo.stat_cache.rebase(
-        plan.dataset, Base(plan.version, plan.parts), rows, removed=plan.gone, keep_rows=plan.keeps_rows
+        plan.dataset, Base(plan.version, plan.choice), rows, removed=plan.gone, keep_rows=plan.keeps_rows
     )
     repo.stat_cache.end_checkout(plan.dataset)
 

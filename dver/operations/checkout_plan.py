@@ -6,7 +6,7 @@ would be overwritten or deleted must be known to be in the store, byte for byte;
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dver.errors import VersionNotFoundError
@@ -22,6 +22,7 @@ from dver.operations.transfer import holds_file
 from dver.operations.working import NodesOnly, in_memory_manifest
 from dver.progress import NO_TASK, Task
 from dver.repo import Repo
+from dver.workspace.choice import NO_PATTERNS, Choice, Patterns, choose, choose_afresh
 from dver.workspace.compare import compare_item
 from dver.workspace.ignore import IgnoreRules
 from dver.workspace.ingest import Ingester
@@ -40,14 +41,16 @@ class DatasetPlan:
         gone: paths that the stat cache is to forget.
         conflicts: files whose content is stored nowhere and would be lost.
         settled: files that already are as wanted though the stat cache did not know, with their rows.
-        parts: what of the dataset is checked out afterwards; None for all of it.
+        choice: what of the dataset is wanted here afterwards; None for all of it.
         keeps_rows: whether the stat cache's rows hold for the paths that are not touched.
+        shared: once it is carried out, how many of the written files share their blocks with others.
+        shared_bytes: their size.
     """
 
     dataset: str
     version: VersionId
     manifest: Manifest
-    parts: tuple[bytes, ...] | None
+    choice: Choice | None
     keeps_rows: bool
     writes: list[Entry] = field(default_factory=list)
     deletes: list[bytes] = field(default_factory=list)
@@ -55,6 +58,8 @@ class DatasetPlan:
     conflicts: list[str] = field(default_factory=list)
     settled: dict[bytes, Row] = field(default_factory=dict)
     unchanged: int = 0
+    shared: int = 0
+    shared_bytes: int = 0
 
     @property
     def write_bytes(self) -> int:
@@ -65,11 +70,15 @@ class DatasetPlan:
 class Planner:
     """Makes plans for the datasets of one repository."""
 
-    def __init__(self, repo: Repo, task: Task, *, force: bool) -> None:
-        """With `force`, files whose content is stored nowhere are overwritten and deleted as well."""
+    def __init__(self, repo: Repo, task: Task, *, force: bool, patterns: Patterns = NO_PATTERNS) -> None:
+        """With `force`, files whose content is stored nowhere are overwritten and deleted as well.
+
+        With `patterns`, only what fits them is wanted of what is asked for; other files that are there go.
+        """
         self._repo = repo
         self._task = task
         self._force = force
+        self._patterns = patterns
 
     def plan(
         self, dataset: str, version: VersionId, asked: tuple[bytes, ...], *, whole: bool, keep_changes: bool = False
@@ -78,7 +87,7 @@ class Planner:
 
         Args:
             asked: paths within the dataset to restrict the checkout to; none means no restriction.
-            whole: make a partly present dataset whole, rather than keep to the parts that are here.
+            whole: make a partly present dataset whole, rather than keep to the choice, if no paths in it are asked for.
             keep_changes: bring only what differs from the version that was checked out before, and leave a user's
                 changes to other files as they are. Where no such version is known, or not all of it came, the whole
                 version is brought.
@@ -88,13 +97,21 @@ class Planner:
         manifest = open_manifest(self._repo, version, dataset)
         scan = self._scan(dataset, version)
         if scan is None:
-            plan = DatasetPlan(dataset, version, manifest, asked or None, keeps_rows=False)
-            plan.writes = [entry for part in asked or (b"",) for entry in manifest.entries(part)]
+            choice = self._choice_without_data(dataset, asked, whole=whole)
+            plan = DatasetPlan(dataset, version, manifest, choice, keeps_rows=False)
+            plan.writes = list(_chosen(manifest, choice, asked))
             return plan
-        parts = _parts_afterwards(scan.base.parts, asked, whole=whole)
-        plan = DatasetPlan(dataset, version, manifest, parts, keeps_rows=True, unchanged=scan.unchanged)
-        _Differences(self._repo, plan, scan, asked).fill(force=self._force, keep_changes=keep_changes)
+        choice = choose(scan.base.choice, asked, self._patterns, whole=whole)
+        plan = DatasetPlan(dataset, version, manifest, choice, keeps_rows=True, unchanged=scan.unchanged)
+        differences = _Differences(self._repo, plan, scan, asked, narrows=bool(self._patterns))
+        differences.fill(force=self._force, keep_changes=keep_changes)
         return plan
+
+    def _choice_without_data(self, dataset: str, asked: tuple[bytes, ...], *, whole: bool) -> Choice | None:
+        base = self._repo.stat_cache.base(dataset)
+        if base is None or asked or whole or self._patterns:
+            return choose_afresh(asked, self._patterns)
+        return base.choice
 
     def _scan(self, dataset: str, version: VersionId) -> Scan | None:
         """Compare the working files with their base, or with the pointer beside them where no base is known."""
@@ -115,14 +132,20 @@ class Planner:
 class _Differences:
     """Turns a scan of the working files and a wanted manifest into a plan."""
 
-    def __init__(self, repo: Repo, plan: DatasetPlan, scan: Scan, asked: tuple[bytes, ...]) -> None:
+    def __init__(
+        self, repo: Repo, plan: DatasetPlan, scan: Scan, asked: tuple[bytes, ...], *, narrows: bool = False
+    ) -> None:
+        """With `narrows`, what the plan's choice leaves out of what was asked for goes, where it is here."""
         self._repo = repo
         self._root = os.fsencode(repo.root / plan.dataset)
         self._plan = plan
         self._manifest = plan.manifest
         self._scan = scan
         self._asked = asked
-        self._fills_up = scan.base.parts is not None and plan.parts != scan.base.parts
+        self._fills_up = scan.base.choice is not None and plan.choice != scan.base.choice
+        self._narrows = narrows
+        self._partial = scan.base.choice is not None
+        self._rows = repo.stat_cache.rows(plan.dataset) if self._partial or plan.choice is not None else {}
         special = [self._look_at(path) for path in scan.special]
         self._local = {item.path: item for item in [*special, *scan.modified, *scan.added]}
 
@@ -141,11 +164,7 @@ class _Differences:
         for path in changed_here:
             if path not in changes and self._wants(path):
                 changes[path] = self._manifest.get(path)
-        if self._fills_up:
-            rows = self._repo.stat_cache.rows(plan.dataset)
-            for entry in self._manifest.entries():
-                if entry.path not in rows and entry.path not in changes and self._wants(entry.path):
-                    changes[entry.path] = entry
+        self._follow_choice(changes)
         endangered = self._sort_changes(changes, base)
         self._find_obstacles(endangered)
         if not force:
@@ -153,17 +172,34 @@ class _Differences:
         plan.writes.sort(key=lambda entry: entry.path)
         plan.deletes.sort()
 
+    def _follow_choice(self, changes: dict[bytes, Entry | None]) -> None:
+        """Add what is newly wanted here, and what no longer is."""
+        if self._fills_up:
+            for entry in _chosen(self._manifest, self._plan.choice, self._asked):
+                if entry.path not in self._rows and entry.path not in changes:
+                    changes[entry.path] = entry
+        if self._narrows:
+            changes.update((path, None) for path in self._rows if self._is_asked(path) and not self._wants(path))
+
     def _base_manifest(self) -> Manifest:
         return open_manifest(self._repo, self._scan.base.version, self._plan.dataset)
 
     def _wants(self, path: bytes) -> bool:
-        return all(
-            any(is_within(path, part) for part in limits) for limits in (self._asked, self._plan.parts) if limits
-        )
+        if not self._is_asked(path):
+            return False
+        if self._plan.choice is None or self._plan.choice.covers(path):
+            return True
+        # What was added here without being chosen is kept up to date as well.
+        row = None if self._narrows else self._rows.get(path)
+        return row is not None and not row.differs
+
+    def _is_asked(self, path: bytes) -> bool:
+        return not self._asked or any(is_within(path, part) for part in self._asked)
 
     def _sort_changes(self, changes: dict[bytes, Entry | None], base: Manifest | None) -> dict[bytes, Entry | None]:
         """Fill the plan; return the files that would be lost, with the entry they are known to equal, if any."""
         deleted = set(self._scan.deleted)
+        base = base or (self._manifest if self._narrows else None)
         known = find_entries(base, [*changes]) if base is not None and self._cache_lacks_base() else {}
         endangered: dict[bytes, Entry | None] = {}
         emptied: set[bytes] = set()
@@ -181,7 +217,7 @@ class _Differences:
                     emptied.update(parent for parent in parents(path) if self._is_empty_directory(parent))
             if item is not None:
                 endangered[path] = None
-            elif path in known and path not in deleted:
+            elif path in known and path not in deleted and (path in self._rows or not self._partial):
                 endangered[path] = known[path]
         # Left by whoever deleted what was in them, be it a checkout that was killed.
         self._plan.deletes += emptied - changes.keys()
@@ -252,10 +288,7 @@ class _Differences:
         return isinstance(entry, DirectoryEntry)
 
 
-def _parts_afterwards(
-    old: tuple[bytes, ...] | None, asked: tuple[bytes, ...], *, whole: bool
-) -> tuple[bytes, ...] | None:
-    """Return what of a dataset is here after a checkout of what was asked for, given what was here before."""
-    if old is None or (whole and not asked):
-        return None
-    return tuple(sorted({*old, *asked}))
+def _chosen(manifest: Manifest, choice: Choice | None, asked: Sequence[bytes]) -> Iterator[Entry]:
+    """Yield the entries at some paths, or all, that a choice covers."""
+    for part in asked or (b"",):
+        yield from (entry for entry in manifest.entries(part) if choice is None or choice.covers(entry.path))

@@ -3,6 +3,8 @@
 SQLite evaluates it, over columns that are the facts of one thing, and there is nothing else that it could read: no
 table is there, only functions of the list below may be called, and an expression that takes too long is given up.
 
+A text is never taken for a number: see `condition_syntax`.
+
 Invariant: what was accepted is one expression. It fits between parentheses and between the words of a CASE alike, and
 what closes the one early breaks the other.
 """
@@ -13,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Generic, TypeAlias, TypeVar
 
 from dver.errors import UsageError
+from dver.operations.condition_syntax import FUNCTIONS, check_quotes, typed
 
 T = TypeVar("T")
 Value: TypeAlias = str | int | float | None
@@ -63,6 +66,8 @@ class Condition(Generic[T]):
             self._connection.setlimit(limit, most)
         for name in functions:
             self._connection.create_function(name, 1, self._function(name))
+        for name, (count, function) in FUNCTIONS.items():
+            self._connection.create_function(name, count, function, deterministic=True)
         self._connection.set_progress_handler(self._pause, _STEPS)
         self._connection.set_authorizer(self._authorize)
         self._question = self._check(text)
@@ -84,18 +89,23 @@ class Condition(Generic[T]):
 
     def _check(self, text: str) -> str:
         """Return the query that asks whether the expression is true."""
+        check_quotes(text)
         nothing = ", ".join(f"NULL AS {name}" for name in self._columns)
         self._facts = [column for name, column in self._columns.items() if name in text.lower()]
         given = ", ".join(f"? AS {name}" for name in self._columns if name in text.lower()) or "1"
         # A comment at the end of the text must not swallow what follows.
-        cases = f"SELECT CASE WHEN {text}\nTHEN 1 END FROM"
+        for form in (f"SELECT ({text}\n) FROM", f"SELECT CASE WHEN {text}\nTHEN 1 END FROM"):
+            self._try(form, nothing, text)
+        cases = f"SELECT CASE WHEN {typed(text)} THEN 1 END FROM"
+        self._try(cases, nothing, text)
+        return f"{cases} (SELECT {given})"
+
+    def _try(self, question: str, nothing: str, text: str) -> None:
         try:
-            for question in (f"SELECT ({text}\n) FROM", cases):
-                # Without a row there is nothing to be worked out, and so nothing but the form can be wrong.
-                self._connection.execute(f"{question} (SELECT {nothing}) WHERE FALSE").fetchall()
+            # Without a row there is nothing to be worked out, and so nothing but the form can be wrong.
+            self._connection.execute(f"{question} (SELECT {nothing}) WHERE FALSE").fetchall()
         except (sqlite3.Error, ValueError) as exc:
             raise self._refusal(exc, text) from exc
-        return f"{cases} (SELECT {given})"
 
     def _function(self, name: str) -> Callable[[object], Value]:
         function = self._functions[name]
@@ -116,7 +126,7 @@ class Condition(Generic[T]):
         return sqlite3.SQLITE_DENY
 
     def _is_known(self, function: str | None) -> bool:
-        return function is not None and function.lower() in (_FUNCTIONS | self._functions.keys())
+        return function is not None and function.lower() in (_FUNCTIONS | self._functions.keys() | FUNCTIONS.keys())
 
     def _refusal(self, exc: Exception, text: str) -> UsageError:
         """Return the error for a condition that SQLite did not take."""

@@ -105,7 +105,7 @@ def enclosing_dataset(repo: Repo, path: str) -> str | None:
     return None
 
 
-def select(known: Iterable[str], paths: Sequence[str], *, hint: str = "dver status lists the datasets") -> list[Target]:
+def select(known: Iterable[str], paths: Sequence[str], *, hint: str = "dver ls lists the datasets") -> list[Target]:
     """Return what `paths` (relative to the repository, "" for its root) mean among the `known` datasets.
 
     Without paths that is every dataset.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from dver.errors import PathError, UsageError
 from dver.operations.run_params import parse_value
 from dver.operations.run_secrets import mask
-from dver.records.record import DATASET, Artifact, Record, Scalar, State
+from dver.records.record import DATASET, Artifact, Record, Scalar
 
 OUTPUT = "output"
 
@@ -96,15 +96,12 @@ def mask_descriptions(descriptions: Mapping[str, Description]) -> tuple[dict[str
 
 
 def repeatable_descriptions(record: Record) -> dict[str, Description]:
-    """Return what a record says of its outputs and may say of those of another run of the same step.
+    """Return what a record says of its outputs and may say of those of another run of the same step: the kinds.
 
-    The properties that a program gave to what it made itself may have been measured on that, and go with it.
+    Properties go with the version that they were given to: they may have been measured on it.
     """
-    was_a_command = record.exit_code is not None or record.state is State.CACHED
     return {
-        one.path: Description("" if one.kind == DATASET else one.kind, one.props if was_a_command else {})
-        for one in record.outputs
-        if not one.observed
+        one.path: Description("" if one.kind == DATASET else one.kind) for one in record.outputs if not one.observed
     }
 
 

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from dver.errors import FormatError
+from dver.errors import FormatError, LockedError
 from dver.objects.pointer import SUFFIX, Pointer, decode_pointer, pointer_path
 from dver.operations.ignoring import is_out_of_git
+from dver.operations.run_guard import what_is_in_hand
 from dver.operations.status import DatasetStatus, State, status
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import Repo
@@ -33,11 +34,13 @@ class Drift:
 
     Attributes:
         exposed: whether git does not ignore the data, as after `git mv` of its pointer.
+        in_hand: says which run is making the data, so that what is here now says nothing; None for none.
     """
 
     status: DatasetStatus
     staging: Staging
     exposed: bool = False
+    in_hand: LockedError | None = None
 
     @property
     def of_data(self) -> bool:
@@ -53,8 +56,10 @@ class Drift:
 def find_drift(repo: Repo, *, progress: Progress = NO_PROGRESS) -> list[Drift]:
     """Return the datasets that drifted, in order."""
     lasting = repo.git.lasting_index_files(SUFFIX) if repo.git.is_partial_commit else {}
+    statuses = status(repo, progress=progress)
+    in_hand = what_is_in_hand(repo.dver_dir, (one.dataset for one in statuses))
     found = [
-        Drift(one, _staging(repo, one, lasting), _is_exposed(repo, one)) for one in status(repo, progress=progress)
+        Drift(one, _staging(repo, one, lasting), _is_exposed(repo, one), in_hand.get(one.dataset)) for one in statuses
     ]
     return [
         one

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dver.errors import BackendError, DataLossError, DverError, VersionNotFoundError
+from dver.errors import BackendError, DataLossError, DverError, LockedError, VersionNotFoundError
 from dver.objects.ids import VersionId
 from dver.objects.pointer import Pointer
-from dver.operations.add import check_parents
+from dver.operations.addable import check_parents
 from dver.operations.checkout import CheckoutPlan, carry_out, delete_files
 from dver.operations.checkout_plan import DatasetPlan, Planner
 from dver.operations.datasets import decode_path, encode_path, typed
 from dver.operations.ignoring import keep_out_of_git
 from dver.operations.rm import is_stored, remove_empty_parents
+from dver.operations.run_guard import what_is_in_hand
 from dver.operations.status import scan_dataset
 from dver.operations.survey import Move, Survey, take_survey, version_at
 from dver.progress import NO_PROGRESS, Progress, Task
@@ -84,10 +85,13 @@ class _Follower:
         self._task = task
         self._progress = progress
         self._unreachable: BackendError | None = None
+        self._held = what_is_in_hand(repo.dver_dir, (*survey.due, *survey.gone))
 
     def bring(self, dataset: str) -> Followed:
         """Make a dataset's files what its pointer says."""
         pointer, base = self._survey.due[dataset], self._survey.bases.get(dataset)
+        if dataset in self._held:
+            return Followed(dataset, problem=_left_alone(dataset, self._held[dataset]))
         try:
             self._check_reach(pointer.version, base)
             plan = self._plan(dataset, pointer, base)
@@ -101,6 +105,8 @@ class _Follower:
 
     def remove(self, dataset: str) -> Followed:
         """Delete the files of a dataset whose pointer is gone, if they are stored and as they were."""
+        if dataset in self._held:
+            return Followed(dataset, problem=self._held[dataset])
         try:
             return self._remove(dataset)
         except DverError as exc:
@@ -121,8 +127,7 @@ class _Follower:
             # What the files were is not known, so what they should have been tells which of them are the user's own.
             with suppress(VersionNotFoundError):
                 scan_dataset(repo, dataset, before, self._task)
-        parts = (base.parts or ()) if base is not None and not is_here else ()
-        return Planner(repo, self._task, force=False).plan(dataset, pointer.version, parts, whole=False)
+        return Planner(repo, self._task, force=False).plan(dataset, pointer.version, (), whole=False)
 
     def _remove(self, dataset: str) -> Followed:
         repo = self._repo
@@ -182,6 +187,13 @@ def _changed_data(dataset: str, plan: DatasetPlan) -> DataLossError:
         [_join(dataset, encode_path(path)) for path in plan.conflicts],
         hint=f"dver add --force {typed(dataset)} makes the data here the new version;"
         f" dver checkout --force {typed(dataset)} gives the changes up",
+    )
+
+
+def _left_alone(dataset: str, problem: LockedError) -> LockedError:
+    return LockedError(
+        f"{problem.message}, so its data was not brought",
+        hint=f"dver checkout {typed(dataset)} brings it, once that run has ended",
     )
 
 

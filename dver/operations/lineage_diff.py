@@ -93,11 +93,16 @@ class RunDiff:
 
 @dataclass(frozen=True, slots=True)
 class MakersDiff:
-    """How the runs differ that made two versions; the latest of several, and None where no record says."""
+    """How the runs differ that made two versions; the latest of several, and None where no record says.
+
+    Attributes:
+        packages_differ: whether they had other packages; which, `diff_runs` says, for it takes reading their lists.
+    """
 
     old: Record | None
     new: Record | None
     differences: tuple[Difference, ...]
+    packages_differ: bool = False
 
 
 def diff_runs(repo: Repo, old: Record, new: Record) -> RunDiff:
@@ -127,7 +132,9 @@ def diff_makers(repo: Repo, found: DatasetDiff) -> MakersDiff | None:
         return None
     if old is None or new is None:
         return MakersDiff(old, new, ())
-    return MakersDiff(old, new, tuple(one for one in _differences(old, new) if one.aspect in _REASONS))
+    before, after = old.environment.packages, new.environment.packages
+    differences = tuple(one for one in _differences(old, new) if one.aspect in _REASONS)
+    return MakersDiff(old, new, differences, packages_differ=bool(before and after) and before != after)
 
 
 def _latest(records: Sequence[Record]) -> Record | None:

@@ -3,7 +3,6 @@
 Staged content is looked at, because it is what a commit will hold. Every finding is returned, not only the first.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -19,6 +18,7 @@ from dver.objects.pointer import CONFLICT_HINT, SUFFIX, checked_dataset_path, da
 from dver.operations.datasets import typed
 from dver.operations.reading import missing_version
 from dver.operations.status import present_versions
+from dver.records.record import LINE_ENDS, read_fields
 from dver.repo import LINEAGE_FILE, Repo
 from dver.storage.store import Store
 from dver.workspace.pointers import DVER_DIRECTORY
@@ -99,8 +99,12 @@ def _settings_findings(git: GitRepo, named: AbstractSet[str] | None) -> Iterator
 
 
 def _lineage_findings(git: GitRepo, named: AbstractSet[str] | None) -> Iterator[Finding]:
-    lines = enumerate(_staged_content(git, LINEAGE_FILE, named).splitlines(), start=1)
-    for problem, run in groupby(((number, _line_problem(line)) for number, line in lines), key=lambda pair: pair[1]):
+    lines = list(enumerate(_staged_content(git, LINEAGE_FILE, named).split(b"\n"), start=1))
+    head = git.head_commit() if named is not None and len(lines) > 1 else None
+    # A commit adds some lines to very many, which were looked at when they were committed.
+    known = frozenset((git.read(head, LINEAGE_FILE) or b"").split(b"\n") if head is not None else ())
+    problems = ((number, "" if line in known else _line_problem(line)) for number, line in lines)
+    for problem, run in groupby(problems, key=lambda pair: pair[1]):
         if problem:
             numbers = [number for number, _ in run]
             where = f"line {numbers[0]}" if len(numbers) == 1 else f"lines {numbers[0]} to {numbers[-1]}"
@@ -110,13 +114,13 @@ def _lineage_findings(git: GitRepo, named: AbstractSet[str] | None) -> Iterator[
 def _line_problem(line: bytes) -> str:
     if line.startswith(_MARKS):
         return "a mark of an unfinished merge"
+    if line.isspace() or not line:
+        return ""
     try:
-        if isinstance(json.loads(line), dict):
-            return ""
-    # Brackets within brackets go deeper than Python can follow.
-    except (ValueError, RecursionError):
-        pass
-    return "not a JSON object"
+        read_fields(line.rstrip(LINE_ENDS), LINEAGE_FILE)
+    except FormatError as exc:
+        return exc.reason
+    return ""
 
 
 def _private_findings(git: GitRepo, named: AbstractSet[str] | None) -> Iterator[Finding]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dver.errors import FormatError, NotFoundError, PathError
-from dver.git import CommitId, HistoryItem
+from dver.git import CommitId
+from dver.git.history import HistoryItem
 from dver.objects.pointer import Pointer, dataset_path, decode_pointer, pointer_path
 from dver.operations.datasets import head_pointers, select, working_datasets
 from dver.operations.diff import ChangeKind, changes_between

@@ -1,15 +1,14 @@
 """Move: rename a dataset with its pointer, or a path within a dataset. No data is read or stored anew."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from heapq import merge
 
 from dver.errors import PathError
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, check_path, parents
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import pointer_path
-from dver.operations.add import check_new_dataset, check_parents
+from dver.operations.addable import check_new_dataset, check_parents
+from dver.operations.changes import rows_within
 from dver.operations.checkout import remove_empty
 from dver.operations.datasets import (
     Target,
@@ -23,11 +22,12 @@ from dver.operations.datasets import (
 )
 from dver.operations.ignoring import keep_out_of_git
 from dver.operations.rewrite import check_rewritable, pointer_of, rewrite
+from dver.operations.run_guard import check_free
 from dver.repo import Repo
 from dver.workspace.assemble import translated
 from dver.workspace.gitignore import gitignore_path, unignore_dataset
 from dver.workspace.pointers import write_pointer
-from dver.workspace.statcache import UNCHECKED, Row
+from dver.workspace.statcache import UNCHECKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ def mv(repo: Repo, source: str, destination: str) -> Moved:
     """Move or rename a dataset, or a path within one; a destination that is an existing folder is moved into.
 
     Raises:
+        LockedError: a run makes one of the two, or was killed while it did.
         PathError: there is nothing to move, or something is at the destination already.
     """
     if not source:
@@ -51,6 +52,7 @@ def mv(repo: Repo, source: str, destination: str) -> Moved:
         if len(targets) != 1 or targets[0].dataset.startswith(source + "/"):
             raise PathError(source, "is a folder that holds datasets", hint="dver mv moves one dataset at a time")
         target = targets[0]
+        check_free(repo.dver_dir, [target.dataset, destination] if destination else [target.dataset])
         if target.part:
             return _move_within(repo, target, destination)
         return _move_dataset(repo, target.dataset, destination)
@@ -110,15 +112,16 @@ def _move_within(repo: Repo, target: Target, destination: str) -> Moved:
             os.makedirs(os.path.dirname(new), exist_ok=True)
             os.rename(old, new)
         remove_empty(os.fsencode(repo.root / dataset), part.rpartition(b"/")[0])
-    renames = {entry.path: wanted + entry.path[len(part) :] for entry in manifest.entries(part)}
+    moved = list(manifest.entries(part))
+    renames = {entry.path: wanted + entry.path[len(part) :] for entry in moved}
+    filled = {path for path in parents(wanted) if manifest.get(path) is not None}
+    changes: dict[bytes, Entry | None] = dict.fromkeys([*renames, *filled])
+    changes.update((renames[entry.path], _at(entry, renames[entry.path])) for entry in moved)
 
-    def moved_rows(rows: dict[bytes, Row]) -> dict[bytes, Row]:
-        # A rename changes a file's change time, so its content is compared once more.
-        return {new: rows[old]._replace(checked=UNCHECKED) for old, new in renames.items() if old in rows}
-
-    filled = {*parents(wanted)}
-    entries = (entry for entry in _renamed(manifest, renames) if entry.path not in filled)
-    rewrite(repo, dataset, entries, rows=moved_rows, removed={*renames, *filled})
+    known = rows_within(repo.stat_cache, dataset, [part])
+    # A rename changes a file's change time, so its content is compared once more.
+    rows = {new: known[old]._replace(checked=UNCHECKED) for old, new in renames.items() if old in known}
+    rewrite(repo, dataset, changes, removed={*renames, *filled}, rows=rows)
     return Moved(f"{dataset}/{decode_path(part)}", new_path)
 
 
@@ -144,15 +147,6 @@ def _is_directory(manifest: Manifest, path: bytes) -> bool:
         return True
     first = next(manifest.entries(path), None)
     return first is not None and (first.path != path or isinstance(first, DirectoryEntry))
-
-
-def _renamed(manifest: Manifest, renames: dict[bytes, bytes]) -> Iterator[Entry]:
-    moved = sorted(
-        (_at(entry, renames[entry.path]) for entry in manifest.entries() if entry.path in renames),
-        key=lambda entry: entry.path,
-    )
-    rest = (entry for entry in manifest.entries() if entry.path not in renames)
-    return merge(rest, moved, key=lambda entry: entry.path)
 
 
 def _at(entry: Entry, path: bytes) -> Entry:

@@ -14,7 +14,7 @@ from dver.objects.pointer import Pointer
 from dver.operations.datasets import head_pointers, pointers_at, readable_pointers_at, select, working_pointers
 from dver.operations.reading import NO_STORE_HINT
 from dver.operations.status import present_versions
-from dver.operations.transfer import Transfer, Transferred, Wanted
+from dver.operations.transfer import Transfer, Transferred, Wanted, holds_wanted
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import LINEAGE_FILE, Repo
 from dver.storage.store import Store
@@ -29,6 +29,7 @@ class TransferResult:
         remote: the remote's name.
         versions: how many versions were asked for.
         missing: versions that could not be brought because the side they should come from lacks them.
+        parts: of how many of these only a part was asked for.
         package_lists: how many lists of packages were sent; their objects and bytes are among those in `sent`.
     """
 
@@ -37,6 +38,7 @@ class TransferResult:
     sent: Transferred
     missing: tuple[Wanted, ...] = ()
     package_lists: int = 0
+    parts: int = 0
 
 
 def wanted_versions(
@@ -62,6 +64,11 @@ def wanted_versions(
     return list(wanted.values())
 
 
+def committed_versions(repo: Repo) -> set[VersionId]:
+    """Return the versions that commits name to which a branch, a tag or HEAD leads: those that a push can be about."""
+    return {pointer.version for pointers in _committed_pointers(repo) for pointer in pointers.values()}
+
+
 def _named_pointers(repo: Repo, revs: Sequence[str], *, all_refs: bool) -> Iterator[dict[str, Pointer]]:
     if revs:
         yield from (pointers_at(repo, repo.git.resolve(rev)) for rev in revs)
@@ -69,11 +76,15 @@ def _named_pointers(repo: Repo, revs: Sequence[str], *, all_refs: bool) -> Itera
             return
     yield working_pointers(repo)
     if all_refs:
-        head = repo.git.head_commit()
-        starts = [*repo.git.refs().values(), *([head] if head else [])]
-        yield from (readable_pointers_at(repo, commit) for commit in repo.git.ancestry(starts))
+        yield from _committed_pointers(repo)
     else:
         yield head_pointers(repo)
+
+
+def _committed_pointers(repo: Repo) -> Iterator[dict[str, Pointer]]:
+    head = repo.git.head_commit()
+    starts = [*repo.git.refs().values(), *([head] if head else [])]
+    return (readable_pointers_at(repo, commit) for commit in repo.git.ancestry(starts))
 
 
 def push(
@@ -118,9 +129,10 @@ def fetch(
 ) -> TransferResult:
     """Bring into the cache what it lacks of `wanted`; versions that the remote lacks are reported as missing."""
     name = repo.remote_settings(remote).name
-    absent = _absent(repo.cache, wanted)
+    parts = sum(not want.is_whole for want in wanted)
+    absent = [want for want in _absent(repo.cache, wanted) if want.is_whole or not holds_wanted(repo.cache, want)]
     if not absent:
-        return TransferResult(name, len(wanted), Transferred())
+        return TransferResult(name, len(wanted), Transferred(), parts=parts)
     source = repo.remote(remote)
     held = present_versions(source, [want.version for want in absent])
     if not held and source.read_params() is None:
@@ -128,10 +140,10 @@ def fetch(
     missing = tuple(want for want in absent if want.version not in held)
     fetchable = [want for want in absent if want.version in held]
     if not fetchable:
-        return TransferResult(name, len(wanted), Transferred(), missing)
+        return TransferResult(name, len(wanted), Transferred(), missing, parts=parts)
     repo.cache.prepare(source.read_params() or repo.chunker.params)
     sent = _run(repo, source, repo.cache, fetchable, label=f"fetching from {name}", progress=progress)
-    return TransferResult(name, len(wanted), sent, missing)
+    return TransferResult(name, len(wanted), sent, missing, parts=parts)
 
 
 def missing_error(result: TransferResult, repo: Repo, *, pushing: bool) -> DverError | None:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dver.errors import FormatError, UsageError
-from dver.git import ChangedFile, CommitId
+from dver.git import CommitId
+from dver.git.ranges import ChangedFile
 from dver.objects.ids import VersionId
 from dver.objects.pointer import SUFFIX, checked_dataset_path, decode_pointer, looks_like_pointer
 from dver.operations.datasets import readable_pointers_at

@@ -1,24 +1,27 @@
 """Reading dataset versions from wherever they are: the cache first, then the default remote, without a checkout."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dver.errors import ObjectNotFoundError, VersionNotFoundError
 from dver.objects.ids import Bytes, NodeId, VersionId
-from dver.objects.manifest import Manifest
 from dver.repo import Repo
-from dver.storage.store import Store
+
+if TYPE_CHECKING:
+    from dver.objects.manifest import Manifest
+    from dver.storage.store import Store
 
 NO_STORE_HINT = (
     "dver push --all makes it, run where the data was added; dver remote set NAME url URL mends a wrong place"
 )
 
 
-def stores_to_read(repo: Repo) -> list[Store]:
+def stores_to_read(repo: Repo) -> "list[Store]":
     """Return the cache, and the default remote if there is one."""
     return [repo.cache, repo.remote()] if repo.has_remote else [repo.cache]
 
 
-def open_manifest(repo: Repo, version: VersionId, dataset: str) -> Manifest:
+def open_manifest(repo: Repo, version: VersionId, dataset: str) -> "Manifest":
     """Return the manifest of a version, whose nodes come from the cache or the default remote.
 
     Raises:
@@ -32,18 +35,30 @@ def open_manifest(repo: Repo, version: VersionId, dataset: str) -> Manifest:
     return manifest
 
 
-def lazy_manifest(repo: Repo, version: VersionId, dataset: str) -> Manifest:
+def lazy_manifest(repo: Repo, version: VersionId, dataset: str) -> "Manifest":
     """Return the manifest of a version that may be nowhere; reading it raises ObjectNotFoundError then."""
+    # Deferred: where no file has changed, nobody reads one.
+    from dver.objects.manifest import Manifest  # noqa: PLC0415
 
-    def load(ids: Sequence[NodeId]) -> Sequence[Bytes]:
-        try:
-            return repo.cache.load_nodes(ids)
-        except ObjectNotFoundError:
-            if not repo.has_remote:
-                raise
-            return repo.remote().load_nodes(ids)
+    return Manifest(version, lambda ids: load_nodes(repo, ids), where=f"manifest of {dataset}")
 
-    return Manifest(version, load, where=f"manifest of {dataset}")
+
+def load_nodes(repo: Repo, ids: Sequence[NodeId]) -> Sequence[Bytes]:
+    """Return manifest nodes, each from the cache or, where that lacks it, from the default remote.
+
+    A version that was made from another of which not all is here has nodes of both kinds until it is pushed.
+    """
+    try:
+        return repo.cache.load_nodes(ids)
+    except ObjectNotFoundError:
+        if not repo.has_remote:
+            raise
+        held = repo.cache.present(ids)
+        here = [identity for identity in ids if identity in held]
+        there = [identity for identity in ids if identity not in held]
+        nodes = dict(zip(there, repo.remote().load_nodes(there), strict=True))
+        nodes.update(zip(here, repo.cache.load_nodes(here), strict=True))
+        return [nodes[identity] for identity in ids]
 
 
 def missing_version(repo: Repo, version: VersionId, dataset: str) -> VersionNotFoundError:

@@ -14,7 +14,7 @@ from dver.operations.observe import BlockObserver
 from dver.operations.record import now
 from dver.operations.run_environment import find_environment
 from dver.operations.run_plan import RunPlan, RunRequest, prepare_run
-from dver.operations.run_publish import Outcome, RunResult, publish_run
+from dver.operations.run_publish import Outcome, RunResult, named_changes, publish_run
 from dver.progress import NO_PROGRESS, Progress
 from dver.records.record import State
 from dver.repo import Repo
@@ -69,11 +69,12 @@ def failure(result: RunResult) -> DverError | None:
         return None
     if result.problem is not None:
         return result.problem
-    if result.changed_inputs:
-        what = f"changed its {_named('input', result.changed_inputs)}"
+    if result.changed:
+        what = f"{named_changes(result.changed_inputs, result.changed_params)} changed while the run was at work"
     else:
-        what = f"did not make its {_named('output', result.missing_outputs)}"
-    return DverError(f"the run {what}; no output was published", hint=restoring_hint(result))
+        what = f"the run did not make its output{'s' * (len(result.missing_outputs) > 1)}"
+        what += f" {', '.join(result.missing_outputs)}"
+    return DverError(f"{what}; no output was published", hint=restoring_hint(result))
 
 
 def restoring_hint(result: RunResult) -> str | None:
@@ -81,7 +82,3 @@ def restoring_hint(result: RunResult) -> str | None:
     if not result.left_behind:
         return None
     return f"dver checkout --force {' '.join(result.left_behind)} brings back the data from before"
-
-
-def _named(noun: str, paths: tuple[str, ...]) -> str:
-    return f"{noun}{'s' * (len(paths) > 1)} {', '.join(paths)}"

@@ -6,40 +6,31 @@ the same. What is not stale is passed over. After the first failure nothing is b
 stays, and commands that run beside the failed one go on to their end.
 """
 
-import os
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from dver.errors import DverError
-from dver.objects.ids import VERSION_PREFIX, format_version
-from dver.objects.pointer import Pointer
-from dver.operations.datasets import read_pointer_or_problem, typed
-from dver.operations.descriptions import repeatable_descriptions
+from dver.objects.ids import VERSION_PREFIX
+from dver.operations.datasets import typed
 from dver.operations.repro_crew import Crew, crew
+from dver.operations.repro_outputs import MovedAway, Replaced, check_kept, find_remarks, hints_for_repro
 from dver.operations.repro_plan import ReproPlan, StepQueue
+from dver.operations.repro_stale import Foreseen, Staleness, find_hit, find_staleness, own_outputs, request_of
 from dver.operations.run import carry_out_run
-from dver.operations.run_cache import Reason
 from dver.operations.run_command import LineSink
-from dver.operations.run_inputs import ENV, Adding, Files, resolve_inputs
-from dver.operations.run_plan import RunOptions, RunPlan, RunRequest, plan_run
+from dver.operations.run_plan import RunPlan, plan_run
 from dver.operations.run_publish import RunResult
 from dver.operations.run_recover import Recovered, check_recovered, recover_for_run
 from dver.operations.run_secrets import MASK
-from dver.operations.staleness import (
-    compare,
-    dataset_of,
-    declared_inputs,
-    declared_outputs,
-    param_sources,
-    present_observed,
-    present_params,
-)
+from dver.operations.staleness import declared_inputs, declared_outputs, param_sources
 from dver.progress import NO_PROGRESS, Progress
 from dver.records.record import Record, State
 from dver.repo import Repo
 
 _RUN_DIGITS = 10
+
+Remark: TypeAlias = Replaced | MovedAway
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +45,23 @@ class Stale:
     """A step that would be run.
 
     Attributes:
-        reasons: which inputs and parameters are not what they were.
-        remade: the inputs that steps before it would make anew.
-        outputs: those that are not as the step left them.
         hit: the run that would serve instead, as far as that can be told now.
+        remarks: what is to be said of its outputs.
     """
 
     step: Record
-    reasons: tuple[Reason, ...] = ()
-    remade: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
+    why: Staleness
     hit: Record | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A step that is about to be run, or restored from an earlier run."""
+    """A step that is about to be run, or restored from an earlier run, and what is to be said of its outputs."""
 
     step: Record
     plan: RunPlan
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +103,14 @@ def repro(
     After a step that failed no other is begun. What killed runs left is cleared away first.
 
     Raises:
-        DverError: a step cannot be run; the hint says what helps.
+        DverError: a step cannot be run, the hint says what helps; or, after all others, steps need each other.
     """
     yield from recover_for_run(repo, _paths(plan), progress=progress)
+    check_kept(repo, plan)
     work = _Work(repo, plan, env, progress)
     yield from work.one_by_one() if beside is None else work.side_by_side(beside)
+    if plan.circle is not None and not work.has_failed:
+        raise plan.circle
 
 
 class _Work:
@@ -129,26 +121,28 @@ class _Work:
         self._plan = plan
         self._env = env
         self._progress = progress
-        self._has_failed = False
+        self.has_failed = False
         self._problem: DverError | None = None
 
     def one_by_one(self) -> Iterator[Progression]:
         for step in self._plan.steps:
-            run_plan = self._look(step)
-            if run_plan is None:
+            begun = self._look(step)
+            if begun is None:
                 yield Fresh(step)
                 continue
-            yield Begun(step, run_plan)
-            result = carry_out_run(self._repo, run_plan, progress=self._progress)
-            yield Ended(step, run_plan, result)
+            yield begun
+            with hints_for_repro(self._repo, step):
+                result = carry_out_run(self._repo, begun.plan, progress=self._progress)
+            yield Ended(step, begun.plan, result)
             if result.state is State.FAILED:
+                self.has_failed = True
                 return
 
     def side_by_side(self, beside: Beside) -> Iterator[Progression]:
         queue = StepQueue(self._plan)
         with crew(self._repo, beside.jobs) as team:
             while True:
-                is_ending = self._has_failed or self._problem is not None or team.is_told_to_end
+                is_ending = self.has_failed or self._problem is not None or team.is_told_to_end
                 step = queue.take(team.outputs) if team.has_room and not is_ending else None
                 if step is None and team.is_idle:
                     break
@@ -161,33 +155,36 @@ class _Work:
                 raise self._problem
 
     def _begin(self, step: Record, team: Crew, queue: StepQueue, beside: Beside) -> Iterator[Progression]:
-        run_plan = self._look(step)
-        if run_plan is None:
+        begun = self._look(step)
+        if begun is None:
             queue.done(step)
             yield Fresh(step)
             return
-        yield Begun(step, run_plan)
-        if run_plan.decision.hit is None:
-            team.start(step, run_plan, beside.sink_for(step))
-            return
-        result = carry_out_run(self._repo, run_plan, progress=self._progress)
+        yield begun
+        with hints_for_repro(self._repo, step):
+            if begun.plan.decision.hit is None:
+                team.start(step, begun.plan, beside.sink_for(step))
+                return
+            result = carry_out_run(self._repo, begun.plan, progress=self._progress)
         queue.done(step)
-        yield Ended(step, run_plan, result)
+        yield Ended(step, begun.plan, result)
 
     def _end_one(self, team: Crew, queue: StepQueue) -> Iterator[Progression]:
         step, run_plan, result = team.finish_one(self._progress)
         if result.state is State.FAILED:
-            self._has_failed = True
+            self.has_failed = True
         else:
             queue.done(step)
         yield Ended(step, run_plan, result)
 
-    def _look(self, step: Record) -> RunPlan | None:
+    def _look(self, step: Record) -> Begun | None:
         """Return what is to be done about a step; None if nothing is."""
-        if _look(self._repo, self._plan, step, (), self._progress) is None:
+        if find_staleness(self._repo, self._plan, step, Foreseen(), self._progress) is None:
             return None
         _check_repeatable(self._plan, step)
-        return plan_run(self._repo, _request(step, self._env), progress=self._progress)
+        remarks = find_remarks(self._repo, self._plan, step)
+        with hints_for_repro(self._repo, step):
+            return Begun(step, plan_run(self._repo, request_of(step, self._env), progress=self._progress), remarks)
 
 
 def preview_repro(
@@ -195,36 +192,20 @@ def preview_repro(
 ) -> Iterator[Fresh | Stale]:
     """Yield what `repro` would do, and do nothing; raises what that does."""
     check_recovered(repo, _paths(plan))
-    remade: set[str] = set()
+    check_kept(repo, plan)
+    foreseen = Foreseen()
     for step in plan.steps:
-        stale = _look(repo, plan, step, remade, progress)
-        if stale is None:
+        why = find_staleness(repo, plan, step, foreseen, progress)
+        if why is None:
             yield Fresh(step)
             continue
         _check_repeatable(plan, step)
-        hit = None
-        if not stale.remade:
-            run_plan = plan_run(repo, _request(step, env), RunOptions(dry_run=True), progress=progress)
-            hit = run_plan.decision.hit
-        remade.update(_remade(repo, step, hit))
-        yield Stale(step, stale.reasons, stale.remade, stale.outputs, hit)
-
-
-def _look(repo: Repo, plan: ReproPlan, step: Record, remade: Collection[str], progress: Progress) -> Stale | None:
-    """Return why a step is stale, or None; `remade` are the datasets that steps before it would make anew."""
-    settled = [artifact for artifact in declared_inputs(step) if dataset_of(artifact) not in remade]
-    found = resolve_inputs(repo, [artifact.path for artifact in settled], Files(), Adding(), progress)
-    versions: dict[str, str | None] = {artifact.path: artifact.version for artifact in found.artifacts}
-    versions.update(present_observed(repo, step, remade))
-    reasons = tuple(compare(step, versions, present_params(repo, param_sources(step))))
-    inputs = tuple(artifact.path for artifact in step.inputs if dataset_of(artifact) in remade)
-    outputs = tuple(
-        artifact.path
-        for artifact in declared_outputs(step)
-        # What a later run made is for that one to look after.
-        if plan.makers.get(artifact.path) == step.id and not _is_here(repo, artifact.path, artifact.version)
-    )
-    return Stale(step, reasons, inputs, outputs) if reasons or inputs or outputs else None
+        with hints_for_repro(repo, step):
+            hit = find_hit(repo, step, env, foreseen, progress)
+        foreseen.note(step, hit)
+        yield Stale(step, why, hit, find_remarks(repo, plan, step))
+    if plan.circle is not None:
+        raise plan.circle
 
 
 def _paths(plan: ReproPlan) -> list[str]:
@@ -232,28 +213,12 @@ def _paths(plan: ReproPlan) -> list[str]:
     return [one.path for step in plan.steps for one in (*declared_inputs(step), *declared_outputs(step))]
 
 
-def _is_here(repo: Repo, path: str, version: str) -> bool:
-    """Whether a dataset's pointer names this version, and there is data."""
-    pointer = read_pointer_or_problem(repo, path)
-    if not isinstance(pointer, Pointer) or format_version(pointer.version) != version:
-        return False
-    return os.path.lexists(repo.root / path)
-
-
-def _remade(repo: Repo, step: Record, hit: Record | None) -> Iterator[str]:
-    """Yield the outputs that will be other versions than now, or may be."""
-    known = {} if hit is None else {artifact.path: artifact.version for artifact in hit.outputs}
-    for artifact in declared_outputs(step):
-        if artifact.path not in known or not _is_here(repo, artifact.path, known[artifact.path]):
-            yield artifact.path
-
-
 def _check_repeatable(plan: ReproPlan, step: Record) -> None:
     """Raise DverError for a run that cannot be repeated, or whose repetition would undo a later one."""
     name = step.id.removeprefix(VERSION_PREFIX)[:_RUN_DIGITS]
     overtaken = [artifact.path for artifact in declared_outputs(step) if plan.makers.get(artifact.path) != step.id]
     if overtaken:
-        own = " ".join(f"-o {typed(path)}" for path, maker in plan.makers.items() if maker == step.id)
+        own = " ".join(f"-o {typed(artifact.path)}" for artifact in own_outputs(plan, step))
         raise DverError(
             f"run {name} is stale, but would overwrite {overtaken[0]}, which came from elsewhere since",
             hint=f"dver run {own} -- COMMAND, for a command that makes only that",
@@ -265,20 +230,3 @@ def _check_repeatable(plan: ReproPlan, step: Record) -> None:
             f"run {name} cannot be repeated: a secret in it was masked when it was recorded",
             hint="dver run it anew; dver repro can repeat a command that takes its secrets from the environment",
         )
-
-
-def _request(step: Record, env: Mapping[str, str]) -> RunRequest:
-    return RunRequest(
-        step.command,
-        step.folder,
-        env,
-        name=step.name,
-        shell=step.shell,
-        inputs=tuple(artifact.path for artifact in declared_inputs(step)),
-        env_files=tuple(artifact.path for artifact in declared_inputs(step) if artifact.kind == ENV),
-        outputs=tuple(artifact.path for artifact in declared_outputs(step)),
-        params=param_sources(step),
-        tags=step.tags,
-        descriptions=repeatable_descriptions(step),
-        observe=step.observed,
-    )

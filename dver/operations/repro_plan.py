@@ -4,16 +4,34 @@ A step is the latest run that made a dataset; what made its inputs comes before 
 pipeline than the records. They are walked through without recursion, so a chain may be of any length.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from heapq import heappop, heappush
 
 from dver.errors import DverError, PathError
-from dver.operations.datasets import select, typed, working_datasets
+from dver.objects.ids import VERSION_PREFIX, format_version
+from dver.objects.pointer import Pointer
+from dver.operations.datasets import (
+    Target,
+    decode_path,
+    read_pointer_or_problem,
+    select,
+    typed,
+    working_datasets,
+)
+from dver.operations.lineage import origins
+from dver.operations.lineage_source import ArtifactId
+from dver.operations.moves import Twin
+from dver.operations.reading import open_manifest
 from dver.operations.run_register import overlap
 from dver.operations.staleness import dataset_of, declared_outputs, used_inputs
 from dver.records.record import BLOB_PREFIX, Record, RecordId
 from dver.repo import Repo
+
+_RUN_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +42,12 @@ class ReproPlan:
         steps: the runs, each after all that make its inputs.
         makers: for each output of a step, the run that is to make it: the step itself, or a later one. An output that
             came from no run since has none.
+        circle: the error for runs that need each other, where there are such; they and what needs them are left out.
     """
 
     steps: tuple[Record, ...]
     makers: Mapping[str, RecordId]
+    circle: DverError | None = None
 
 
 def plan_repro(repo: Repo, targets: Sequence[str] = (), *, downstream: bool = False) -> ReproPlan:
@@ -37,17 +57,19 @@ def plan_repro(repo: Repo, targets: Sequence[str] = (), *, downstream: bool = Fa
 
     Raises:
         PathError: a target is no dataset, or no run made it.
-        DverError: steps need each other in a circle.
+        DverError: steps need each other in a circle, and no other is left.
     """
     graph = _Graph(repo)
     datasets = [dataset for path in targets or ("",) for dataset in _named(graph, path, downstream=downstream)]
     roots = [maker for maker in map(graph.maker, datasets) if maker is not None]
     if downstream:
         roots += graph.users(datasets)
-    steps = tuple(_in_order(graph, roots))
+    steps, circle = _in_order(graph, roots)
+    if circle is not None and not steps:
+        raise circle
     outputs = [artifact.path for step in steps for artifact in declared_outputs(step)]
     makers = {path: maker.id for path in outputs if (maker := graph.maker(path)) is not None}
-    return ReproPlan(steps, makers)
+    return ReproPlan(steps, makers, circle)
 
 
 class StepQueue:
@@ -101,6 +123,7 @@ class _Graph:
     """The latest runs that made datasets, and what they use of each other."""
 
     def __init__(self, repo: Repo) -> None:
+        self.repo = repo
         self.datasets = working_datasets(repo)
         self._lineage = repo.lineage
         self._makers: dict[str, Record | None] = {}
@@ -120,16 +143,24 @@ class _Graph:
             if maker is not None:
                 yield dataset_of(artifact), maker
 
-    def users(self, datasets: Iterable[str]) -> list[Record]:
-        """Return the runs that use datasets, or what such runs make."""
-        by_input: dict[str, dict[RecordId, Record]] = {}
+    def used(self, path: str) -> list[str]:
+        """Return those inputs of runs that are at a path, or in the folder there."""
+        return [name for name in self._by_input if overlap(name, path) and len(name) >= len(path)]
+
+    @cached_property
+    def _by_input(self) -> dict[str, dict[RecordId, Record]]:
+        found: dict[str, dict[RecordId, Record]] = {}
         for maker in filter(None, map(self.maker, self.datasets)):
             for artifact in used_inputs(maker):
-                by_input.setdefault(dataset_of(artifact), {})[maker.id] = maker
+                found.setdefault(dataset_of(artifact), {})[maker.id] = maker
+        return found
+
+    def users(self, inputs: Iterable[str]) -> list[Record]:
+        """Return the runs that use datasets or files of git's, or what such runs make."""
         found: dict[RecordId, Record] = {}
-        pending = list(datasets)
+        pending = list(inputs)
         while pending:
-            for identity, record in by_input.get(pending.pop(), {}).items():
+            for identity, record in self._by_input.get(pending.pop(), {}).items():
                 if identity not in found:
                     found[identity] = record
                     pending += [artifact.path for artifact in declared_outputs(record)]
@@ -141,22 +172,85 @@ def _made(record: Record, dataset: str) -> Iterator[bool]:
 
 
 def _named(graph: _Graph, path: str, *, downstream: bool) -> list[str]:
-    """Return the datasets that a target means; those that no run made only where that is asked for."""
+    """Return the datasets that a target means; those that no run made only where that is asked for.
+
+    Where it is, files of git's that runs used are named too.
+    """
     if not path:
         return graph.datasets
     # A dataset that is gone, pointer and all, can be made anew too.
     if path not in graph.datasets and graph.maker(path) is not None:
         return [path]
-    found = [target.dataset for target in select(graph.datasets, [path])]
-    if not any(map(graph.maker, found)) and not (downstream and graph.users(found)):
-        reason = "was made by no run, and no run used it" if downstream else "was made by no run"
-        raise PathError(path, reason, hint=f"dver run -o {typed(path)} -- COMMAND records how it is made")
+    try:
+        targets = select(graph.datasets, [path])
+    except PathError:
+        files = graph.used(path)
+        if not files:
+            raise
+        if not downstream:
+            raise PathError(
+                path, "is no dataset", hint=f"dver repro --downstream {typed(path)} is about what is made with it"
+            ) from None
+        return files
+    found = [target.dataset for target in targets]
+    if downstream:
+        found = list(dict.fromkeys([*found, *graph.used(path)]))
+    if any(map(graph.maker, found)):
+        _check_parts(graph.repo, targets)
+    elif not (downstream and graph.users(found)):
+        raise _unmade(graph.repo, path, found, downstream=downstream)
     return found
 
 
-def _in_order(graph: _Graph, roots: Iterable[Record]) -> Iterable[Record]:
-    """Return runs and all that led to them, each after what it uses; DverError for a circle."""
+def _check_parts(repo: Repo, targets: Iterable[Target]) -> None:
+    """Refuse a path within a dataset that is neither here nor in the version that its pointer names."""
+    for target in targets:
+        path = f"{target.dataset}/{decode_path(target.part)}"
+        pointer = read_pointer_or_problem(repo, target.dataset)
+        if not target.part or os.path.lexists(repo.root / path) or not isinstance(pointer, Pointer):
+            continue
+        # What cannot be found out is no reason to refuse.
+        with suppress(DverError):
+            manifest = open_manifest(repo, pointer.version, target.dataset)
+            if next(iter(manifest.entries(target.part)), None) is None:
+                break
+    else:
+        return
+    raise PathError(path, f"is not in {target.dataset}", hint=f"dver ls {typed(target.dataset)} lists what is in it")
+
+
+def _unmade(repo: Repo, path: str, datasets: Sequence[str], *, downstream: bool) -> PathError:
+    """Return the error for a target that no run made, though one may have made it elsewhere."""
+    name = typed(path)
+    record = f"dver run -o {name} -- COMMAND records how it is made"
+    for dataset in datasets:
+        twin = _moved_from(repo, dataset)
+        if twin is not None:
+            old, run = twin.artifact.path, twin.record.id.removeprefix(VERSION_PREFIX)[:_RUN_DIGITS]
+            hint = f"dver mv {typed(dataset)} {typed(old)} moves it back; {record}"
+            return PathError(dataset, f"was made as {old}, by run {run}, and moved", hint=hint)
+    reason = "was made by no run, and no run used it" if downstream else "was made by no run"
+    return PathError(path, reason, hint=record)
+
+
+def _moved_from(repo: Repo, dataset: str) -> Twin | None:
+    """Return where the version of a dataset was made, the last time, if that was elsewhere and it was moved here."""
+    pointer = read_pointer_or_problem(repo, dataset)
+    if not isinstance(pointer, Pointer):
+        return None
+    moved = origins(repo, ArtifactId(dataset, format_version(pointer.version))).moved
+    return max((twin for twin in moved if twin.record.command), key=lambda twin: twin.record.started, default=None)
+
+
+def _in_order(graph: _Graph, roots: Iterable[Record]) -> tuple[tuple[Record, ...], DverError | None]:
+    """Return runs and all that led to them, each after what it uses.
+
+    Those that need each other in a circle, and those that need these, are left out, and the error for the first circle
+    is returned.
+    """
     done: dict[RecordId, Record] = {}
+    left_out: set[RecordId] = set()
+    circle: DverError | None = None
     for root in roots:
         trail = {} if root.id in done else {root.id: (root, graph.sources(root))}
         while trail:
@@ -167,10 +261,29 @@ def _in_order(graph: _Graph, roots: Iterable[Record]) -> Iterable[Record]:
                 done[record.id] = record
             elif source.id in trail:
                 ids = list(trail)
-                raise _circle(graph, [trail[identity][0] for identity in ids[ids.index(source.id) :]])
+                inside = ids[ids.index(source.id) :]
+                circle = circle or _circle(graph, [trail[identity][0] for identity in inside])
+                left_out.update(inside)
             else:
                 trail[source.id] = (source, graph.sources(source))
-    return done.values()
+    if circle is not None:
+        left_out = _and_users(graph, done.values(), left_out)
+    return tuple(record for identity, record in done.items() if identity not in left_out), circle
+
+
+def _and_users(graph: _Graph, records: Collection[Record], wanted: Collection[RecordId]) -> set[RecordId]:
+    """Return those runs that are wanted, and those that need them."""
+    users: dict[RecordId, list[RecordId]] = {}
+    for record in records:
+        for _, source in graph.sources(record):
+            users.setdefault(source.id, []).append(record.id)
+    found = set(wanted)
+    pending = list(wanted)
+    while pending:
+        new = [user for user in users.get(pending.pop(), ()) if user not in found]
+        found.update(new)
+        pending += new
+    return found
 
 
 def _circle(graph: _Graph, records: Sequence[Record]) -> DverError:

@@ -8,7 +8,7 @@ else. Everything is worked out for all datasets before any is touched.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dver.errors import BackendError, DverError, FormatError, PathError, VersionNotFoundError
+from dver.errors import BackendError, DverError, FormatError, LockedError, PathError, VersionNotFoundError
 from dver.fileio import write_atomically
 from dver.objects.conflict import encode_conflict
 from dver.objects.entry import is_within
@@ -26,6 +26,8 @@ from dver.operations.merge import (
 )
 from dver.operations.reading import open_manifest
 from dver.operations.rewrite import pointer_of
+from dver.operations.run_guard import spare
+from dver.operations.selection import narrowable
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import Repo
 
@@ -80,6 +82,7 @@ class _Work:
     drafts: set[str] = field(default_factory=set)
     resolved: list[Resolved] = field(default_factory=list)
     unresolved: list[Unresolved] = field(default_factory=list)
+    spared: tuple[LockedError, ...] = ()
 
     def check_out(self, target: Target, pointer: Pointer) -> None:
         self.targets.append(target)
@@ -113,7 +116,9 @@ def resolve(
     """
     with repo.lock():
         work = _Work()
-        for dataset, parts in _conflicted(repo, paths).items():
+        conflicted = _conflicted(repo, paths)
+        free, work.spared = spare(repo.dver_dir, [Target(dataset) for dataset in conflicted], paths)
+        for dataset, parts in ((target.dataset, conflicted[target.dataset]) for target in free):
             conflict = read_conflict(repo, dataset)
             # Each of them has marks, or git holds its sides.
             assert conflict is not None
@@ -143,7 +148,8 @@ def checkout_merging(
         work = _Work()
         datasets = working_datasets(repo)
         deleted, torn = deleted_on_one_side(repo), torn_datasets(repo, datasets)
-        for target in select(datasets, paths):
+        targets, work.spared = spare(repo.dver_dir, select(datasets, paths), paths)
+        for target in targets:
             if target.dataset not in torn:
                 work.check_out(target, pointer_of(repo, target.dataset))
                 if target.dataset in deleted:
@@ -240,9 +246,11 @@ def _is_within_reach(repo: Repo, dataset: str, pointer: Pointer) -> bool:
 
 def _finish(repo: Repo, work: _Work, options: CheckoutOptions, progress: Progress, *, whole: bool) -> Resolution:
     """Check out, write the pointers and record the choices that were gathered."""
-    how = Planning(options.force, whole=whole, edited=frozenset(work.drafts))
-    plans = plan_targets(repo, work.targets, work.pointers, how, progress)
-    plan = CheckoutPlan(plans, work.brought)
+    whole = whole if options.whole is None else options.whole
+    targets = narrowable(work.targets, work.pointers, options.patterns, is_named=whole)
+    how = Planning(options.force, whole=whole, edited=frozenset(work.drafts), patterns=options.patterns)
+    plans = plan_targets(repo, targets, work.pointers, how, progress)
+    plan = CheckoutPlan(plans, work.brought, work.spared)
     carry_out(repo, plan, options=options, progress=progress)
     if not options.dry_run:
         for dataset, pointer in work.without_data.items():

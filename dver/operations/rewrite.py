@@ -1,13 +1,19 @@
-"""Giving a dataset a new version made from its manifest alone, without reading or fetching data."""
+"""Giving a dataset a new version made from its manifest alone, without reading or fetching data.
 
-from collections.abc import Callable, Iterable
+Of the manifest, only the nodes on the way to what changes are read, wherever they are.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from dver.errors import PathError
+from dver.objects.edit import edit_manifest
 from dver.objects.entry import Entry
-from dver.objects.manifest import Manifest, build_manifest
+from dver.objects.manifest import Manifest
 from dver.objects.pointer import Pointer, pointer_path
 from dver.operations.datasets import Target, decode_path, typed
+from dver.operations.reading import open_manifest
 from dver.repo import Repo
 from dver.storage.writer import StoreWriter
 from dver.workspace.pointers import read_pointer, write_pointer
@@ -26,7 +32,8 @@ def check_rewritable(repo: Repo, target: Target) -> Manifest:
     """Return the manifest of a dataset whose version may be rewritten around `target.part`.
 
     Raises:
-        PathError: the part is not in it, or data, pointer and cache are not in step.
+        PathError: the part is not in it, or data and pointer are not in step.
+        VersionNotFoundError: its manifest is neither in the cache nor on the default remote.
     """
     dataset, part = target.dataset, target.part
     pointer = pointer_of(repo, dataset)
@@ -34,9 +41,7 @@ def check_rewritable(repo: Repo, target: Target) -> Manifest:
     if base is not None and base.version != pointer.version:
         hint = f"dver checkout {typed(dataset)}"
         raise PathError(dataset, "its data is at another version than its pointer", hint=hint)
-    if not repo.cache.has_version(pointer.version):
-        raise PathError(dataset, "its version is not wholly in the cache", hint=f"dver fetch {typed(dataset)}")
-    manifest = repo.cache.manifest(pointer.version)
+    manifest = open_manifest(repo, pointer.version, dataset)
     if next(manifest.entries(part), None) is None:
         raise PathError(
             f"{dataset}/{decode_path(part)}", f"is not in the dataset {dataset}", hint=f"dver add {typed(dataset)}"
@@ -47,25 +52,26 @@ def check_rewritable(repo: Repo, target: Target) -> Manifest:
 def rewrite(
     repo: Repo,
     dataset: str,
-    entries: Iterable[Entry],
+    changes: Mapping[bytes, Entry | None],
     *,
-    rows: Callable[[dict[bytes, Row]], dict[bytes, Row]],
     removed: Iterable[bytes],
+    rows: Mapping[bytes, Row] = MappingProxyType({}),
 ) -> None:
-    """Store the version with these entries, write and stage the pointer, and carry the stat cache over.
+    """Store the version with other entries at some paths, or none, and write and stage the pointer.
 
-    `rows` gets the rows of the old base and returns those to change; the rows of `removed` paths go.
+    Of the rows of the old base, those of `removed` paths go, and `rows` are changed.
     """
     pointer = pointer_of(repo, dataset)
-    with StoreWriter(repo.cache) as writer:
-        summary = build_manifest(entries, writer.put_node)
+    cache = repo.cache
+    if cache.read_params() is None:
+        cache.prepare((repo.remote().read_params() if repo.has_remote else None) or repo.chunker.params)
+    with StoreWriter(cache) as writer:
+        summary = edit_manifest(open_manifest(repo, pointer.version, dataset), changes, writer.put_node)
         writer.flush()
-    repo.cache.mark_version(summary.version, files=summary.files, size=summary.size)
+    if cache.has_version(pointer.version):
+        cache.mark_version(summary.version, files=summary.files, size=summary.size)
     write_pointer(repo.root, dataset, replace(pointer, version=summary.version, size=summary.size, files=summary.files))
     base = repo.stat_cache.base(dataset)
     if base is not None:
-        changed = rows(repo.stat_cache.rows(dataset))
-        repo.stat_cache.rebase(
-            dataset, replace(base, version=summary.version), changed, removed=removed, keep_rows=True
-        )
+        repo.stat_cache.rebase(dataset, replace(base, version=summary.version), rows, removed=removed, keep_rows=True)
     repo.git.stage([pointer_path(dataset)])

@@ -8,13 +8,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dver.errors import DataLossError, PathError
-from dver.objects.entry import is_within
+from dver.errors import DataLossError, ObjectNotFoundError, PathError
+from dver.objects.entry import FileEntry, is_within
 from dver.objects.pointer import pointer_path
 from dver.operations.checkout import delete_files
 from dver.operations.datasets import Target, decode_path, select, typed, working_datasets
+from dver.operations.reading import lazy_manifest
 from dver.operations.rewrite import check_rewritable, pointer_of, rewrite
+from dver.operations.run_guard import check_free
 from dver.operations.status import scan_dataset
+from dver.operations.transfer import holds_file
 from dver.progress import NO_TASK
 from dver.repo import Repo
 from dver.workspace.gitignore import gitignore_path, unignore_dataset
@@ -36,11 +39,13 @@ def rm(repo: Repo, paths: Iterable[str], *, keep: bool = False, force: bool = Fa
     """End tracking datasets, or take paths out of one; working files go too unless `keep`.
 
     Raises:
+        LockedError: a run makes one of them, or was killed while it did.
         DataLossError: files hold data that is stored nowhere; nothing was removed. `force` removes them all the same.
         PathError: a path is no dataset, nor in one.
     """
     with repo.lock():
         targets = select(working_datasets(repo), [_not_root(path) for path in paths])
+        check_free(repo.dver_dir, [target.dataset for target in targets])
         for target in targets:
             if not force:
                 # A file that is no pointer may be the user's own, and a torn one stands for an unfinished merge.
@@ -86,18 +91,19 @@ def remove_empty_parents(repo: Repo, dataset: str) -> None:
 
 def _remove_part(repo: Repo, target: Target, *, keep: bool, force: bool) -> Removed:
     dataset, part = target.dataset, target.part
-    manifest = check_rewritable(repo, target)
-    entries = (entry for entry in manifest.entries() if not is_within(entry.path, part))
-    removed = [entry.path for entry in manifest.entries(part)]
+    removed = [entry.path for entry in check_rewritable(repo, target).entries(part)]
     if not keep:
         _delete_data(repo, target, force=force)
-    rewrite(repo, dataset, entries, rows=lambda _: {}, removed=removed)
+    rewrite(repo, dataset, dict.fromkeys(removed), removed=removed)
     return Removed(dataset, decode_path(part), kept=keep)
 
 
 def _check_stored(repo: Repo, target: Target) -> None:
     """Raise DataLossError if working files of a target hold what is stored nowhere."""
     dataset, part = target.dataset, target.part
+    top = f"{dataset}/{decode_path(part)}" if part else dataset
+    if not os.path.lexists(repo.root / top):
+        return
     scan = scan_dataset(repo, dataset, pointer_of(repo, dataset).version, NO_TASK)
     if scan is None:
         return
@@ -106,17 +112,31 @@ def _check_stored(repo: Repo, target: Target) -> None:
     if endangered:
         files = "1 file" if len(endangered) == 1 else f"{len(endangered):,} files"
         raise DataLossError(
-            f"removing {dataset} would lose {files} whose content is stored nowhere; nothing was removed",
+            f"removing {top} would lose {files} whose content is stored nowhere; nothing was removed",
             [f"{dataset}/{decode_path(path)}" if path else dataset for path in endangered],
             hint=f"dver add {typed(dataset)} stores them; dver rm --keep leaves the files;"
             " dver rm --force gives them up",
         )
-    if not is_stored(repo, scan):
+    if not is_stored(repo, scan) and not _are_in_cache(repo, target, scan):
         raise DataLossError(
-            f"removing {dataset} would lose it: its version is neither in the cache nor on the default remote",
-            [dataset],
+            f"removing {top} would lose it: its version is neither in the cache nor on the default remote",
+            [top],
             hint=f"dver add {typed(dataset)} stores it; dver rm --keep leaves the files",
         )
+
+
+def _are_in_cache(repo: Repo, target: Target, scan: Scan) -> bool:
+    """Whether the cache has what is here of a target, though it lacks other files of the version."""
+    deleted = {*scan.deleted}
+    rows = repo.stat_cache.rows(target.dataset)
+    paths = [path for path in rows if path not in deleted and is_within(path, target.part)]
+    manifest = lazy_manifest(repo, scan.base.version, target.dataset)
+    try:
+        entries = manifest.find(paths)
+    except ObjectNotFoundError:
+        return False
+    files = (entry for entry in entries.values() if isinstance(entry, FileEntry))
+    return len(entries) == len(paths) and all(holds_file(repo.cache, entry, manifest) for entry in files)
 
 
 def is_stored(repo: Repo, scan: Scan) -> bool:

@@ -2,8 +2,8 @@
 
 `run_plan` finds what goes in and decides whether the same was done before, `run_command` runs the command here, and
 `run_publish` stores what came out and writes the record, which comes last. The working tree is not locked while the
-command runs, so it may call dver itself. A run that failed, left an output out or changed an input publishes nothing:
-pointers and data stay what they were.
+command runs, so it may call dver itself. A run that failed, left an output out or whose inputs changed publishes
+nothing: pointers and data stay what they were.
 """
 
 import os
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from dver.errors import DverError
 from dver.operations.observe import observing
 from dver.operations.observe_traces import Traces
 from dver.operations.record import now
@@ -22,7 +23,8 @@ from dver.operations.run_publish import Outcome, RunResult, publish_run, reuse_r
 from dver.operations.run_register import Registration, RunNote, this_host
 from dver.progress import NO_PROGRESS, Progress
 from dver.records.record import State
-from dver.repo import Repo
+from dver.repo import CONFIG_FILE, Repo
+from dver.workspace.pointers import DVER_DIRECTORY
 
 
 def carry_out_run(repo: Repo, plan: RunPlan, *, progress: Progress = NO_PROGRESS) -> RunResult:
@@ -100,7 +102,15 @@ class StartedRun:
     def finish(self, ended: Ended, progress: Progress = NO_PROGRESS) -> None:
         """Publish what the command made, or nothing, and record the run."""
         repo, request = self._repo, self._plan.request
-        self._aside.drop_untouched()
+        if not (repo.dver_dir / CONFIG_FILE).is_file():
+            # What is there is all there is, for what was set aside is gone as well.
+            self._aside.accept()
+            raise DverError(
+                f"the command removed {DVER_DIRECTORY}, and with it the cache and what was set aside; nothing was"
+                " published or recorded",
+                hint=f"git checkout HEAD -- {DVER_DIRECTORY} restores what git has of it; then dver pull, and run it"
+                " again",
+            )
         folder = repo.root / request.folder
         environment = find_environment(repo, request.command, folder, request.env, shell=request.shell)
         failed = ended.exit_code != 0
@@ -108,6 +118,9 @@ class StartedRun:
         self._result = publish_run(repo, self._plan, outcome, progress=progress)
         if self._result.state is State.COMPLETE:
             self._aside.accept()
+        elif self._result.changed and not ended.exit_code:
+            # Made in good order, though nobody knows from what.
+            self._aside.keep()
 
     def settled(self) -> None:
         """Take note of where what a failed command left was put."""

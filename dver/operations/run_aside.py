@@ -1,9 +1,10 @@
 """Outputs give way while their command runs, so that what it leaves there is its own work.
 
-What lies at the path of an output is set aside first, provided that all of it is stored. If the run succeeds, the
-store has the old version; if it does not, the old files are put back as they were, and what the command left goes to
-`.dver/tmp/failed`, until the next failure. If dver is killed, the same is done later, from the register of runs.
-Nothing that is stored nowhere is ever moved. One run at a time makes an output.
+What lies at the path of an output is set aside first, provided that all of it is stored, so that a command always
+starts with nothing there, and the folder above it. If the run succeeds, the store has the old version; if it does not,
+the old files are put back as they were, and what the command left goes to `.dver/tmp/failed`, until the next failure,
+or for good where it may be of worth. If dver is killed, the same is done later, from the register of runs. Nothing that
+is stored nowhere is ever moved. One run at a time makes an output.
 """
 
 import fcntl
@@ -13,21 +14,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from dver.errors import BackendError, BackendProblem, DataLossError, LockedError, VersionNotFoundError
+from dver.errors import BackendError, BackendProblem, DataLossError, LockedError, PathError, VersionNotFoundError
 from dver.objects.ids import checksum
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import decode_path, read_pointer_or_problem, typed
 from dver.operations.rm import is_stored
-from dver.operations.run_register import (
-    FoundRun,
-    Life,
-    Registration,
-    RunNote,
-    aside_place,
-    found_runs,
-    overlapping,
-    register,
-)
+from dver.operations.run_guard import check_not_made
+from dver.operations.run_register import Registration, RunNote, aside_place, register
 from dver.operations.status import scan_dataset
 from dver.progress import NO_TASK
 from dver.repo import Repo
@@ -36,6 +29,7 @@ from dver.workspace.walk import FileType, walk_dataset
 
 FAILED_FOLDER = "tmp/failed"
 KILLED_PREFIX = "killed-"
+KEPT_PREFIX = "kept-"
 _CLAIMS_FOLDER = "tmp/claims"
 
 
@@ -52,47 +46,60 @@ class Aside:
         self._repo = repo
         self._place = place
         self._outputs: list[str] = []
-        self._remade: list[Path] = []
+        self._made_folders: list[Path] = []
         self._is_accepted = False
+        self._is_kept = False
 
     def take(self, outputs: Sequence[str]) -> None:
-        """Set the outputs aside; an empty folder stays in the place of one."""
+        """Set the outputs aside, and see to it that the folders above them are there."""
         for path in outputs:
             self._outputs.append(path)
             root = self._repo.root / path
-            if not os.path.lexists(root):
-                continue
-            is_folder = root.is_dir() and not root.is_symlink()
-            shutil.move(root, aside_place(self._place, path))
-            if is_folder:
-                root.mkdir()
-                self._remade.append(root)
+            if os.path.lexists(root):
+                shutil.move(root, aside_place(self._place, path))
+            else:
+                self._make_folders(root.parent)
 
-    def drop_untouched(self) -> None:
-        """Remove the folders that were left for the command, and that it put nothing into."""
-        for root in self._remade:
-            with suppress(OSError):
-                root.rmdir()
+    def _make_folders(self, folder: Path) -> None:
+        missing = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
+        self._made_folders += missing
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            path = os.path.relpath(folder, self._repo.root)
+            raise PathError(path, f"cannot be made for an output: {exc.strerror}") from exc
 
     def accept(self) -> None:
         """Let what is there now stay."""
         self._is_accepted = True
 
+    def keep(self) -> None:
+        """Keep what the command made for good, though it does not count: the command did not fail."""
+        self._is_kept = True
+
     def settle(self) -> None:
         """Unless it was accepted, take away what is there now, and put back what was set aside."""
         if self._is_accepted:
             return
-        self.drop_untouched()
-        failed = self._repo.dver_dir / FAILED_FOLDER / self._place.name
+        prefix = KEPT_PREFIX if self._is_kept else ""
+        failed = self._repo.dver_dir / FAILED_FOLDER / f"{prefix}{self._place.name}"
         _forget_failures(failed.parent)
         for path in self._outputs:
             if put_back(self._repo, path, self._place, failed):
                 self.leftovers = failed
+        for folder in sorted(self._made_folders, reverse=True):
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def put_back(repo: Repo, path: str, place: Path, leftovers: Path) -> bool:
-    """Let what was set aside be the output again; move what is there to `leftovers`, and return whether it was."""
+    """Let what was set aside be the output again; move what is there to `leftovers`, and return whether it was.
+
+    An empty folder is nothing.
+    """
     root, before = repo.root / path, aside_place(place, path)
+    with suppress(OSError):
+        root.rmdir()
     was_there = os.path.lexists(root)
     if was_there:
         (leftovers / path).parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +114,7 @@ def _forget_failures(folder: Path) -> None:
     """Remove what earlier commands left: not what runs of this process did, nor what may be more than that."""
     mine = str(os.getpid())
     for entry in folder.iterdir() if folder.is_dir() else ():
-        if entry.name.startswith(KILLED_PREFIX) or mine in entry.name.split("-")[1:2]:
+        if entry.name.startswith((KILLED_PREFIX, KEPT_PREFIX)) or mine in entry.name.split("-")[1:2]:
             continue
         shutil.rmtree(entry, ignore_errors=True)
 
@@ -134,9 +141,7 @@ def outputs_aside(repo: Repo, note: RunNote) -> Iterator[tuple[Aside, Registrati
     """
     check_replaceable(repo, note.outputs)
     with repo.lock():
-        for run in found_runs(repo.dver_dir):
-            if run.life is not Life.KILLED:
-                check_apart(run, note.outputs)
+        check_not_made(repo.dver_dir, note.outputs)
         registration = register(repo.dver_dir, note)
     aside = Aside(repo, registration.place)
     try:
@@ -146,25 +151,6 @@ def outputs_aside(repo: Repo, note: RunNote) -> Iterator[tuple[Aside, Registrati
         # If this fails, the entry stays, and with it what was set aside: it is recovered as after a kill.
         aside.settle()
         registration.remove()
-
-
-def check_apart(run: FoundRun, paths: Sequence[str]) -> None:
-    """Raise LockedError if one of these paths is in the hands of a run that is not known to have ended."""
-    path = overlapping(run, paths)
-    if path is None:
-        return
-    if run.life is Life.AT_WORK:
-        raise LockedError(f"{path}: another dver run is making it", hint="wait until that one ends")
-    if run.life is Life.COMMAND_ONLY:
-        process = "" if run.command_pid is None else f" (process {run.command_pid})"
-        raise LockedError(
-            f"{path}: a command{process} still writes it, whose dver was killed",
-            hint="wait until it ends, or end it; dver status names it",
-        )
-    raise LockedError(
-        f"{path}: a run on {run.note.host} was making it, and has not ended in good order",
-        hint="dver repro --recover, if nothing of it runs there any more",
-    )
 
 
 @contextmanager

@@ -190,11 +190,13 @@ def _explain(repo: Repo, step: Step) -> tuple[Reason, ...]:
     if before is None:
         made = [repo.lineage.latest_producer(path) for path in step.outputs]
         before = max((record for record in made if record and record.command), key=_started, default=None)
-    if failed is not None and (before is None or failed.started > before.started) and not any(_compare(failed, step)):
-        return (Reason(ReasonKind.FAILED, failed.id),)
     if before is None:
         return (Reason(ReasonKind.FIRST) if failed is None else Reason(ReasonKind.FAILED, failed.id),)
-    return tuple(_compare(before, step)) or (Reason(ReasonKind.NOT_SERVING, before.id),)
+    reasons = tuple(_compare(before, step))
+    if failed is not None and failed.started > before.started and not any(_compare(failed, step)):
+        # The same was tried before, which is no reason by itself: without a failure, this would be the reason too.
+        return (*reasons, Reason(ReasonKind.FAILED, failed.id))
+    return reasons or (Reason(ReasonKind.NOT_SERVING, before.id),)
 
 
 def _latest(repo: Repo, step: Step, states: Sequence[State]) -> Record | None:

@@ -1,8 +1,9 @@
 """The executor: runs commands, and passes on to them what asks dver to end.
 
 A command that runs alone has the streams that dver itself was given. One that runs beside others gets no input, and
-its output comes line by line to whoever puts the lines together. Ctrl-C reaches commands from the terminal; dver waits
-for their answer to it, so that it can record how they ended.
+its output comes line by line to whoever puts the lines together. What is typed at a terminal, such as Ctrl-C, reaches
+commands from there; all else that asks dver to end it passes on. Either way it waits for their answer, so that it can
+record how they ended.
 """
 
 import errno
@@ -26,7 +27,9 @@ SIGNAL_BASE = 128
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 
-_PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
+_SENT = (signal.SIGTERM, signal.SIGHUP)
+_TYPED = (signal.SIGINT, signal.SIGQUIT)
+_TERMINAL = "/dev/tty"
 _LINE_LETTERS = frozenset(" \t|&;<>$`")
 _PIECE_BYTES = 65536
 _LONGEST_LINE = 1 << 20
@@ -54,24 +57,28 @@ class Relay:
 
     def __init__(self) -> None:
         self.received: list[int] = []
+        self._passed_on: list[int] = []
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def interrupted(self, number: int, _frame: FrameType | None) -> None:
-        """Take note of Ctrl-C; the terminal sends it to the commands as well."""
-        self.received.append(number)
+        """Take note of a signal that is typed, as Ctrl-C is; send it on unless a terminal sends it to the commands."""
+        if _is_in_foreground():
+            self.received.append(number)
+        else:
+            self.pass_on(number, None)
 
     def pass_on(self, number: int, _frame: FrameType | None) -> None:
         """Send a signal to all commands."""
         self.received.append(number)
+        self._passed_on.append(number)
         for process in list(self._processes):
             process.send_signal(number)
 
     def attach(self, process: "subprocess.Popen[bytes]") -> None:
         """Send from now on to this process too, first of all what came before."""
         self._processes.append(process)
-        for number in self.received:
-            if number in _PASSED_ON:
-                process.send_signal(number)
+        for number in self._passed_on:
+            process.send_signal(number)
 
     def detach(self, process: "subprocess.Popen[bytes]") -> None:
         """Send no more to a process that has ended."""
@@ -133,15 +140,29 @@ def signals_passed_on() -> Iterator[Relay]:
     with suppress(ValueError):  # not in the main thread, where signals are none of ours
         # A handler of dver's own and not SIG_IGN, which the command would inherit.
         previous[signal.SIGINT] = signal.signal(signal.SIGINT, relay.interrupted)
-        for number in _PASSED_ON:
+        for number in (*_SENT, *_TYPED[1:]):
             # One that is ignored, as under nohup, stays so.
             if signal.getsignal(number) is not signal.SIG_IGN:
-                previous[number] = signal.signal(number, relay.pass_on)
+                previous[number] = signal.signal(number, relay.interrupted if number in _TYPED else relay.pass_on)
     try:
         yield relay
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _is_in_foreground() -> bool:
+    """Whether this process is in the group that its terminal sends Ctrl-C to, and so are the commands."""
+    try:
+        terminal = os.open(_TERMINAL, os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
 
 
 def _run(words: list[str], folder: Path, env: Mapping[str, str], attachment: Attachment, relay: Relay) -> Ended:
@@ -224,6 +245,8 @@ def _not_started(program: str, folder: Path, exc: OSError | ValueError) -> DverE
     reason, hint = f"cannot be run: {exc.strerror}", None
     if exc.errno == errno.EACCES:
         reason, hint = "cannot be executed", f"chmod +x {name}, or name its interpreter first"
+        if (folder / program).is_dir():
+            reason, hint = "is a folder", "the command begins with a program; what it is to work on comes after that"
     elif exc.errno == errno.ENOEXEC:
         reason, hint = "is in no format that can be executed", "its first line must be such as #!/bin/sh"
     return CommandNotStartedError(program, reason, exit_code=NOT_EXECUTABLE, hint=hint)

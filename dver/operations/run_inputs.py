@@ -11,13 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from dver.errors import DverError, GitError, ObjectNotFoundError, PathError
+from dver.git import CommitId
 from dver.objects.entry import DirectoryEntry, Entry, LinkEntry, is_within
 from dver.objects.ids import format_version
 from dver.objects.manifest import Manifest, build_manifest
 from dver.objects.pointer import Pointer, dataset_path, may_be_dataset
 from dver.operations.add import Added, add
-from dver.operations.datasets import Target, encode_path, working_datasets
-from dver.operations.loose_files import LOOSE_KINDS, loose_version
+from dver.operations.datasets import Target, encode_path, typed, working_datasets
+from dver.operations.loose_files import FILE, LOOSE_KINDS, loose_version
 from dver.operations.reading import missing_version, open_manifest
 from dver.operations.status import Changes, DatasetStatus, State, status
 from dver.operations.working import working_manifest
@@ -40,10 +41,12 @@ class Adding:
     Attributes:
         wanted: whether they are to be added, and not refused.
         pretend: only work out what adding them would give.
+        is_option: whether the user can ask for it, so that hints may say so.
     """
 
     wanted: bool = False
     pretend: bool = False
+    is_option: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,18 @@ class Inputs:
     to_add: tuple[str, ...]
 
 
-def resolve_inputs(repo: Repo, paths: Sequence[str], files: Files, adding: Adding, progress: Progress) -> Inputs:
+def resolve_inputs(
+    repo: Repo,
+    paths: Sequence[str],
+    files: Files,
+    adding: Adding,
+    progress: Progress,
+    *,
+    recorded: Sequence[Artifact] = (),
+) -> Inputs:
     """Return the versions of the inputs at `paths`, and of `files` (all relative to the repository).
+
+    A part of a dataset that is one of `recorded`, in the version of the dataset that is here, is not looked up.
 
     Raises:
         PathError: one is missing, not added, changed since, or not wholly here; the hint names what helps.
@@ -80,9 +93,10 @@ def resolve_inputs(repo: Repo, paths: Sequence[str], files: Files, adding: Addin
     found = {path: find_target(path, known) for path in dict.fromkeys(paths)}
     new = [path for path, target in found.items() if target is None and not repo.git.is_tracked(path)]
     for path in new:
-        if not adding.wanted:
-            raise _unknown(repo, path, known)
-    return _Resolver(repo, adding, progress).resolve(found, new, files.kinds)
+        problem = _obstacle(repo, path, known)
+        if problem is not None or not adding.wanted:
+            raise problem or _unknown(path)
+    return _Resolver(repo, adding, progress, recorded).resolve(found, new, files.kinds)
 
 
 def changed_inputs(repo: Repo, artifacts: Sequence[Artifact], progress: Progress) -> list[str]:
@@ -91,6 +105,19 @@ def changed_inputs(repo: Repo, artifacts: Sequence[Artifact], progress: Progress
     present = sorted(datasets.intersection(working_datasets(repo))) if datasets else []
     found = {one.dataset: one for one in status(repo, present, progress=progress)} if present else {}
     return [artifact.path for artifact in artifacts if not _is_still(repo, artifact, found)]
+
+
+def uncommitted_files(repo: Repo, artifacts: Sequence[Artifact], commit: str) -> tuple[str, ...]:
+    """Return the paths of those files of git's that are not what a commit has; "" is no commit."""
+    files = [one for one in artifacts if one.version.startswith(BLOB_PREFIX)]
+    return tuple(one.path for one in files if not _is_committed(repo, one, commit))
+
+
+def _is_committed(repo: Repo, artifact: Artifact, commit: str) -> bool:
+    with suppress(GitError):
+        then = repo.git.read(CommitId(commit), artifact.path) if commit else None
+        return then is not None and then == repo.git.read_blob(artifact.version.removeprefix(BLOB_PREFIX))
+    return False
 
 
 def _is_still(repo: Repo, artifact: Artifact, found: Mapping[str, DatasetStatus]) -> bool:
@@ -149,10 +176,10 @@ def _check_file(repo: Repo, file: str, kind: str, known: Sequence[str]) -> None:
         raise PathError(file or ".", reason, hint=hint)
 
 
-def _unknown(repo: Repo, path: str, known: Sequence[str]) -> PathError:
-    """Return the error for an input that is neither a dataset nor a file that git tracks."""
+def _obstacle(repo: Repo, path: str, known: Sequence[str]) -> PathError | None:
+    """Return why what is neither a dataset nor a file that git tracks cannot become a dataset; None if it may."""
     if not os.path.lexists(repo.root / path):
-        return PathError(path, "there is no such file or directory", hint="dver status lists the datasets")
+        return PathError(path, "there is no such file or directory", hint="dver ls lists the datasets")
     if path and not may_be_dataset(path):
         return PathError(
             path,
@@ -170,6 +197,10 @@ def _unknown(repo: Repo, path: str, known: Sequence[str]) -> PathError:
         what = "datasets" if inner else "files that git tracks"
         names = " ".join(f"-d {name}" for name in (inner or tracked)[:_NAMED])
         return PathError(path or ".", f"is a folder that holds {what}", hint=f"name them: {names}{more}")
+    return None
+
+
+def _unknown(path: str) -> PathError:
     return PathError(
         path,
         "is known neither to dver nor to git",
@@ -180,10 +211,11 @@ def _unknown(repo: Repo, path: str, known: Sequence[str]) -> PathError:
 class _Resolver:
     """Resolves the inputs of one run."""
 
-    def __init__(self, repo: Repo, adding: Adding, progress: Progress) -> None:
+    def __init__(self, repo: Repo, adding: Adding, progress: Progress, recorded: Sequence[Artifact]) -> None:
         self._repo = repo
         self._adding = adding
         self._progress = progress
+        self._recorded = {(one.path, one.dataset_version): one for one in recorded if one.dataset}
         self._statuses: dict[str, DatasetStatus] = {}
         self._pending: set[str] = set()
         self._added: list[Added] = []
@@ -202,7 +234,7 @@ class _Resolver:
             self._added += result.added
             self._look(sorted(stale))
         artifacts = [
-            self._file(path, kinds.get(path, CODE)) if target is None else self._data(path, target)
+            self._file(path, kinds.get(path, FILE)) if target is None else self._data(path, target)
             for path, target in targets.items()
         ]
         files = [self._file(path, kind) for path, kind in kinds.items() if path not in targets]
@@ -226,16 +258,40 @@ class _Resolver:
             raise one.problem
         if one.state is State.CONFLICT:
             raise PathError(path, "its pointer is in a merge conflict", hint=f"dver checkout {path} merges what it can")
-        bring = f"dver checkout {path}" if one.in_cache else f"dver pull {path}"
+        bring = self._way_here(path, one)
         if one.state not in _SETTLED:
             raise PathError(path, _WRONG[one.state], hint=bring)
         if target.dataset in stale:
             if not self._adding.wanted:
-                raise PathError(
-                    path, "was changed since it was added", hint=f"dver add {target.dataset}, or dver run --add-inputs"
-                )
+                raise self._changed(path, target)
         elif one.partial and not self._is_here(target):
             raise PathError(path, "is only partly checked out", hint=bring)
+
+    def _way_here(self, path: str, one: DatasetStatus) -> str:
+        """Return what brings data that is not here."""
+        if one.in_cache:
+            return f"dver checkout {typed(path)}"
+        pull = f"dver pull {typed(path)}"
+        return pull if self._repo.has_remote else f"dver remote add origin URL, then {pull}"
+
+    def _changed(self, path: str, target: Target) -> PathError:
+        """Return the error for an input that is not what was added."""
+        one, dataset = self._statuses[target.dataset], typed(target.dataset)
+        back = f"dver checkout --force {dataset} puts back {self._what_it_was(one)}"
+        if _is_only_deleted(one.changes, os.fsdecode(target.part)):
+            is_there = os.path.lexists(self._repo.root / path)
+            reason = "has lost files since it was added" if is_there else "was deleted"
+            return PathError(path, reason, hint=back)
+        if self._adding.is_option:
+            hint = f"dver add {dataset}, or dver run --add-inputs, takes the change up; {back}"
+        else:
+            hint = f"{back}; dver add {dataset} keeps the change"
+        return PathError(path, "was changed since it was added", hint=hint)
+
+    def _what_it_was(self, one: DatasetStatus) -> str:
+        version = format_version(one.pointer.version) if one.pointer is not None else ""
+        made = self._repo.lineage.producers(one.dataset, version)
+        return "what the run made" if any(record.command for record in made) else "what was added"
 
     def _is_here(self, target: Target) -> bool:
         base = self._repo.stat_cache.base(target.dataset)
@@ -253,6 +309,9 @@ class _Resolver:
             pointer = self._statuses[dataset].pointer
             assert isinstance(pointer, Pointer)
             version = pointer.version
+            known = self._recorded.get((path, format_version(version)))
+            if known is not None:
+                return Artifact(path, known.version, dataset, known.dataset_version)
             if target.part:
                 manifest = open_manifest(self._repo, version, dataset)
         if not target.part:
@@ -312,3 +371,8 @@ def _blob_version(repo: Repo, path: str) -> str:
 def _changes_within(changes: Changes, part: str) -> bool:
     wanted = encode_path(part)
     return any(is_within(encode_path(path), wanted) for path in (*changes.added, *changes.modified, *changes.deleted))
+
+
+def _is_only_deleted(changes: Changes, part: str) -> bool:
+    """Whether all that changed of a part is that files of it are gone."""
+    return not _changes_within(replace(changes, deleted=()), part)

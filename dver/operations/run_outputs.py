@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dver.errors import DataLossError, FormatError, ObjectNotFoundError, PathError, UnsupportedFormatError, UsageError
 from dver.objects.ids import parse_version
 from dver.objects.manifest import single_file_entry
-from dver.objects.pointer import DatasetKind, Pointer, has_conflict_markers, may_be_dataset, pointer_path
-from dver.operations.add import Added, add, check_new_dataset, check_own_repository, check_parents
+from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, has_conflict_markers, may_be_dataset, pointer_path
+from dver.operations.add import Added, add
+from dver.operations.addable import check_new_dataset, check_own_repository, check_parents
 from dver.operations.checkout import CheckoutPlan, Planning, carry_out, plan_targets
 from dver.operations.datasets import Target, enclosing_dataset, typed, working_datasets
 from dver.operations.reading import missing_version, open_manifest
+from dver.operations.run_guard import check_not_made
 from dver.operations.status import State, status
 from dver.progress import Progress
 from dver.records.record import Artifact, Record
@@ -69,8 +71,10 @@ def restore_outputs(repo: Repo, record: Record, progress: Progress) -> CheckoutP
     Raises:
         DataLossError: data would be lost that is stored nowhere.
         VersionNotFoundError: a version is neither in the cache nor on the default remote.
+        LockedError: a run makes something in or around one of them.
     """
     with repo.lock():
+        check_not_made(repo.dver_dir, [artifact.path for artifact in record.outputs if not artifact.observed])
         plan = _plan_restoring(repo, record, progress)
         carry_out(repo, plan, progress=progress)
     return plan
@@ -118,6 +122,12 @@ def _check_output(repo: Repo, path: str) -> None:
     if not may_be_dataset(path):
         raise PathError(
             path, "belongs to git or dver itself and cannot be an output", hint="let the command write elsewhere"
+        )
+    if path.endswith(SUFFIX):
+        raise PathError(
+            path,
+            "is the name of a pointer, which dver writes beside the data",
+            hint=f"-o {typed(path.removesuffix(SUFFIX))}, or another name",
         )
     check_own_repository(repo.root, path)
     check_new_dataset(repo, path)

@@ -11,20 +11,20 @@ import difflib
 import json
 import math
 import os
-import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
 from dver.errors import PathError, UsageError
-from dver.records.record import Scalar
+from dver.operations.run_secrets import mask
+from dver.records.record import VALUE_MARK, Scalar
 
 MAX_FILE = 16 * 1024 * 1024
 _HINT = "-p FILE:KEY reads a value from a YAML, TOML or JSON file; -p KEY=VALUE gives one"
-_MARKED = re.compile(r"!(?:text|list|float|date|datetime|time) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,19 @@ def read_params(root: Path, sources: Sequence[ParamSource]) -> dict[str, Scalar]
                 )
             params[name] = value
     return params
+
+
+def changed_params(root: Path, sources: Sequence[ParamSource], before: Mapping[str, Scalar]) -> tuple[str, ...]:
+    """Return the names of those parameters from files that have not the values any more that were recorded `before`."""
+    files = dict.fromkeys(source.file for source in sources if source.file is not None)
+    changed: list[str] = []
+    for file in files:
+        now: Mapping[str, Scalar] = {}
+        with suppress(PathError):
+            now = mask((), read_params(root, [source for source in sources if source.file == file]), {}).params
+        names = dict.fromkeys([*(name for name in before if name.startswith(f"{file}:")), *now])
+        changed += [name for name in names if not (name in before and name in now and _same(before[name], now[name]))]
+    return tuple(changed)
 
 
 def _values(root: Path, source: ParamSource, documents: dict[str, Any]) -> Iterator[tuple[str, Scalar]]:
@@ -243,4 +256,4 @@ def _moment(value: date | datetime | time) -> str:
 
 
 def _plain_text(text: str) -> str:
-    return f"!text {text}" if _MARKED.match(text) else text
+    return f"!text {text}" if VALUE_MARK.match(text) else text

@@ -14,7 +14,7 @@ from dver.operations.observe import check_observable
 from dver.operations.run_aside import check_replaceable
 from dver.operations.run_cache import Decision, Reason, ReasonKind, Step, cache_key, look_up
 from dver.operations.run_environment import present_image
-from dver.operations.run_inputs import Adding, Files, resolve_inputs
+from dver.operations.run_inputs import Adding, Files, resolve_inputs, uncommitted_files
 from dver.operations.run_outputs import (
     check_outputs,
     check_restorable,
@@ -86,6 +86,8 @@ class RunPlan:
         added: inputs that were added.
         to_add: inputs that would be, were this not a dry run.
         recovered: killed runs that were cleared away first.
+        uncommitted: files of git's among the inputs that are not as in the last commit, so that git may delete in time
+            what the record names.
     """
 
     request: RunRequest
@@ -100,6 +102,7 @@ class RunPlan:
     added: tuple[Added, ...] = ()
     to_add: tuple[str, ...] = ()
     recovered: tuple[Recovered, ...] = ()
+    uncommitted: tuple[str, ...] = ()
 
 
 def plan_run(
@@ -178,6 +181,7 @@ def prepare_run(
         masked=(*masked.found, *masked_props),
         added=inputs.added,
         to_add=inputs.to_add,
+        uncommitted=uncommitted_files(repo, inputs.artifacts, commit),
     )
 
 

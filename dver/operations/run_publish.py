@@ -21,6 +21,7 @@ from dver.operations.run_outputs import (
     publish_outputs,
     restore_outputs,
 )
+from dver.operations.run_params import changed_params
 from dver.operations.run_plan import RunPlan
 from dver.progress import NO_PROGRESS, Progress
 from dver.records.record import Artifact, Environment, Record, RecordId, State
@@ -35,7 +36,8 @@ class RunResult:
         exit_code: of the command; None where it did not run.
         added: the outputs that were published.
         restored: what was done to bring back the outputs of an earlier run.
-        changed_inputs: inputs that the command changed.
+        changed_inputs: inputs that changed while the command ran, be it by the command or by somebody else.
+        changed_params: parameters of which the same is true; they are in a file.
         missing_outputs: outputs that it did not make.
         left_behind: outputs of a failed run whose files are not what their pointers say.
         leftovers: the folder that what a failed command left was moved to.
@@ -50,11 +52,25 @@ class RunResult:
     added: tuple[Added, ...] = ()
     restored: CheckoutPlan | None = None
     changed_inputs: tuple[str, ...] = ()
+    changed_params: tuple[str, ...] = ()
     missing_outputs: tuple[str, ...] = ()
     left_behind: tuple[str, ...] = ()
     leftovers: Path | None = None
     problem: DverError | None = None
     observed: Observed | None = None
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """All that went in and is not any more what it was."""
+        return (*self.changed_inputs, *self.changed_params)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What of that which went in is not any more what it was."""
+
+    inputs: tuple[str, ...]
+    params: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +95,13 @@ class Outcome:
 def publish_run(repo: Repo, plan: RunPlan, outcome: Outcome, *, progress: Progress = NO_PROGRESS) -> RunResult:
     """Store what came out of a run, all of it or, where something went wrong, nothing; then record the run."""
     step = plan.step
-    changed = tuple(changed_inputs(repo, step.inputs, progress))
+    changed = Changed(
+        tuple(changed_inputs(repo, step.inputs, progress)), changed_params(repo.root, plan.request.params, step.params)
+    )
     missing = tuple(missing_outputs(repo, step.outputs))
     added: tuple[Added, ...] = ()
     problem = None
-    failed = bool(outcome.failed or changed or missing)
+    failed = bool(outcome.failed or changed.inputs or changed.params or missing)
     if not failed:
         try:
             added = publish_outputs(repo, step.outputs, progress)
@@ -105,7 +123,8 @@ def publish_run(repo: Repo, plan: RunPlan, outcome: Outcome, *, progress: Progre
         outcome.exit_code,
         outcome.seconds,
         added=added,
-        changed_inputs=changed,
+        changed_inputs=changed.inputs,
+        changed_params=changed.params,
         missing_outputs=missing if not outcome.failed else (),
         left_behind=tuple(changed_outputs(repo, step.outputs, progress)) if failed else (),
         problem=problem,
@@ -148,17 +167,27 @@ def _with_observed(record: Record, observed: Observed | None, *, outputs: tuple[
     )
 
 
-def _why_failed(changed: Sequence[str], missing: Sequence[str], problem: DverError | None) -> str:
+def _why_failed(changed: Changed, missing: Sequence[str], problem: DverError | None) -> str:
     """Return what a record says of a run that failed though its command did not; "" for one that did not fail."""
-    if changed:
-        return f"failed, for it changed its input{'s' * (len(changed) > 1)} {', '.join(changed)}"
+    if changed.inputs or changed.params:
+        return f"failed, for {named_changes(changed.inputs, changed.params)} changed while it ran"
     if missing:
-        return f"failed, for it did not make its output{'s' * (len(missing) > 1)} {', '.join(missing)}"
+        return f"failed, for it did not make its {_named('output', missing)}"
     if problem is None:
         return ""
     # Other problems may name places on this machine.
     why = f": {problem.message}" if isinstance(problem, PathError) and not os.path.isabs(problem.path) else ""
     return f"failed, for its outputs could not be stored{why}"
+
+
+def named_changes(inputs: Sequence[str], params: Sequence[str]) -> str:
+    """Return inputs and parameters in words."""
+    words = [_named(noun, names) for noun, names in (("input", inputs), ("parameter", params)) if names]
+    return " and ".join(words)
+
+
+def _named(noun: str, names: Sequence[str]) -> str:
+    return f"{noun}{'s' * (len(names) > 1)} {', '.join(names)}"
 
 
 def _made(added: Sequence[Added]) -> tuple[Artifact, ...]:

@@ -9,14 +9,14 @@ work.
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dver.errors import DverError
-from dver.operations.add import check_parents
+from dver.operations.addable import check_parents
 from dver.operations.datasets import is_dataset
-from dver.operations.run_aside import FAILED_FOLDER, KILLED_PREFIX, check_apart, put_back
+from dver.operations.run_aside import FAILED_FOLDER, KILLED_PREFIX, put_back
+from dver.operations.run_guard import check_apart
 from dver.operations.run_register import (
     FoundRun,
     Life,
@@ -110,10 +110,6 @@ def _recover(repo: Repo, run: FoundRun, progress: Progress) -> Recovered:
     leftovers = repo.dver_dir / FAILED_FOLDER / f"{KILLED_PREFIX}{run.place.name}"
     restored, moved = [], []
     for path in _unsettled(repo, run, progress):
-        root = repo.root / path
-        with suppress(OSError):
-            # The one that was left for the command, if it put nothing into it.
-            root.rmdir()
         has_version = os.path.lexists(aside_place(run.place, path))
         if put_back(repo, path, run.place, leftovers):
             moved.append(path)

@@ -13,13 +13,15 @@ from dver.operations.datasets import Target, decode_path, read_pointer_or_proble
 from dver.operations.reading import lazy_manifest, missing_version, open_manifest
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
-from dver.storage.store import Store
+from dver.workspace.choice import Choice
 from dver.workspace.scan import Scan
 from dver.workspace.statcache import Base
+from dver.workspace.walk import FileType
 
 if TYPE_CHECKING:
     from dver.objects.merge import PathConflict
     from dver.operations.torn import Torn
+    from dver.storage.markers import VersionMarkers
 
 MANY_VERSIONS = 3
 
@@ -56,7 +58,8 @@ class DatasetStatus:
     Attributes:
         changes: how the working files differ from the version that they were last equal to.
         base: that version, where it is not the pointer's.
-        partial: whether only part of the dataset was checked out.
+        choice: what of the dataset is wanted here; None for all of it.
+        files_here: of a partly present dataset, how many files of its base are here; None for a whole one.
         in_cache: whether all of the pointer's version is in the cache.
         on_remote: the same for the default remote; None if that was not asked.
         tracked: whether git tracks the pointer.
@@ -70,12 +73,18 @@ class DatasetStatus:
     pointer: Pointer | None
     changes: Changes = Changes()
     base: VersionId | None = None
-    partial: bool = False
+    choice: Choice | None = None
+    files_here: int | None = None
     in_cache: bool = True
     on_remote: bool | None = None
     tracked: bool = True
     problem: DverError | None = None
     conflicts: "tuple[PathConflict, ...] | None" = ()
+
+    @property
+    def partial(self) -> bool:
+        """Whether only part of the dataset is wanted here."""
+        return self.choice is not None
 
 
 def status(
@@ -88,7 +97,7 @@ def status(
     datasets = [target.dataset for target in _select(repo, paths)]
     pointers = {dataset: read_pointer_or_problem(repo, dataset) for dataset in datasets}
     versions = [pointer.version for pointer in pointers.values() if isinstance(pointer, Pointer)]
-    cached = present_versions(repo.cache, versions)
+    cached = present_versions(repo.cached_versions, versions)
     on_remote = present_versions(repo.remote(), versions) if remote else None
     torn = _find_torn(repo, pointers)
     results = []
@@ -106,7 +115,8 @@ def status(
                     pointer,
                     changes=found.changes,
                     base=found.base,
-                    partial=found.partial,
+                    choice=found.choice,
+                    files_here=found.files_here,
                     in_cache=pointer.version in cached,
                     on_remote=None if on_remote is None else pointer.version in on_remote,
                     tracked=tracked,
@@ -137,7 +147,7 @@ def _without_pointer(
     return DatasetStatus(dataset, State.BROKEN, None, tracked=tracked, problem=problem)
 
 
-def present_versions(store: Store, versions: Sequence[VersionId]) -> set[VersionId]:
+def present_versions(store: "VersionMarkers", versions: Sequence[VersionId]) -> set[VersionId]:
     """Return those of `versions` that a store has whole; one listing where they are many, one look-up each else."""
     unique = set(versions)
     if len(unique) >= MANY_VERSIONS:
@@ -150,7 +160,8 @@ class _Comparison:
     state: State
     changes: Changes = Changes()
     base: VersionId | None = None
-    partial: bool = False
+    choice: Choice | None = None
+    files_here: int | None = None
     problem: DverError | None = None
 
 
@@ -172,13 +183,24 @@ def _compare(repo: Repo, dataset: str, pointer: Pointer, task: Task) -> _Compari
         tuple(decode_path(item.path) for item in scan.modified),
         tuple(decode_path(path) for path in scan.deleted),
     )
-    partial = scan.base.parts is not None
+    choice = scan.base.choice
+    files_here = None if choice is None else _count_files(repo, dataset, scan)
     base = scan.base.version if scan.base.version != pointer.version else None
     if repo.stat_cache.is_unfinished(dataset):
-        return _Comparison(State.INTERRUPTED, changes, base, partial)
+        return _Comparison(State.INTERRUPTED, changes, base, choice, files_here)
     if base is not None:
-        return _Comparison(State.POINTER_CHANGED, changes, base, partial)
-    return _Comparison(State.MODIFIED if changes else State.UNCHANGED, changes, None, partial)
+        return _Comparison(State.POINTER_CHANGED, changes, base, choice, files_here)
+    return _Comparison(State.MODIFIED if changes else State.UNCHANGED, changes, None, choice, files_here)
+
+
+def _count_files(repo: Repo, dataset: str, scan: Scan) -> int:
+    """Return how many files of a dataset's base are here, be they changed or not."""
+    if not scan.deleted:
+        return repo.stat_cache.row_count(dataset, without_kind=FileType.DIRECTORY)
+    here = repo.stat_cache.rows(dataset)
+    for path in scan.deleted:
+        here.pop(path, None)
+    return sum(row.kind != FileType.DIRECTORY for row in here.values())
 
 
 def scan_dataset(repo: Repo, dataset: str, wanted: VersionId, task: Task) -> Scan | None:
@@ -193,11 +215,11 @@ def scan_dataset(repo: Repo, dataset: str, wanted: VersionId, task: Task) -> Sca
     if base is None and not os.path.lexists(repo.root / dataset):
         return None
     if base is not None:
-        scan = repo.scanner.scan(dataset, base, lazy_manifest(repo, base.version, dataset), task, known=True)
+        scan = repo.scanner.scan(dataset, base, lambda: lazy_manifest(repo, base.version, dataset), task, known=True)
         # Without any file left it is as if it had never been checked out, not a deletion of everything.
         return scan if scan.present else None
     manifest = open_manifest(repo, wanted, dataset)
     try:
-        return repo.scanner.scan(dataset, Base(wanted, None), manifest, task, known=False)
+        return repo.scanner.scan(dataset, Base(wanted, None), lambda: manifest, task, known=False)
     except ObjectNotFoundError as exc:
         raise missing_version(repo, wanted, dataset) from exc

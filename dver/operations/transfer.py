@@ -14,11 +14,13 @@ from dver.objects.entry import FileEntry, is_within, unpack_chunks
 from dver.objects.ids import ChunkId, NodeId, ObjectId, VersionId
 from dver.objects.manifest import Manifest
 from dver.objects.pack import Kind, Record, encode_object
+from dver.operations.datasets import typed
 from dver.progress import Task
 from dver.storage.packs import pack_key
 from dver.storage.store import DAMAGE_HINT, Span, Store
 from dver.storage.writer import StoreWriter
 from dver.workers import Workers
+from dver.workspace.choice import Choice
 
 LOOKUP_BATCH = 4096
 
@@ -27,11 +29,26 @@ T = TypeVar("T", bound=ObjectId)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A version to bring over, and the part of it, b"" for the whole."""
+    """A version to bring over, or a part of it.
+
+    Attributes:
+        part: the path that is wanted, b"" for all.
+        choice: what of that is wanted, None for all.
+    """
 
     version: VersionId
     dataset: str
     part: bytes = b""
+    choice: Choice | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the version is wanted."""
+        return not self.part and self.choice is None
+
+    def covers(self, path: bytes) -> bool:
+        """Whether a path of the version is wanted."""
+        return is_within(path, self.part) and (self.choice is None or self.choice.covers(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +93,7 @@ class Transfer:
         self._writer.flush()
         marked = []
         for want in wanted:
-            if not want.part:
+            if want.is_whole:
                 files, size = self._manifest(want.version).totals()
                 self._target.mark_version(want.version, files=files, size=size)
                 marked.append(want.version)
@@ -104,7 +121,9 @@ class Transfer:
 
     def _incomplete(self, want: Wanted) -> VersionNotFoundError:
         hint = (
-            "dver fetch -r REMOTE, if another one has all of it" if self._into_cache else "dver fetch brings the rest"
+            "dver fetch -r REMOTE, if another one has all of it"
+            if self._into_cache
+            else f"dver fetch {typed(want.dataset)} brings the rest, if the default remote has it"
         )
         return VersionNotFoundError(want.version, want.dataset, f"{self._source.name} (not all of it)", hint=hint)
 
@@ -113,15 +132,15 @@ class Transfer:
         nodes: list[NodeId] = []
 
         def chunks() -> Iterator[ChunkId]:
-            for identity, node in manifest.nodes(_never if want.part else self._is_done):
+            for identity, node in manifest.nodes(self._is_done if want.is_whole else _never):
                 nodes.append(identity)
                 for entry in node.entries:
-                    if isinstance(entry, FileEntry) and is_within(entry.path, want.part):
+                    if isinstance(entry, FileEntry) and want.covers(entry.path):
                         yield from self._file_chunks(manifest, entry, nodes)
 
         self.copy_chunks(chunks())
         self._send_nodes(nodes)
-        if not want.part:
+        if want.is_whole:
             self._seen.update(nodes)
 
     def _file_chunks(self, manifest: Manifest, entry: FileEntry, nodes: list[NodeId]) -> Iterator[ChunkId]:
@@ -199,6 +218,21 @@ def holds_file(store: Store, entry: FileEntry, manifest: Manifest) -> bool:
     except ObjectNotFoundError:
         return False
     return not any(missing_chunks(store, (chunk for chunk, _ in unpack_chunks(packed, manifest.where))))
+
+
+def holds_wanted(store: Store, want: Wanted) -> bool:
+    """Whether a store has the manifest of a version and all chunks of what is wanted of it, and needs no marker."""
+    manifest = store.manifest(want.version)
+
+    def chunks() -> Iterator[ChunkId]:
+        for entry in manifest.entries():
+            if isinstance(entry, FileEntry) and want.covers(entry.path):
+                yield from (chunk for chunk, _ in manifest.chunks(entry))
+
+    try:
+        return not any(missing_chunks(store, chunks()))
+    except ObjectNotFoundError:
+        return False
 
 
 def missing_chunks(store: Store, chunks: Iterable[ChunkId]) -> Iterator[ChunkId]:

@@ -13,13 +13,15 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from dver.errors import DverError
 from dver.objects.entry import is_within
-from dver.objects.ids import format_version
+from dver.objects.ids import VersionId, format_version
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import encode_path, read_pointer_or_problem, typed, working_datasets
 from dver.operations.lineage import ArtifactId, Direction, makers, walk
+from dver.operations.push import committed_versions
 from dver.operations.status import DatasetStatus, status
 from dver.operations.status import State as DataState
 from dver.operations.verify_stores import (
@@ -41,6 +43,12 @@ from dver.storage.store import DAMAGE_HINT
 GIT = "git"
 WORKSPACE = "the working tree"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+# The remote's index names what is gone, so a push to it would not send that again.
+_LOST_HINT = (
+    "dver fetch -r REMOTE, if another remote has it; or, where a cache has it, dver remote add NEW URL, then"
+    " dver push --all -r NEW"
+)
+_NOT_COMMITTED_HINT = "dver push sends what commits name: commit its pointer where it was made, and push from there"
 _CHANGED = (DataState.MODIFIED, DataState.POINTER_CHANGED, DataState.INTERRUPTED)
 
 
@@ -57,7 +65,9 @@ class Problem(StrEnum):
     """What is wrong."""
 
     NOT_STORED = "not stored"
+    NOT_COMMITTED = "not committed"
     BROKEN = "broken"
+    LOST = "lost"
     NO_ANSWER = "no answer"
     NO_PART = "no part"
     NO_BLOB = "no blob"
@@ -245,8 +255,8 @@ class _Checker:
                 return CheckedArtifact(artifact, GIT)
             problem = Problem.NOT_FETCHED if self._lacks_objects else Problem.NO_BLOB
             return CheckedArtifact(artifact, "", (Finding(problem),))
-        place, finding = self._find(artifact)
-        found = [finding, self._changed(artifact), self._unmade(artifact)]
+        place, findings = self._find(artifact)
+        found = [*findings, self._changed(artifact), self._unmade(artifact)]
         if place and artifact.dataset:
             found.append(self._part(artifact))
         return CheckedArtifact(artifact, place, tuple(filter(None, found)))
@@ -271,17 +281,28 @@ class _Checker:
             artifact, "", (Finding(Problem.LOOSE, hint=hint),) if _name(artifact) in self._used else ()
         )
 
-    def _find(self, artifact: Artifact) -> tuple[str, Finding | None]:
+    def _find(self, artifact: Artifact) -> tuple[str, list[Finding]]:
         """Return where a version can be had, and what is wrong with that."""
         version, holdings = version_of(artifact), self._holdings
-        broken = Finding(Problem.BROKEN, hint=DAMAGE_HINT) if version in holdings.broken else None
         if version in holdings.cache:
-            return self._repo.cache.name, None
+            return self._repo.cache.name, []
+        found = [Finding(Problem.BROKEN, hint=DAMAGE_HINT)] if version in holdings.broken else []
         if version in holdings.remote:
-            return self._repo.remote().name, broken
+            return self._repo.remote().name, found
         if holdings.problem is not None:
-            return "", Finding(Problem.NO_ANSWER, holdings.problem.message, holdings.problem.hint)
-        return "", broken or Finding(Problem.NOT_STORED, hint=where_to_look(self._repo, artifact))
+            return "", [Finding(Problem.NO_ANSWER, holdings.problem.message, holdings.problem.hint)]
+        if version in holdings.lost:
+            found.append(Finding(Problem.LOST, self._repo.remote().name, _LOST_HINT))
+        return "", found or [self._not_stored(artifact)]
+
+    def _not_stored(self, artifact: Artifact) -> Finding:
+        if version_of(artifact) in self._committed:
+            return Finding(Problem.NOT_STORED, hint=where_to_look(self._repo, artifact))
+        return Finding(Problem.NOT_COMMITTED, hint=_NOT_COMMITTED_HINT)
+
+    @cached_property
+    def _committed(self) -> set[VersionId]:
+        return committed_versions(self._repo)
 
     def _part(self, artifact: Artifact) -> Finding | None:
         try:

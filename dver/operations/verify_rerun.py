@@ -8,11 +8,12 @@ name.
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -119,11 +120,18 @@ def has_result(record: Record) -> bool:
 
 
 def rerun(
-    repo: Repo, record: Record, env: Mapping[str, str], *, keep: bool = False, progress: Progress = NO_PROGRESS
+    repo: Repo,
+    record: Record,
+    env: Mapping[str, str],
+    *,
+    keep: bool = False,
+    on_start: Callable[[], None] = lambda: None,
+    progress: Progress = NO_PROGRESS,
 ) -> Rerun:
     """Run a recorded command again and compare; it gets the environment `env`, and writes to standard error.
 
-    What has no result is passed over. With `keep` the scratch tree stays.
+    What has no result is passed over. With `keep` the scratch tree stays. `on_start` is called before the command is
+    started, and not where it cannot be run.
     """
     if not has_result(record):
         return Rerun(record, Outcome.PASSED_OVER)
@@ -138,7 +146,11 @@ def rerun(
             approximations = lay_out(repo, record, tree, scratch, progress)
             words, more = _words(repo, record, tree)
             result = replace(result, approximations=(*approximations, *more))
-            code, seconds = _run(words, tree / record.folder, _environment(repo, env, tree / record.folder))
+            folder = tree / record.folder
+            environment = _environment(repo, env, folder)
+            _check_startable(words[0], folder, environment)
+            on_start()
+            code, seconds = _run(words, folder, environment)
             result = replace(result, outcome=Outcome.FAILED, exit_code=code, seconds=seconds)
             if code:
                 return result
@@ -195,6 +207,13 @@ def _environment(repo: Repo, env: Mapping[str, str], folder: Path) -> dict[str, 
     kept = {name: value for name, value in env.items() if name not in (*_GIT_PLACES, "OLDPWD")}
     shared = {"DVER_CACHE_DIR": repo.cache.backend.location} if repo.cache.backend.is_local else {}
     return {**kept, "PWD": str(folder), **shared}
+
+
+def _check_startable(program: str, folder: Path, env: Mapping[str, str]) -> None:
+    """Raise PathError for a program that is not there; what else may be wrong with it shows when it is started."""
+    is_there = os.path.exists(folder / program) if os.sep in program else shutil.which(program, path=env.get("PATH"))
+    if not is_there:
+        raise PathError(program, "cannot be started: there is no such program")
 
 
 def _run(words: Sequence[str], folder: Path, env: Mapping[str, str]) -> tuple[int, float]:

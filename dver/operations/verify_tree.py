@@ -20,7 +20,7 @@ from dver.errors import DverError, PathError
 from dver.git import CommitId
 from dver.git.borrowing import borrow
 from dver.objects.entry import DirectoryEntry, FileEntry, LinkEntry
-from dver.operations.add import check_parents
+from dver.operations.addable import check_parents
 from dver.operations.datasets import encode_path
 from dver.operations.reading import lazy_manifest, missing_version, stores_to_read
 from dver.operations.run_params import ParamSource, read_params

@@ -5,16 +5,16 @@ nothing.
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
-from dver.errors import PathError, VersionNotFoundError
-from dver.objects.entry import DirectoryEntry, Entry, FileEntry
+from dver.errors import VersionNotFoundError
+from dver.objects.entry import Entry
 from dver.objects.ids import Bytes, NodeId, ObjectId, VersionId
 from dver.objects.manifest import Manifest, ManifestBuilder
 from dver.objects.pack import Record
-from dver.operations.reading import open_manifest
-from dver.operations.transfer import holds_file
+from dver.operations.changes import ChangeFinder, check_storable
+from dver.operations.reading import load_nodes, open_manifest
 from dver.progress import Task
 from dver.repo import Repo
 from dver.workspace.ignore import IgnoreRules
@@ -22,7 +22,7 @@ from dver.workspace.ingest import Ingested, Ingester, ObjectSink, Source
 from dver.workspace.statcache import Base, Row, is_trusted
 from dver.workspace.walk import FileType, WalkItem, walk_dataset
 
-_GIT_PART = re.compile(rb"(?:\A|/)\.git(?:/|\Z)", re.IGNORECASE)
+__all__ = ["NodesOnly", "check_storable", "in_memory_manifest", "working_entries", "working_manifest"]
 
 
 class NodesOnly:
@@ -48,11 +48,10 @@ def working_entries(
 ) -> Iterator[Ingested]:
     """Yield the entries of a dataset's working files in path order; files that are as in the base are not read.
 
-    `rows` are the stat cache's rows for the base.
+    `rows` are the stat cache's rows for the base, of which all is here or gone.
 
     Raises:
         PathError: something in the dataset cannot be stored, such as a socket or a nested git repository.
-        VersionNotFoundError: the dataset is only partly here, and nothing within reach says what the rest is.
     """
     root = os.fsencode(repo.root / dataset)
     walked = walk_dataset(root, IgnoreRules.for_dataset(repo.root, dataset))
@@ -61,20 +60,31 @@ def working_entries(
 
 
 def working_manifest(repo: Repo, dataset: str, base: Base | None, task: Task) -> Manifest:
-    """Return the manifest of the working files as they are now; nothing is stored."""
+    """Return the manifest of the working files as they are now, with what is absent by choice; nothing is stored.
+
+    Raises:
+        PathError: something in the dataset cannot be stored, such as a socket or a nested git repository.
+        VersionNotFoundError: the dataset is only partly here, and nothing within reach says what the rest is.
+    """
     sink = NodesOnly()
-    builder = ManifestBuilder(sink.put_node)
     rows = repo.stat_cache.rows(dataset) if base is not None else {}
+    if base is not None and base.choice is not None:
+        finder = ChangeFinder(repo, dataset, base, rows)
+        summary = finder.edit(finder.find([b""], sink, task), sink)
+        return in_memory_manifest(repo, summary.version, sink.nodes, dataset)
+    builder = ManifestBuilder(sink.put_node)
     for ingested in working_entries(repo, dataset, base, rows, sink, task):
         builder.add(ingested.entry)
     return in_memory_manifest(repo, builder.finish().version, sink.nodes, dataset)
 
 
 def in_memory_manifest(repo: Repo, version: VersionId, nodes: Mapping[NodeId, bytes], dataset: str) -> Manifest:
-    """Return a manifest some of whose nodes are in `nodes` and the rest in the cache."""
+    """Return a manifest some of whose nodes are in `nodes` and the rest in the cache or on the default remote."""
 
     def load(ids: Sequence[NodeId]) -> Sequence[Bytes]:
-        return [nodes[identity] if identity in nodes else repo.cache.load_nodes([identity])[0] for identity in ids]
+        absent = [identity for identity in ids if identity not in nodes]
+        stored = dict(zip(absent, load_nodes(repo, absent), strict=True)) if absent else {}
+        return [nodes[identity] if identity in nodes else stored[identity] for identity in ids]
 
     return Manifest(version, load, where=f"working files of {dataset}")
 
@@ -84,23 +94,12 @@ class _Known:
 
     def __init__(self, repo: Repo, dataset: str, base: Base | None, rows: Mapping[bytes, Row]) -> None:
         self.dataset = dataset
-        self._root = repo.root / dataset
-        self._cache = repo.cache
         self._rows = rows
-        self._partial = base is not None and base.parts is not None
-        self._complete = base is not None and repo.cache.has_version(base.version)
         self._manifest: Manifest | None = None
         # Where the cache was deleted, or never had all, a file is no proof that its content is stored.
-        if base is not None and (self._complete or self._partial):
-            self._manifest = self._open(repo, base)
-
-    def _open(self, repo: Repo, base: Base) -> Manifest | None:
-        try:
-            return open_manifest(repo, base.version, self.dataset)
-        except VersionNotFoundError:
-            if self._partial:
-                raise
-            return None
+        if base is not None and repo.cache.has_version(base.version):
+            with suppress(VersionNotFoundError):
+                self._manifest = open_manifest(repo, base.version, dataset)
 
     def entries(self) -> Iterator[Entry]:
         """Return the entries of the base."""
@@ -109,55 +108,24 @@ class _Known:
     def holds(self, entry: Entry, item: WalkItem) -> bool:
         """Whether what is on disk is certainly `entry`, and its content stored."""
         row = self._rows.get(item.path)
-        if row is None or row.differs or not is_trusted(row, item.type, item.stat):
-            return False
-        if self._complete or self._manifest is None or not isinstance(entry, FileEntry):
-            return True
-        return holds_file(self._cache, entry, self._manifest)
-
-    def keeps(self, entry: Entry) -> bool:
-        """Whether an entry that is not on disk is still part of the dataset, as it was never checked out."""
-        if not self._partial or entry.path in self._rows:
-            return False
-        # A directory that was empty may have been made here, and files put into it.
-        return not isinstance(entry, DirectoryEntry) or not (self._root / os.fsdecode(entry.path)).is_dir()
+        return row is not None and not row.differs and is_trusted(row, item.type, item.stat)
 
 
 def _merge(walked: Iterator[WalkItem], known: _Known, task: Task) -> Iterator[Source]:
-    """Yield what is on disk in order: entries where they are known to hold, walked items where not.
-
-    Entries of a partly present dataset that were never checked out are kept.
-    """
+    """Yield what is on disk in order: entries where they are known to hold, walked items where not."""
     entries = known.entries()
     entry = next(entries, None)
     for item in walked:
         check_storable(known.dataset, item)
         while entry is not None and entry.path < item.path:
-            if known.keeps(entry):
-                yield entry
             entry = next(entries, None)
         if entry is not None and entry.path == item.path:
             yield entry if known.holds(entry, item) else _expected(item, task)
             entry = next(entries, None)
         else:
             yield _expected(item, task)
-    while entry is not None:
-        if known.keeps(entry):
-            yield entry
-        entry = next(entries, None)
 
 
 def _expected(item: WalkItem, task: Task) -> WalkItem:
     task.expect(files=1, bytes=item.stat.st_size if item.type is FileType.FILE else 0)
     return item
-
-
-def check_storable(dataset: str, item: WalkItem) -> None:
-    """Raise PathError for what no dataset can hold."""
-    if item.type is FileType.OTHER:
-        reason, hint = "is a socket, device or named pipe", "remove it, or name it in .dverignore"
-    elif _GIT_PART.search(item.path):
-        reason, hint = "belongs to a git repository inside the dataset", "name it in .dverignore, or move it away"
-    else:
-        return
-    raise PathError(f"{dataset}/{os.fsdecode(item.path)}", reason, hint=hint)

@@ -23,7 +23,7 @@ from dver.objects.ids import VERSION_PREFIX, checksum
 from dver.records.journal import LineReader, LineText
 from dver.records.record import RecordId, State, read_fields
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BLOCK = 4 * 1024 * 1024
 STATES = tuple(State)
 INPUT, OUTPUT = 0, 1
@@ -68,7 +68,7 @@ _INDEXES = {
     "records_by_key": f"records (key, started) WHERE state = {STATES.index(State.COMPLETE)}",
     "tags_by_tag": "tags (tag, record)",
     "uses_by_place": "uses (place, version, role)",
-    "outputs_by_version": f"uses (version) WHERE role = {OUTPUT}",
+    "uses_by_version": "uses (version, role)",
     "makers_by_place": "makers (place, started, record)",
 }
 _SCHEMA = ";".join([_TABLES, *(f"CREATE INDEX {name} ON {columns}" for name, columns in _INDEXES.items())])

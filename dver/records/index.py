@@ -146,20 +146,15 @@ class LineageIndex:
 
     def producers_of_version(self, version: str) -> list[Record]:
         """Return the records that made this version, wherever it was."""
-        found = self._answer(
-            f"WHERE number IN (SELECT number >> {USE_BITS} FROM uses WHERE version = ? AND role = {OUTPUT})"
-            " ORDER BY number",
-            [mark(version)],
-        )
-        return [
-            record
-            for record in found
-            if any(version in (artifact.version, artifact.dataset_version) for artifact in record.outputs)
-        ]
+        return [record for record in self._users_of_version(version, OUTPUT) if _has_version(record.outputs, version)]
 
     def consumers(self, path: str, version: str) -> list[Record]:
         """Return the records that this version at this path went into."""
         return [record for record in self._users(path, version, INPUT) if _holds(record.inputs, path, version)]
+
+    def consumers_of_version(self, version: str) -> list[Record]:
+        """Return the records that this version went into, wherever it was."""
+        return [record for record in self._users_of_version(version, INPUT) if _has_version(record.inputs, version)]
 
     def latest_producer(self, path: str) -> Record | None:
         """Return the record that started last of those that made something at this path and did not fail.
@@ -185,6 +180,12 @@ class LineageIndex:
             f"WHERE number IN (SELECT number >> {USE_BITS} FROM uses WHERE"
             " place = (SELECT number FROM texts WHERE text = ?) AND version = ? AND role = ?) ORDER BY number",
             [raw_text(path), mark(version), role],
+        )
+
+    def _users_of_version(self, version: str, role: int) -> list[Record]:
+        return self._answer(
+            f"WHERE number IN (SELECT number >> {USE_BITS} FROM uses WHERE version = ? AND role = ?) ORDER BY number",
+            [mark(version), role],
         )
 
     def _question(self, which: Which, *, is_limited: bool) -> "_Question":
@@ -302,3 +303,7 @@ def _holds(artifacts: Sequence[Artifact], path: str, version: str) -> bool:
         (path, version) in ((artifact.path, artifact.version), (artifact.dataset, artifact.dataset_version))
         for artifact in artifacts
     )
+
+
+def _has_version(artifacts: Sequence[Artifact], version: str) -> bool:
+    return any(version in (artifact.version, artifact.dataset_version) for artifact in artifacts)

@@ -8,21 +8,17 @@ Invariant: a record that was decoded has a name that fits its content, and no pa
 """
 
 import json
-import math
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, NewType, TypeAlias
 
 from blake3 import blake3
 
 from dver.errors import FormatError, UnsupportedFormatError
-from dver.objects.entry import check_path
 from dver.objects.ids import VERSION_PREFIX
+from dver.records.checks import CONTENT_HASH, check_fields
 
 RecordId = NewType("RecordId", str)
 Scalar: TypeAlias = str | int | float | bool | None
@@ -30,33 +26,14 @@ Scalar: TypeAlias = str | int | float | bool | None
 FORMAT = 1
 MAX_LINE = 4 * 1024 * 1024
 BLOB_PREFIX = "git:"
+VALUE_MARK = re.compile(r"!(?:text|list|float|date|datetime|time) ")
+"""How a text begins that stands for a parameter or property of another type, such as a list; `!text ` is for texts."""
 RECORD_CONTEXT = "dver 2026-11 lineage record v1"
 DATASET = "dataset"
 
 LINE_ENDS = b"\r\n"
 _NAME_MEMBER = b',"id":"' + VERSION_PREFIX.encode()
 _DIGITS = 64
-_CONTENT_HASH = re.compile(r"b3:[0-9a-f]{64}")
-_VERSION = re.compile(r"b3:[0-9a-f]{64}|git:(?:[0-9a-f]{40}|[0-9a-f]{64})")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
-_STRINGS = frozenset((str,))
-_NUMBERS = frozenset((int, float))
-_SCALARS = frozenset((str, int, float, bool, type(None)))
-_RECORD_TYPES = {
-    **dict.fromkeys(("name", "folder", "commit", "key", "reuses", "source", "note"), str),
-    **dict.fromkeys(("shell", "dirty", "observed"), bool),
-    **dict.fromkeys(("command", "inputs", "outputs"), list),
-    **dict.fromkeys(("params", "environment", "tags"), dict),
-    "exit": int,
-}
-_ARTIFACT_TYPES = {
-    **dict.fromkeys(("path", "version", "dataset", "dataset_version", "kind"), str),
-    "observed": bool,
-    "props": dict,
-}
-# Most records name the same paths again; longer ones are looked at each time, so that little memory is held.
-_PATHS_HELD = 1 << 14
-_SHORT_PATH = 256
 
 
 class State(StrEnum):
@@ -112,10 +89,6 @@ class Environment:
     platform: str = ""
     packages: str = ""
     image: str = ""
-
-
-_ENVIRONMENT_TYPES = dict.fromkeys(Environment.__slots__, str)
-_NO_FIELDS: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +186,7 @@ def read_fields(line: bytes, where: str) -> dict[str, Any]:
     if found != FORMAT:
         raise UnsupportedFormatError(where, found, FORMAT)
     _check_name(line, fields.get("id"), where)
-    _Checker(where).check_record(fields)
+    check_fields(fields, _STATE_NAMES, where)
     return fields
 
 
@@ -227,13 +200,30 @@ def _check_name(line: bytes, claimed: object, where: str) -> None:
 
 
 def scalar_text(value: Scalar) -> str:
-    """Return a parameter or property for people: a text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
+    """Return a parameter or property for people: a text as it is, anything else as JSON.
+
+    The mark of what is recorded as text, such as a list, is left out.
+    """
+    if not isinstance(value, str):
+        return json.dumps(value)
+    mark = VALUE_MARK.match(value)
+    return value if mark is None else value[mark.end() :]
+
+
+def texts_apart(first: Scalar, second: Scalar) -> tuple[str, str]:
+    """Return two different values for people, with their marks if they would look alike without, as 1.5 and "1.5"."""
+    plain = scalar_text(first), scalar_text(second)
+    if plain[0] != plain[1]:
+        return plain
+    marked = [
+        value if isinstance(value, str) and VALUE_MARK.match(value) else json.dumps(value) for value in (first, second)
+    ]
+    return marked[0], marked[1]
 
 
 def parse_record_id(text: str) -> RecordId | None:
     """Return the id that a text is, or None."""
-    return RecordId(text) if _CONTENT_HASH.fullmatch(text) else None
+    return RecordId(text) if CONTENT_HASH.fullmatch(text) else None
 
 
 def _fields(record: Record) -> dict[str, Any]:
@@ -283,10 +273,6 @@ def _refuse_constant(name: str) -> None:
 _decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
-def _is_finite(value: Scalar) -> bool:
-    return type(value) is not float or math.isfinite(value)
-
-
 def _hash(text: bytes) -> RecordId:
     return RecordId(VERSION_PREFIX + blake3(text, derive_key_context=RECORD_CONTEXT).hexdigest())
 
@@ -329,100 +315,3 @@ def _make_artifact(fields: Mapping[str, Any]) -> Artifact:
         observed=fields.get("observed", False),
         props=fields.get("props", {}),
     )
-
-
-@lru_cache(maxsize=_PATHS_HELD)
-def _is_safe(path: str) -> bool:
-    try:
-        raw = path.encode("utf-8", "surrogateescape")
-        check_path(raw, "")
-    except (UnicodeEncodeError, FormatError):
-        return False
-    return bool(raw)
-
-
-class _Checker:
-    """Looks through the fields of one line, and refuses what is not of its type.
-
-    Types are compared and not asked for: there are no subclasses in what was JSON, and a million lines are to be read
-    while a user waits.
-    """
-
-    __slots__ = ("_where",)
-
-    def __init__(self, where: str) -> None:
-        self._where = where
-
-    def check_record(self, fields: Mapping[str, Any]) -> None:
-        """Check all fields but the format and the name."""
-        self._check_types(fields, _RECORD_TYPES)
-        if fields.get("state") not in _STATE_NAMES:
-            raise self._wrong("state")
-        self._check_moment(fields.get("started"))
-        if not _STRINGS.issuperset(map(type, fields.get("command", ()))):
-            raise self._wrong("command")
-        if fields.get("folder"):
-            self._check_path(fields["folder"])
-        for name in ("inputs", "outputs"):
-            for artifact in fields.get(name, ()):
-                self._check_artifact(artifact)
-        self._check_scalars(fields, "params")
-        self._check_seconds(fields.get("seconds", 0.0))
-        if "environment" in fields:
-            self._check_types(fields["environment"], _ENVIRONMENT_TYPES)
-        if not _STRINGS.issuperset(map(type, fields.get("tags", _NO_FIELDS).values())):
-            raise self._wrong("tags")
-
-    def _check_artifact(self, fields: Any) -> None:
-        if type(fields) is not dict:
-            raise self._wrong("inputs and outputs")
-        self._check_types(fields, _ARTIFACT_TYPES)
-        self._check_path(fields.get("path", ""))
-        if not _VERSION.fullmatch(fields.get("version", "")):
-            raise self._wrong("version")
-        if fields.get("dataset"):
-            self._check_path(fields["dataset"])
-            if not _CONTENT_HASH.fullmatch(fields.get("dataset_version", "")):
-                raise self._wrong("dataset_version")
-        if "props" in fields:
-            self._check_scalars(fields, "props")
-
-    def _check_moment(self, started: Any) -> None:
-        try:
-            if type(started) is str and _MOMENT.fullmatch(started) and datetime.fromisoformat(started):
-                return
-        except ValueError:
-            pass
-        raise self._wrong("started")
-
-    def _check_path(self, path: str) -> None:
-        if len(path) <= _SHORT_PATH and _is_safe(path):
-            return
-        try:
-            raw = path.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            raise self._wrong("path") from None
-        if not raw:
-            raise self._wrong("path")
-        check_path(raw, self._where)
-
-    def _check_seconds(self, value: Any) -> None:
-        if type(value) not in _NUMBERS or not 0 <= value <= sys.float_info.max:
-            raise self._wrong("seconds")
-
-    def _check_scalars(self, fields: Mapping[str, Any], name: str) -> None:
-        if name not in fields:
-            return
-        values = fields[name].values()
-        types = set(map(type, values))
-        if not types <= _SCALARS or (float in types and not all(map(_is_finite, values))):
-            raise self._wrong(name)
-
-    def _check_types(self, fields: Mapping[str, Any], types: Mapping[str, type]) -> None:
-        for name, value in fields.items():
-            # What has no type here is unknown to this version, or is looked at in another way.
-            if type(value) is not types.get(name, type(value)):
-                raise self._wrong(name)
-
-    def _wrong(self, name: str) -> FormatError:
-        return FormatError(self._where, f"is a lineage record with a wrong field: {name}")

@@ -10,7 +10,6 @@ Invariants: a row is in the copy only if a pack that was whole when it was read 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -95,6 +94,11 @@ class ChunkIndex:
             catch_up()
             found.update(self._lookup(wanted - found.keys()))
         return found
+
+    def pack_size(self, pack: PackId) -> int | None:
+        """Return how long a pack is, as the index says; None for one that it does not know."""
+        rows = self._database.query("SELECT size FROM packs WHERE id = ?", (pack,))
+        return rows[0][0] if rows else None
 
     def present(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Return those of `ids` that the store is known to hold; what others wrote meanwhile may be missed."""
@@ -219,6 +223,9 @@ class ChunkIndex:
         if self._backend.is_local or len(items) <= 1:
             yield from map(function, items)
             return
+        # Deferred: a store on local disk has no use for it.
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
         with ThreadPoolExecutor(_READERS, thread_name_prefix="dver-index") as pool:
             for batch in batches(items, 2 * _READERS):
                 yield from pool.map(function, batch)

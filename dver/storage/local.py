@@ -24,7 +24,6 @@ from dver.errors import BackendError, BackendProblem
 from dver.fileio import TEMPORARY_PREFIX, sync_directory, temporary_name, write_all
 from dver.objects.ids import Bytes
 from dver.storage.backend import BlobInfo
-from dver.storage.failures import translate_os_error
 
 _T = TypeVar("_T")
 _BLOB_MODE = 0o444
@@ -143,6 +142,9 @@ class LocalBackend:
         try:
             return call()
         except OSError as exc:
+            # Deferred: it knows how any storage service fails, and here most often nothing does.
+            from dver.storage.failures import translate_os_error  # noqa: PLC0415
+
             raise translate_os_error(exc, self.location, verb, key) from exc
 
 

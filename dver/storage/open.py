@@ -5,18 +5,19 @@ Absolute paths and `file://` URLs are local folders. Everything else goes throug
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dver.errors import ConfigError
 from dver.progress import NO_PROGRESS
 from dver.storage.backend import Backend
 from dver.storage.local import LocalBackend
-from dver.storage.remote import RemoteBackend
-from dver.storage.retry import RetryBackend
-from dver.storage.schemes import OptionValue
+
+if TYPE_CHECKING:
+    from dver.storage.schemes import OptionValue
 
 
 def open_backend(
-    url: str, options: Mapping[str, OptionValue], *, note: Callable[[str], None] = NO_PROGRESS.note
+    url: str, options: "Mapping[str, OptionValue]", *, note: Callable[[str], None] = NO_PROGRESS.note
 ) -> Backend:
     """Return the backend at `url`.
 
@@ -32,6 +33,10 @@ def open_backend(
     """
     path = local_path(url)
     if path is None:
+        # Deferred: the cache is a local folder, and few commands go to a remote.
+        from dver.storage.remote import RemoteBackend  # noqa: PLC0415
+        from dver.storage.retry import RetryBackend  # noqa: PLC0415
+
         return RetryBackend(RemoteBackend(url, options), note)
     if options:
         raise ConfigError(f"{url}: a local folder takes no options, but has {', '.join(sorted(options))}")

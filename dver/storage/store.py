@@ -24,11 +24,12 @@ from dver.errors import (
     UnsupportedFormatError,
 )
 from dver.objects.chunker import ChunkerParams
-from dver.objects.ids import Bytes, NodeId, ObjectId, PackId, VersionId, parse_id
+from dver.objects.ids import Bytes, NodeId, ObjectId, PackId, VersionId
 from dver.objects.manifest import Manifest
 from dver.objects.pack import Record, decode_record
 from dver.storage.backend import Backend
 from dver.storage.index import ChunkIndex, Location
+from dver.storage.markers import VersionMarkers, read_if_there, version_key
 from dver.storage.packs import pack_key
 
 FORMAT = 1
@@ -57,12 +58,7 @@ class Span:
     locations: tuple[Location, ...]
 
 
-def version_key(version: VersionId) -> str:
-    """Return the key of a version's marker in a store."""
-    return f"versions/{version.hex()}"
-
-
-class Store:
+class Store(VersionMarkers):
     """One place of packs, index and versions.
 
     Attributes:
@@ -71,7 +67,7 @@ class Store:
     """
 
     def __init__(self, backend: Backend, index: ChunkIndex, *, name: str, journal: Path | None = None) -> None:
-        self.backend = backend
+        super().__init__(backend)
         self.index = index
         self.name = name
         self.journal = journal
@@ -105,7 +101,7 @@ class Store:
 
     def read_params(self) -> ChunkerParams | None:
         """Return the chunk sizes that the store was made with, or None if there is no store yet."""
-        data = self._read_if_there(DESCRIPTION_KEY)
+        data = read_if_there(self.backend, DESCRIPTION_KEY)
         if data is None:
             return None
         where = f"{self.backend.location}/{DESCRIPTION_KEY}"
@@ -119,16 +115,6 @@ class Store:
             case {"format": 1, "chunker": dict(chunker)}:
                 return ChunkerParams.from_mapping(chunker, where)
         raise FormatError(where, "not a store's description")
-
-    def has_version(self, version: VersionId) -> bool:
-        """Whether everything that a version needs is said to be here."""
-        # Reading it costs as little as asking for its size, and a service that refuses says why only when read from.
-        return self._read_if_there(version_key(version)) is not None
-
-    def versions(self) -> set[VersionId]:
-        """Return all versions that are wholly here."""
-        names = (info.key.removeprefix("versions/") for info in self.backend.list("versions/"))
-        return {VersionId(raw) for name in names if (raw := parse_id(name)) is not None}
 
     def mark_version(self, version: VersionId, *, files: int, size: int) -> None:
         """Say that everything a version needs is here; the caller has seen to it that it is durable and indexed."""
@@ -226,14 +212,6 @@ class Store:
                 copy = f"delete {self.index.path}, which is only a copy" if self.index.path else DAMAGE_HINT
                 raise IntegrityError(where, "the index and the pack disagree on what lies where", hint=copy)
             yield record
-
-    def _read_if_there(self, key: str) -> bytes | None:
-        try:
-            return self.backend.read(key)
-        except BackendError as exc:
-            if exc.problem is BackendProblem.NOT_FOUND:
-                return None
-            raise
 
     def _remember(self, identity: NodeId, plain: bytes) -> None:
         with self._lock:

@@ -2,17 +2,18 @@
 
 A file is written under a temporary name in dver's own folder, given its mode, then renamed into place, so a crash
 leaves either the old file or the new one. Small files are written in batches whose chunks are read together; a
-large file is written by several tasks at once. Parents that are symbolic links are refused, so nothing is written
-outside.
+large file is written by several tasks at once. Files with the same content may share their blocks. Parents that are
+symbolic links are refused, so nothing is written outside.
 """
 
 import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from dver.errors import BackendError, BackendProblem, PathError
@@ -23,6 +24,7 @@ from dver.objects.manifest import Manifest
 from dver.progress import Task
 from dver.storage.store import Store
 from dver.workers import Workers
+from dver.workspace.reflink import Cloner
 from dver.workspace.statcache import UNCHECKED, Row, make_row
 from dver.workspace.walk import FileType
 
@@ -37,10 +39,24 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """A file to write: its entry and its whole chunk list."""
+    """A file to write: its entry and its whole chunk list.
+
+    Attributes:
+        twins: other files with the same content, which share its blocks.
+        cloner: what makes them share.
+        kept: a file that has the content already; there is no chunk list then.
+    """
 
     entry: FileEntry
     chunks: Sequence[tuple[ChunkId, int]]
+    twins: tuple[FileEntry, ...] = ()
+    cloner: Cloner | None = None
+    kept: bytes | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether several tasks are to write it at once."""
+        return self.kept is None and self.entry.size >= LARGE_FILE
 
 
 class Assembler:
@@ -58,18 +74,24 @@ class Assembler:
         self._task = task
         self._parents = _Parents(root)
 
-    def write(self, entries: Iterable[FileEntry], manifest: Manifest) -> Iterator[tuple[bytes, Row]]:
+    def write(
+        self, entries: Iterable[FileEntry], manifest: Manifest, *, cloner: Cloner | None = None
+    ) -> Iterator[tuple[bytes, Row]]:
         """Write files, replacing what is there; yield the path and the stat cache row of each.
 
-        Rows are not yet trusted (`checked` is 0): the caller completes them once a clock tick has passed.
+        Rows are not yet trusted (`checked` is 0): the caller completes them once a clock tick has passed. With a
+        `cloner`, files of the same content share their blocks where that is possible.
 
         Raises:
             ObjectNotFoundError: a chunk is not in the store.
             IntegrityError: a chunk is damaged; the file in question is left as it was.
         """
-        batches = _batches(self._planned(entries, manifest))
-        for rows in self._workers.in_order(self._start(batch) for batch in batches):
-            yield from rows
+        if cloner is None:
+            yield from self._write_all(_plan(entry, manifest) for entry in entries)
+            return
+        groups = cloner.groups(entries)
+        yield from self._write_all(_plan_group(entry, manifest, twins, cloner) for entry, twins in groups)
+        yield from self._write_all(_plan(entry, manifest) for entry in cloner.refused)
 
     def write_link(self, path: bytes, target: bytes) -> tuple[bytes, Row]:
         """Make a symbolic link, replacing what is there."""
@@ -91,26 +113,29 @@ class Assembler:
             _make_directory(final)
             return path, make_row(FileType.DIRECTORY, os.lstat(final), UNCHECKED)
 
-    def _planned(self, entries: Iterable[FileEntry], manifest: Manifest) -> Iterator[_Planned]:
-        for entry in entries:
-            yield _Planned(entry, tuple(unpack_chunks(manifest.chunk_list(entry), manifest.where)))
+    def _write_all(self, files: Iterable[_Planned]) -> Iterator[tuple[bytes, Row]]:
+        for rows in self._workers.in_order(self._start(batch) for batch in _batches(files)):
+            yield from rows
 
     def _start(self, batch: list[_Planned]) -> Future[list[tuple[bytes, Row]]]:
         for planned in batch:
-            self._parents.ensure(planned.entry.path)
-        if len(batch) == 1 and batch[0].entry.size >= LARGE_FILE:
+            for entry in (planned.entry, *planned.twins):
+                self._parents.ensure(entry.path)
+        if len(batch) == 1 and batch[0].is_large:
             done: Future[list[tuple[bytes, Row]]] = Future()
-            done.set_result([self._write_large(batch[0])])
+            done.set_result(self._write_large(batch[0]))
             return done
         return self._workers.executor.submit(self._write_batch, batch)
 
     def _write_batch(self, batch: Sequence[_Planned]) -> list[tuple[bytes, Row]]:
         plain = self._read({chunk for planned in batch for chunk, _ in planned.chunks})
-        rows = [
-            (planned.entry.path, self._write_small(planned.entry, [plain[chunk] for chunk, _ in planned.chunks]))
-            for planned in batch
-        ]
-        self._task.advance(files=len(batch), bytes=sum(planned.entry.size for planned in batch))
+        rows = []
+        for planned in batch:
+            if planned.kept is None:
+                rows += self._write_small(planned, [plain[chunk] for chunk, _ in planned.chunks])
+            else:
+                rows += self._write_kept(planned, planned.kept)
+        self._task.advance(files=len(rows), bytes=sum(row.size for _, row in rows))
         return rows
 
     def _read(self, ids: Iterable[ChunkId]) -> dict[ChunkId, Bytes]:
@@ -121,40 +146,62 @@ class Assembler:
                 plain[ChunkId(record.id)] = unpack(self._store.name)
         return plain
 
-    def _write_small(self, entry: FileEntry, pieces: Sequence[Bytes]) -> Row:
-        final = self._final(entry.path)
-        temporary = self._temporary_path()
-        with translated(final):
-            try:
-                fd = self._create(temporary, entry)
-                try:
-                    for piece in pieces:
-                        _write_at_end(fd, piece)
-                finally:
-                    os.close(fd)
-                self._move(temporary, final)
-            except BaseException:
-                _remove_quietly(temporary)
-                raise
-            return make_row(FileType.FILE, os.lstat(final), UNCHECKED)
+    def _write_small(self, planned: _Planned, pieces: Sequence[Bytes]) -> list[tuple[bytes, Row]]:
+        def fill(fd: int) -> None:
+            for piece in pieces:
+                _write_at_end(fd, piece)
 
-    def _write_large(self, planned: _Planned) -> tuple[bytes, Row]:
-        entry = planned.entry
+        return self._write_file(planned, fill)
+
+    def _write_large(self, planned: _Planned) -> list[tuple[bytes, Row]]:
+        rows = self._write_file(planned, lambda fd: self._write_parts(fd, planned.chunks))
+        self._task.advance(files=len(rows), bytes=sum(row.size for _, row in rows[1:]))
+        return rows
+
+    def _write_file(self, planned: _Planned, fill: Callable[[int], None]) -> list[tuple[bytes, Row]]:
+        """Write a file by what `fill` puts into it, then the files that share its blocks."""
+        twins: list[tuple[bytes, Row]] = []
+
+        def fill_all(fd: int) -> bool:
+            fill(fd)
+            # Before it has its name: afterwards anybody may change it.
+            twins.extend(self._share(planned.twins, planned.cloner, fd))
+            return True
+
+        return self._put(planned.entry, fill_all) + twins
+
+    def _write_kept(self, planned: _Planned, kept: bytes) -> list[tuple[bytes, Row]]:
+        fd = os.open(kept, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return self._share((planned.entry, *planned.twins), planned.cloner, fd)
+        finally:
+            os.close(fd)
+
+    def _share(self, entries: Sequence[FileEntry], cloner: Cloner | None, source: int) -> list[tuple[bytes, Row]]:
+        """Make files that share the blocks of one that is open; those of which that cannot be done are passed over."""
+        if cloner is None:
+            return []
+        return [row for entry in entries for row in self._put(entry, partial(cloner.share, entry, source))]
+
+    def _put(self, entry: FileEntry, fill: Callable[[int], bool]) -> list[tuple[bytes, Row]]:
+        """Make a file under a temporary name, have it filled, and move it into place if that was possible."""
         final = self._final(entry.path)
         temporary = self._temporary_path()
         with translated(final):
             try:
                 fd = self._create(temporary, entry)
                 try:
-                    self._write_parts(fd, planned.chunks)
+                    possible = fill(fd)
                 finally:
                     os.close(fd)
+                if not possible:
+                    _remove_quietly(temporary)
+                    return []
                 self._move(temporary, final)
             except BaseException:
                 _remove_quietly(temporary)
                 raise
-            self._task.advance(files=1)
-            return entry.path, make_row(FileType.FILE, os.lstat(final), UNCHECKED)
+            return [(entry.path, make_row(FileType.FILE, os.lstat(final), UNCHECKED))]
 
     def _write_parts(self, fd: int, chunks: Sequence[tuple[ChunkId, int]]) -> None:
         def parts() -> Iterator[Future[None]]:
@@ -185,7 +232,7 @@ class Assembler:
     def _create(self, temporary: bytes, entry: FileEntry) -> int:
         # The umask takes away what the user wants taken away, as git does it.
         mode = 0o777 if entry.executable else 0o666
-        return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        return os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
 
     def _move(self, temporary: bytes, final: bytes) -> None:
         try:
@@ -277,12 +324,23 @@ def translated(path: bytes) -> Iterator[None]:
         raise PathError(shown, f"cannot be written: {exc.strerror}") from exc
 
 
+def _plan(entry: FileEntry, manifest: Manifest) -> _Planned:
+    return _Planned(entry, tuple(unpack_chunks(manifest.chunk_list(entry), manifest.where)))
+
+
+def _plan_group(entry: FileEntry, manifest: Manifest, twins: tuple[FileEntry, ...], cloner: Cloner) -> _Planned:
+    kept = cloner.kept(entry)
+    if kept is not None:
+        return _Planned(entry, (), twins, cloner, kept)
+    return replace(_plan(entry, manifest), twins=twins, cloner=cloner)
+
+
 def _batches(files: Iterable[_Planned]) -> Iterator[list[_Planned]]:
     """Yield runs of files that make one task each; a large file is a run of its own."""
     batch: list[_Planned] = []
     size = 0
     for planned in files:
-        if planned.entry.size >= LARGE_FILE:
+        if planned.is_large:
             if batch:
                 yield batch
             yield [planned]

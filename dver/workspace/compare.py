@@ -7,6 +7,7 @@ with the recorded ids, up to the first that differs; nothing is cut anew.
 import os
 import time
 
+from dver.errors import ObjectNotFoundError
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, unpack_chunks
 from dver.objects.ids import chunk_id
 from dver.objects.manifest import Manifest
@@ -15,6 +16,18 @@ from dver.workspace.statcache import UNCHECKED, WITHOUT_READING, Row, make_row
 from dver.workspace.walk import FileType, WalkItem, is_executable
 
 _READ_AHEAD = 4 * 1024 * 1024
+
+
+def compare_if_there(
+    directory: bytes, item: WalkItem, entry: Entry | None, manifest: Manifest
+) -> tuple[bool, Row | None]:
+    """Do what `compare_item` does for a file of `directory`; without an entry, or its chunk list, nothing is equal."""
+    if entry is None:
+        return False, None
+    try:
+        return compare_item(directory + b"/" + item.path if item.path else directory, item, entry, manifest)
+    except ObjectNotFoundError:
+        return False, None
 
 
 def compare_item(path: bytes, item: WalkItem, entry: Entry, manifest: Manifest) -> tuple[bool, Row]:
@@ -36,6 +49,15 @@ def compare_item(path: bytes, item: WalkItem, entry: Entry, manifest: Manifest) 
     else:
         same = isinstance(entry, DirectoryEntry) and item.type is FileType.DIRECTORY
     return same, make_row(item.type, item.stat, began, differs=not same)
+
+
+def unchecked_row(entry: Entry) -> Row:
+    """Return the row of an entry that no file was compared with yet."""
+    if isinstance(entry, FileEntry):
+        kind = FileType.FILE
+    else:
+        kind = FileType.LINK if isinstance(entry, LinkEntry) else FileType.DIRECTORY
+    return Row(kind, 0, 0, 0, 0, UNCHECKED, 0)
 
 
 def _compare_bytes(path: bytes, item: WalkItem, packed: bytes, where: str) -> tuple[bool, Row]:

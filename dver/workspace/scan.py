@@ -1,31 +1,32 @@
 """How a dataset's working files differ from its base, the version they were last equal to.
 
 The stat cache answers for files whose stat is unchanged, and for whole folders in which nothing changed; only the
-others are compared by content, in parallel, and the answers are kept, so that a second scan reads no data.
+others are compared by content, in parallel, and the answers are kept, so that a second scan reads no data. What
+compares, and the manifest to compare with, is loaded only then.
 """
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from dver.errors import ObjectNotFoundError
-from dver.objects.entry import Entry, FileEntry, LinkEntry
-from dver.objects.manifest import Manifest
 from dver.progress import Task
 from dver.workers import Workers
-from dver.workspace.compare import compare_item
 from dver.workspace.ignore import IgnoreRules
-from dver.workspace.statcache import UNCHECKED, Base, Row, StatCache, folder_fingerprint, folder_of, is_trusted
+from dver.workspace.statcache import Base, Row, StatCache, folder_fingerprint, folder_of, is_trusted
 from dver.workspace.walk import FileType, Folder, WalkItem, walk_folders
+
+if TYPE_CHECKING:
+    from dver.objects.entry import Entry
+    from dver.objects.manifest import Manifest
 
 _Marked: TypeAlias = tuple[Folder, bytes]
 
 _BATCH = 64
-_SINGLE_LOOKUPS = 100
 _path_of = attrgetter("path")
 
 
@@ -58,10 +59,12 @@ class Scanner:
     def __init__(self, root: Path, cache: StatCache, workers: Workers) -> None:
         self._root = root
         self._cache = cache
-        self._executor = workers.executor
+        self._workers = workers
 
-    def scan(self, dataset: str, base: Base, manifest: Manifest, task: Task, *, known: bool) -> Scan:
-        """Compare the working files with `base`, whose manifest is given.
+    def scan(
+        self, dataset: str, base: Base, open_manifest: "Callable[[], Manifest]", task: Task, *, known: bool
+    ) -> Scan:
+        """Compare the working files with `base`, whose manifest is opened where it is needed.
 
         `known` says that the stat cache holds rows for this base; otherwise all files are compared by content, and
         the base becomes the dataset's. Nodes that are missing make a file count as modified unless its stat is known.
@@ -74,17 +77,17 @@ class Scanner:
             changed, passed = _pass_over(folders, marks, scan)
         except (FileNotFoundError, NotADirectoryError):
             scan.present = False
-            scan.deleted = sorted(self._cache.rows(dataset) if known else _unchecked_rows(manifest))
+            scan.deleted = sorted(self._cache.rows(dataset) if known else _unchecked_rows(open_manifest()))
             return scan
         if not changed:
             return scan
-        rows = self._rows(dataset, changed, passed) if known else _unchecked_rows(manifest)
+        rows = self._rows(dataset, changed, passed) if known else _unchecked_rows(open_manifest())
         settled: dict[bytes, Row] = {}
         items = chain.from_iterable(folder.items() for folder, _ in changed)
         pending = self._classify(items, rows, scan, settled)
         scan.deleted = sorted(rows)
         still = _unchanged_folders(changed, scan, pending) if known else {}
-        fresh = self._compare(directory, pending, manifest, scan, task)
+        fresh = self._compare(directory, pending, open_manifest, scan, task) if pending else {}
         for found in (scan.added, scan.modified):
             found.sort(key=_path_of)
         scan.special.sort()
@@ -138,9 +141,17 @@ class Scanner:
         return pending
 
     def _compare(
-        self, directory: bytes, pending: Sequence[WalkItem], manifest: Manifest, scan: Scan, task: Task
+        self,
+        directory: bytes,
+        pending: Sequence[WalkItem],
+        open_manifest: "Callable[[], Manifest]",
+        scan: Scan,
+        task: Task,
     ) -> dict[bytes, Row]:
         """Compare files by content, sort them into `scan`, and return their rows."""
+        from dver.workspace.compare import compare_if_there  # noqa: PLC0415
+
+        manifest = open_manifest()
         task.expect(files=len(pending), bytes=sum(item.stat.st_size for item in pending))
         try:
             entries = find_entries(manifest, [item.path for item in pending])
@@ -150,13 +161,13 @@ class Scanner:
             return {}
 
         def compare(items: Sequence[WalkItem]) -> list[tuple[bool, Row | None]]:
-            found = [_compare_one(directory, item, entries.get(item.path), manifest) for item in items]
+            found = [compare_if_there(directory, item, entries.get(item.path), manifest) for item in items]
             task.advance(files=len(items), bytes=sum(item.stat.st_size for item in items))
             return found
 
         batches = [pending[start : start + _BATCH] for start in range(0, len(pending), _BATCH)]
         rows: dict[bytes, Row] = {}
-        for items, results in zip(batches, self._executor.map(compare, batches), strict=True):
+        for items, results in zip(batches, self._workers.executor.map(compare, batches), strict=True):
             for item, (same, row) in zip(items, results, strict=True):
                 if row is not None:
                     rows[item.path] = row
@@ -196,29 +207,12 @@ def _unchanged_folders(changed: Sequence[_Marked], scan: Scan, pending: Sequence
     return {folder.prefix: mark for folder, mark in changed if folder.prefix not in loud}
 
 
-def find_entries(manifest: Manifest, paths: Sequence[bytes]) -> dict[bytes, Entry]:
+def find_entries(manifest: "Manifest", paths: Sequence[bytes]) -> "dict[bytes, Entry]":
     """Return the entries at `paths`; those that the manifest lacks are left out."""
-    if len(paths) <= _SINGLE_LOOKUPS:
-        return {path: entry for path in paths if (entry := manifest.get(path)) is not None}
-    wanted = set(paths)
-    return {entry.path: entry for entry in manifest.entries() if entry.path in wanted}
+    return manifest.find(paths)
 
 
-def _compare_one(directory: bytes, item: WalkItem, entry: Entry | None, manifest: Manifest) -> tuple[bool, Row | None]:
-    if entry is None:
-        return False, None
-    try:
-        return compare_item(directory + b"/" + item.path if item.path else directory, item, entry, manifest)
-    except ObjectNotFoundError:
-        # A long chunk list that is not here; as above, nothing can be proven equal.
-        return False, None
+def _unchecked_rows(manifest: "Manifest") -> dict[bytes, Row]:
+    from dver.workspace.compare import unchecked_row  # noqa: PLC0415
 
-
-def _unchecked_rows(manifest: Manifest) -> dict[bytes, Row]:
-    return {entry.path: Row(_type_of(entry), 0, 0, 0, 0, UNCHECKED, 0) for entry in manifest.entries()}
-
-
-def _type_of(entry: Entry) -> FileType:
-    if isinstance(entry, FileEntry):
-        return FileType.FILE
-    return FileType.LINK if isinstance(entry, LinkEntry) else FileType.DIRECTORY
+    return {entry.path: unchecked_row(entry) for entry in manifest.entries()}

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from dver.database import CacheDatabase
 from dver.objects.ids import VersionId, checksum
+from dver.workspace.choice import Choice
 
 SCHEMA_VERSION = 3
 
@@ -68,11 +69,16 @@ class Base:
     """The version that a dataset's working files were last equal to.
 
     Attributes:
-        parts: the paths within the dataset that were checked out, or None for the whole of it.
+        choice: what of the dataset is wanted here, or None for the whole of it.
     """
 
     version: VersionId
-    parts: tuple[bytes, ...] | None
+    choice: Choice | None
+
+    @property
+    def parts(self) -> tuple[bytes, ...] | None:
+        """The paths within the dataset of which all is wanted here, or None for the whole of it."""
+        return None if self.choice is None else self.choice.paths
 
 
 def make_row(kind: int, found: os.stat_result, checked: int, *, differs: bool = False) -> Row:
@@ -148,6 +154,23 @@ class StatCache:
             values += [prefix, prefix[:-1] + b"0"]
         return {row[0]: Row._make(row[1:]) for row in self._database.query(question, values)}
 
+    def row(self, dataset: str, path: bytes) -> Row | None:
+        """Return the row of one path of a dataset."""
+        found = self._database.query(
+            "SELECT f.kind, f.size, f.mtime, f.ctime, f.inode, f.checked, f.differs"
+            " FROM files f JOIN datasets d ON d.number = f.dataset WHERE d.path = ? AND f.path = ?",
+            (os.fsencode(dataset), path),
+        )
+        return Row._make(found[0]) if found else None
+
+    def row_count(self, dataset: str, *, without_kind: int) -> int:
+        """Return how many rows a dataset has, leaving out those of one kind."""
+        found = self._database.query(
+            "SELECT COUNT(*) FROM files f JOIN datasets d ON d.number = f.dataset WHERE d.path = ? AND f.kind != ?",
+            (os.fsencode(dataset), without_kind),
+        )
+        return int(found[0][0])
+
     def folders(self, dataset: str) -> dict[bytes, bytes]:
         """Return the fingerprints of folders in which all was as in the base, by what the paths in them begin with."""
         found = self._database.query(
@@ -180,7 +203,7 @@ class StatCache:
         keep_rows: bool = False,
     ) -> None:
         """Give a dataset a new base; the rows of the old one go unless `keep_rows` says that they still hold."""
-        parts = None if base.parts is None else _encode_parts(base.parts)
+        parts = None if base.choice is None else base.choice.encode()
         with self._database.transaction():
             self._database.execute(
                 "INSERT INTO datasets (path, version, parts) VALUES (?, ?, ?)"
@@ -247,12 +270,4 @@ def folder_of(path: bytes) -> bytes:
 
 
 def _make_base(version: bytes, parts: str | None) -> Base:
-    return Base(VersionId(version), None if parts is None else _decode_parts(parts))
-
-
-def _encode_parts(parts: tuple[bytes, ...]) -> str:
-    return "\n".join(part.hex() for part in parts)
-
-
-def _decode_parts(text: str) -> tuple[bytes, ...]:
-    return tuple(bytes.fromhex(part) for part in text.split("\n")) if text else ()
+    return Base(VersionId(version), None if parts is None else Choice.decode(parts))

@@ -79,6 +79,27 @@ def walk_dataset(root: bytes, ignore: IgnoreRules) -> Iterator[WalkItem]:
         yield WalkItem(b"", file_type(top), top)
 
 
+def walk_part(root: bytes, part: bytes, ignore: IgnoreRules) -> Iterator[WalkItem]:
+    """Yield those of `walk_dataset` that are at the path `part` of the dataset, or below it.
+
+    Raises what that raises, also where there is nothing at `part`.
+    """
+    directory, prefix, rules = root, b"", ignore
+    for name in part.split(b"/"):
+        rules = rules.entering(prefix, directory)
+        directory = directory + b"/" + name
+        found = os.lstat(directory)
+        is_directory = stat.S_ISDIR(found.st_mode)
+        if rules.matches(prefix + name, is_directory=is_directory):
+            return
+        prefix += name + b"/"
+    listing = _sorted_entries(directory) if is_directory else []
+    if listing:
+        yield from _walk_directory(directory, prefix, rules, listing)
+    else:
+        yield WalkItem(part, file_type(found), found)
+
+
 def walk_folders(root: bytes, ignore: IgnoreRules) -> Iterator[Folder]:
     """Yield the same as `walk_dataset`, directory by directory and in no order, for half of the time.
 

@@ -28,7 +28,7 @@ _EXIT_CODES = """\
 `lineage verify`, `config get` and `config unset` of what is not there, `checkout --dry-run` with files in the way |
 | 2 | the command line makes no sense |
 | 3 | an error; the message says what happened, and where there is one, the hint names the command that helps |
-| 130 | interrupted by Ctrl-C; 143 and 129 for SIGTERM and SIGHUP. The same command run again goes on |
+| 130 | interrupted by Ctrl-C; 143, 129 and 131 for SIGTERM, SIGHUP and SIGQUIT. The same command run again goes on |
 | 141 | whoever read the output stopped reading |
 
 Results go to standard output; errors, notes and progress bars go to standard error. Bars are drawn on a terminal only,

@@ -101,7 +101,7 @@ def test_needs_a_path(cli: Cli) -> None:
         ("../elsewhere", "is outside the repository", "move or copy data"),
         ("code.py", "already tracked by git", "git rm -r --cached code.py"),
         ("data.dver", "is a pointer file", "dver add data"),
-        ("data/deep", "lies within the dataset data", "dver add data"),
+        ("data/nothing", "no such file or directory", "dver ls data lists"),
         (".dver", "belongs to git or dver", ""),
         (".git/config", "belongs to git or dver", ""),
         ("around", "holds the dataset around/inner", "dver rm --keep around/inner"),

@@ -38,7 +38,7 @@ def test_what_the_data_is_needs_a_record(cli: Cli) -> None:
     cli.write("raw", "1")
     cli.write("more", "1")
     err = cli.fails(2, "add", "--kind", "model", "raw")
-    assert "--from URL or --note TEXT" in err
+    assert "hint: give --note TEXT as well" in err
     err = cli.fails(2, "add", "--note", "x", "--kind", "model", "raw", "more")
     assert "does not say which of the 2 paths is meant" in err
     assert "--kind OUT=model" not in err

@@ -113,7 +113,7 @@ def test_warns_of_damaged_lines(cli: Cli) -> None:
         (["--kind", ""], "the kind of --kind is empty"),
         (["--where", ""], "the condition of --where is empty"),
         (["--where", "started > 1"], "names 'started', which is no column"),
-        (["--limit", "-1"], "-1 is not in the range"),
+        (["--limit", "-1"], "--limit takes a whole number from 1, not '-1'"),
     ],
 )
 def test_refuses_what_makes_no_sense(cli: Cli, options: list[str], reason: str) -> None:

@@ -1,8 +1,14 @@
 """`dver checkout`."""
 
+import errno
+import os
 import shutil
 
+import pytest
+
+from dver.workspace import reflink
 from tests.cli.runner import Cli
+from tests.clones import noise
 from tests.commands import GitCommand
 
 
@@ -125,3 +131,43 @@ def test_names_a_version_that_is_nowhere(two_versions: Cli) -> None:
 
 def test_has_nothing_to_do_without_datasets(cli: Cli) -> None:
     assert cli.ok("checkout") == "nothing to do: there are no datasets\n"
+
+
+@pytest.fixture
+def twins(cli: Cli) -> Cli:
+    """A dataset of two equal files that are large enough to share blocks, and not here."""
+    for name in ("a", "b"):
+        cli.write(f"data/{name}", noise(reflink.SMALLEST))
+    cli.ok("add", "data")
+    cli.ok("drop", "data")
+    return cli
+
+
+def test_says_what_shares_blocks(twins: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def copy(source: int, target: int) -> None:
+        os.pwrite(target, os.pread(source, os.fstat(source).st_size, 0), 0)
+
+    monkeypatch.setattr(reflink, "share_blocks", copy)
+    written = "checked out data: 2 files written, 512 KiB"
+    assert twins.ok("checkout", "--link", "reflink", "data") == f"{written}, 256 KiB of it in shared blocks\n"
+    assert (twins.folder / "data/b").read_bytes() == noise(reflink.SMALLEST)
+    twins.ok("drop", "data")
+    assert twins.ok("checkout", "data") == f"{written}\n"
+
+
+def test_reflink_where_blocks_cannot_be_shared_is_refused_with_what_helps(
+    twins: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_source: int, _target: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(reflink, "share_blocks", refuse)
+    err = twins.fails(3, "checkout", "--link", "reflink", "data")
+    assert "files cannot share blocks on this file system" in err
+    assert "--link auto" in err
+    twins.ok("config", "set", "checkout.link", "reflink", "--local")
+    twins.fails(3, "checkout", "data")
+    assert not (twins.folder / "data").exists()
+    twins.ok("checkout", "--link", "auto", "data")
+    twins.fails(2, "checkout", "--link", "hardlink", "data")
+    twins.fails(3, "config", "set", "checkout.link", "hardlink")

@@ -30,6 +30,7 @@ def test_lists_values_with_their_origin(cli: Cli) -> None:
     cli.ok("config", "set", "core.jobs", "3", "--local")
     assert cli.ok("config", "list").splitlines() == [
         "add.stage       true     (default)",
+        "checkout.link   auto     (default)",
         "chunks.size     65536    (default)",
         "core.jobs       3        (config.local.toml)",
         "hooks.max_size  1048576  (default)",
@@ -40,6 +41,7 @@ def test_lists_json(cli: Cli) -> None:
     assert cli("config", "list", "--json").json == {
         "settings": [
             {"key": "add.stage", "value": True, "origin": "default"},
+            {"key": "checkout.link", "value": "auto", "origin": "default"},
             {"key": "chunks.size", "value": 65536, "origin": "default"},
             {"key": "hooks.max_size", "value": 1048576, "origin": "default"},
         ]

@@ -136,7 +136,7 @@ def test_a_word_that_is_a_run_and_another_thing_is_asked_about(dataset: Cli, git
     old, new = map(short, two_runs(dataset))
     git("branch", old)
     assert f"{old} is both a run and a revision" in (said := dataset.fails(2, "diff", old, new))
-    assert f"hint: run:{old} for the run, dver diff {old} -- for the revision" in said
+    assert f"hint: dver diff run:{old} {new} for the run, dver diff {old} {new} -- for the revision" in said
     assert "parameter" in dataset.ok("diff", f"run:{old}", new)
     assert dataset.ok("diff", old, "--") == ""
 
@@ -187,6 +187,7 @@ def test_versions_that_runs_made_are_told_apart_by_these(two_versions: Cli, git:
         "old_run": old.id,
         "new_run": new.id,
         "differences": [{"aspect": "parameter", "name": "lr", "change": "modified", "old": 0.1, "new": 0.5}],
+        "packages_differ": False,
     }
 
 
@@ -207,7 +208,20 @@ def test_a_version_that_no_run_made_is_told_of(two_versions: Cli, git: GitComman
         f"  made by    no run that is recorded → make ({short(new)})"
     )
     found = two_versions("diff", "--json", "first", "HEAD").json["datasets"][0]["lineage"]
-    assert found == {"old_run": None, "new_run": new.id, "differences": []}
+    assert found == {"old_run": None, "new_run": new.id, "differences": [], "packages_differ": False}
+
+
+def test_other_packages_are_told_with_the_command_that_compares_them(two_versions: Cli, git: GitCommand) -> None:
+    lists = [Environment(packages=f"b3:{digit * 64}") for digit in "12"]
+    old, new = (
+        made(two_versions, git, rev, environment=one) for rev, one in zip(("first", "main"), lists, strict=True)
+    )
+
+    last = two_versions.ok("diff", "first", "HEAD").splitlines()[-1]
+
+    compare = f"dver diff run:{short(old)} run:{short(new)}"
+    assert last == f"  package    others were installed: {compare} compares them"
+    assert json.loads(two_versions.ok("diff", "--json", "first", "HEAD"))["datasets"][0]["lineage"]["packages_differ"]
 
 
 def test_a_lineage_file_that_is_a_link_changes_nothing(two_versions: Cli) -> None:

@@ -18,6 +18,8 @@ def test_lists_all_that_is_wrong_with_what_helps(dataset: Cli, git: GitCommand) 
     git("add", "--all")
     git("add", "--force", "data/a.csv")
     assert dataset.fails(1, "hook", "lint") == (
+        "dver: error: .dver/lineage.jsonl: line 1: is not a lineage record\n"
+        "  hint: edit the file, then git add .dver/lineage.jsonl\n"
         "dver: error: .dver/lineage.jsonl: line 2: a mark of an unfinished merge\n"
         "  hint: edit the file, then git add .dver/lineage.jsonl\n"
         "dver: error: data: is a dataset, and git tracks its data too: data/a.csv\n"

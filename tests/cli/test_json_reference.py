@@ -16,6 +16,7 @@ _COMMANDS = {
     "status": ["status"],
     "diff": ["diff", "first", "HEAD"],
     "diff of runs": ["diff", "b3:OLD", "b3:NEW"],
+    "drop": ["drop", "--dry-run", "data"],
     "ls": ["ls", "data"],
     "log": ["log", "data"],
     "push, fetch": ["push"],

@@ -88,6 +88,40 @@ def test_shows_where_a_moved_version_was_made(dataset: Cli) -> None:
     )
 
 
+def test_shows_where_to_a_version_was_moved_on_the_way_down(dataset: Cli) -> None:
+    record(dataset, "make", outputs=[current(dataset, kind="model")])
+    old = current(dataset).version
+    dataset.ok("mv", "data", "moved")
+    use = record(dataset, "use", [current(dataset, "moved")], started="2026-11-24T13:00:00.000Z")
+
+    assert dataset.ok("lineage", "--down", "HEAD:data") == (
+        f"data  {shown(old)}  (model)\n"
+        f"└─ same as moved  {shown(old)}  (by content)\n"
+        f"   └─ used by use: python use.py  [{short(use)}, 2026-11-24 13:00]\n"
+    )
+    edges = dataset("lineage", "--both", "--json", "HEAD:data").json["edges"]
+    assert {"from": f"data@{old}", "to": f"moved@{old}", "kind": "same"} in edges
+
+
+def test_says_who_made_the_same_content_where_it_may_be_a_copy(dataset: Cli) -> None:
+    made = record(dataset, "make", outputs=[current(dataset)])
+    for name in ("a.csv", "b.txt", "deep/c.txt"):
+        dataset.write(f"copy/{name}", (dataset.folder / "data" / name).read_bytes())
+    dataset.ok("add", "copy")
+    copy = current(dataset, "copy")
+    said = f"same content as data, which run {short(made)} made"
+
+    assert dataset.ok("lineage", "copy") == f"copy  {shown(copy.version)}  (source, {said})\n"
+    (artifact,) = dataset("lineage", "--json", "copy").json["artifacts"]
+    assert (artifact["source"], artifact["same_content"]) == (True, [{"path": "data", "run": made.id}])
+    assert said in dataset.ok("lineage", "--format", "dot", "copy")
+    assert said in dataset.ok("lineage", "--format", "html", "copy")
+    assert f"it has the {said}" in dataset.fails(1, "show", "copy")
+    record(dataset, "use", [copy], started="2026-11-24T13:00:00.000Z")
+    assert f"source, {said}" in dataset.ok("artifacts", "copy")
+    assert dataset("artifacts", "copy", "--json").json["artifacts"][0]["same_content"][0]["path"] == "data"
+
+
 def test_a_version_that_no_run_made_is_a_source(dataset: Cli) -> None:
     record(dataset, "use", [current(dataset)])
 
@@ -274,6 +308,7 @@ def test_writes_json(dataset: Cli, git: GitCommand) -> None:
             "kind": "dataset",
             "source": False,
             "hidden_runs": 0,
+            "same_content": [],
         },
         {
             "id": f"odd\\xff@{odd.version}",
@@ -282,6 +317,7 @@ def test_writes_json(dataset: Cli, git: GitCommand) -> None:
             "kind": "thing",
             "source": True,
             "hidden_runs": 0,
+            "same_content": [],
         },
     ]
     assert [run["id"] for run in document["runs"]] == [made.id, after.id]

@@ -47,12 +47,12 @@ def test_shows_findings_only_with_the_runs_that_they_are_about(made: Cli) -> Non
     assert (result.code, result.err) == (1, "")
     assert result.out == (
         f"{shown(data('raw'))}  used by run {short(lost)} (lost)\n"
-        "    missing: it is in no store within reach\n"
-        "    (dver remote add origin URL, then dver fetch)\n"
+        "    missing: it is in no store within reach, and no commit here names it\n"
+        "    (dver push sends what commits name: commit its pointer where it was made, and push from there)\n"
         f"{shown(code('gone.py'))}  (code)  used by run {short(lost)} (lost)\n"
         "    missing: git does not have it; it may never have been committed or pushed\n"
         f"{shown(data('model'))}  (model)  made by run {short(lost)} (lost); used by run {short(nameless)}\n"
-        "    missing: it is in no store within reach\n"
+        "    missing: it is in no store within reach, and no commit here names it\n"
         f"lost: python lost.py  [{short(lost)}, 2026-11-23 13:00]\n"
         "    missing: commit 111111111111… is not in git here; it may have been rewritten, or never pushed\n"
         "3 runs and 6 versions checked: 4 findings\n"
@@ -109,9 +109,9 @@ def test_json_has_what_is_well_too(made: Cli) -> None:
     assert raw["findings"] == [
         {
             "verdict": "missing",
-            "problem": "not stored",
+            "problem": "not committed",
             "detail": None,
-            "hint": "dver remote add origin URL, then dver fetch",
+            "hint": "dver push sends what commits name: commit its pointer where it was made, and push from there",
         }
     ]
 
@@ -147,7 +147,7 @@ def test_a_version_that_no_run_made_is_checked_by_itself(dataset: Cli, git: GitC
 def test_without_records_there_is_nothing_to_find(dataset: Cli) -> None:
     result = dataset("lineage", "verify")
 
-    assert (result.code, result.out) == (0, "0 runs and 0 versions checked: all is well\n")
+    assert (result.code, result.out) == (0, "")
     assert result.err == "dver: no runs are recorded here yet\n"
 
 
@@ -161,7 +161,7 @@ def test_the_word_is_a_command_and_a_path_with_a_dot_before_it(dataset: Cli) -> 
     assert dataset.ok("lineage", "./verify").startswith("verify  b3:")
     assert dataset.ok("lineage", "--", "verify") == dataset.ok("lineage", "./verify")
     assert dataset.ok("lineage", "verify", "verify") == "1 run and 1 version checked: all is well\n"
-    assert dataset.ok("lineage", "verify", "--help").startswith("Usage: dver lineage verify [OPTIONS] [ID|[REV:]PATH]")
+    assert dataset.ok("lineage", "verify", "--help").startswith("Usage: dver lineage verify [OPTIONS] [RUN|[REV:]PATH]")
     assert all(len(line) <= 80 for line in dataset.ok("lineage", "verify", "--help").splitlines())
 
 
@@ -202,6 +202,9 @@ def test_a_rerun_says_what_differs_and_what_stood_in_the_way(dataset: Cli) -> No
     result = dataset("lineage", "verify", "--rerun")
 
     assert result.code == 1
+    # What cannot be run is not announced.
+    again = [line for line in result.err.splitlines() if "running again" in line]
+    assert [line.split(": ")[2] for line in again] == ["chance", "undeclared"]
     text = re.sub(r"[0-9a-f]{10,64}", "#", result.out)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "TIME", text)
     dirty = "    approximately: of the files that git tracks, some were not as in commit #…, which it ran on\n"
@@ -214,7 +217,7 @@ def test_a_rerun_says_what_differs_and_what_stood_in_the_way(dataset: Cli) -> No
         "undeclared: cp data/b.txt copied  [#, TIME]\n"
         "    failed: exit code 1\n"
         f"{dirty}"
-        "4 runs and 4 versions checked: all is well\n"
+        "4 runs and 4 versions checked: 3 findings\n"
         "run again: 1 made something else, 1 failed, 1 could not be run, 1 with nothing to compare\n"
     )
 

@@ -88,4 +88,4 @@ def test_names_a_version_that_is_not_in_the_cache(dataset: Cli, tmp_path: Path, 
 
 
 def test_refuses_rev_with_all(shared: Cli) -> None:
-    assert "--rev and --all exclude each other" in shared.fails(2, "push", "--all", "--rev", "HEAD")
+    assert "--rev and --all cannot go together" in shared.fails(2, "push", "--all", "--rev", "HEAD")

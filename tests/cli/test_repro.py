@@ -194,6 +194,27 @@ def test_names_a_circle(steps: Cli) -> None:
     assert "in a circle: raw.csv made clean made sub/count made raw.csv" in err
 
 
+def test_says_what_is_replaced_and_what_comes_back_beside_what_was_moved(steps: Cli, git: GitCommand) -> None:
+    steps.write("clean", "by hand\n")
+    steps.ok("add", "clean")
+    git("commit", "--quiet", "--all", "-m", "By hand")
+    steps.ok("mv", "sub/count", "moved")
+    lines = [line for line in steps.ok("repro", "--dry-run", "clean").splitlines() if "replaces" in line]
+    assert [line.partition(" b3:")[0] for line in lines] == ["    replaces clean"]
+    assert lines[0].endswith("…, which no run made")
+    assert "dver: replaces clean b3:" in steps("repro", "clean").err
+    comes = "sub/count, which is moved now, comes back beside it: that is where recorded commands have it"
+    assert f"    {comes}\n" in steps.ok("repro", "--dry-run", "sub/count")
+    assert f"dver: {comes}\n" in steps("repro", "sub/count").err
+
+
+def test_what_was_edited_and_not_added_is_refused_without_options_that_there_are_not(steps: Cli) -> None:
+    steps.write("clean", "edited\n")
+    err = steps.fails(3, "repro")
+    assert "clean: was changed since it was added" in err
+    assert "hint: dver checkout --force clean puts back what the run made; dver add clean keeps the change" in err
+
+
 def test_says_when_there_is_nothing_to_repeat(cli: Cli) -> None:
     result = cli("repro")
     assert (result.code, result.out, result.err) == (0, "", "dver: no runs are recorded here yet\n")

@@ -90,7 +90,7 @@ def test_inputs_are_added_if_told(dataset: Cli) -> None:
         ("exit 250", 250, "failed with exit code 250"),
         ("kill -TERM $$", 143, "ended by SIGTERM"),
         ("true", 3, "did not make its output out"),
-        ("touch out; touch data/new", 3, "changed its input data"),
+        ("touch out; touch data/new", 3, "input data changed while the command ran"),
         ("mkfifo out", 3, "outputs cannot be stored: out: is a socket"),
     ],
 )
@@ -111,6 +111,51 @@ def test_a_failure_leaves_the_good_outputs_and_says_where_the_others_are(dataset
     assert (dataset.folder / "out").read_text().startswith("id,value")
 
 
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("echo >> data/a.csv", "dver checkout --force data undoes the change of data, dver add data keeps it; then"),
+        ("rm -r data", "dver checkout --force data brings back what is gone; then run it again; "),
+        ("echo lr: 2 > p.yaml", "run it again; outputs are as they were before; what the command made is in .dver/tmp"),
+        ("echo 2 > code.py", "run it again; "),
+    ],
+)
+def test_what_changed_meanwhile_is_named_with_what_helps(dataset: Cli, git: GitCommand, line: str, hint: str) -> None:
+    dataset.write("p.yaml", "lr: 1\n")
+    dataset.write("code.py", "1")
+    git("add", "code.py")
+    step = ("-d", "data", "--code", "code.py", "-p", "p.yaml:lr", "-o", "out", "--shell", "--")
+    err = dataset.fails(3, "run", *step, f"touch out; {line}")
+    assert " changed while the command ran; no output was published, recorded as run " in err
+    assert f"hint: {hint}" in err
+    assert "/kept-" in err
+    assert err.endswith(", which dver never deletes\n")
+
+
+def test_a_list_is_shown_as_one(dataset: Cli) -> None:
+    dataset.write("p.yaml", "cols: [1, 2]\n")
+    step = ("run", "-n", "x", "-p", "p.yaml:cols", "-o", "out", "--", "touch", "out")
+    dataset(*step)
+    dataset.write("p.yaml", "cols: [1]\n")
+    assert said(dataset, *step)[0] == "dver: running: parameter p.yaml:cols: [1, 2] → [1]"
+    assert "parameters   p.yaml:cols = [1]\n" in dataset.ok("show", "out")
+
+
+def test_code_that_no_commit_has_is_named(dataset: Cli, git: GitCommand) -> None:
+    dataset.write("code.py", "1")
+    git("add", "code.py")
+    step = ("run", "--force", "--code", "code.py", "-o", "out", "--", "touch", "out")
+    assert said(dataset, *step)[-1].startswith("dver: commit code.py: what the record names of it is in no commit")
+    git("commit", "--quiet", "-m", "code", "code.py")
+    assert "recorded as run" in said(dataset, *step)[-1]
+
+
+def test_an_input_that_is_not_there_is_refused_in_every_way(dataset: Cli) -> None:
+    for options in ((), ("--add-inputs",), ("--add-inputs", "--dry-run")):
+        err = dataset.fails(3, "run", *options, "-d", "nosuch", "--", "true")
+        assert err == "dver: error: nosuch: there is no such file or directory\n  hint: dver ls lists the datasets\n"
+
+
 def test_a_command_that_is_not_there_is_an_error_of_its_own(dataset: Cli) -> None:
     err = dataset.fails(127, "run", "-d", "data", "--", "nosuch", "x")
     assert "dver: error: nosuch: command not found" in err
@@ -123,7 +168,7 @@ def test_a_command_that_is_not_there_is_an_error_of_its_own(dataset: Cli) -> Non
     ("line", "note"),
     [
         ("true", "failed, for it did not make its output out"),
-        ("touch out data/new", "failed, for it changed its input data"),
+        ("touch out data/new", "failed, for input data changed while it ran"),
         ("mkfifo out", "failed, for its outputs could not be stored: out: is a socket, device or named pipe"),
     ],
 )
@@ -140,8 +185,8 @@ def test_a_failure_of_which_the_exit_code_says_nothing_is_told_by_the_record(
 def test_after_failures_alone_it_is_no_first_run(dataset: Cli) -> None:
     for arguments in (("-n", "step", "-o", "out"), ("-o", "out")):
         dataset.fails(1, "run", *arguments, "--", "false")
-        assert "dver: running: the last one, run " in dataset.fails(1, "run", *arguments, "--", "false")
-    assert "the last one, run " in dataset.fails(2, "run", "-n", "step", "-o", "out", "--", "sh", "-c", "exit 2")
+        assert "dver: running: the last try, run " in dataset.fails(1, "run", *arguments, "--", "false")
+    assert "the last try, run " in dataset.fails(2, "run", "-n", "step", "-o", "out", "--", "sh", "-c", "exit 2")
 
 
 def test_a_dry_run_says_that_a_restore_would_be_refused(dataset: Cli) -> None:

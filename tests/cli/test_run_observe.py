@@ -49,8 +49,9 @@ def test_paths_are_those_from_where_the_user_is(ready: Cli) -> None:
     assert line == ["dver: it read what was not declared: -d ../data/a.csv"]
 
 
-def test_says_nothing_where_all_was_declared(ready: Cli) -> None:
+def test_says_nothing_where_all_was_declared(ready: Cli, git: GitCommand) -> None:
     ready.write("step.py", "open('data/a.csv'); open('out', 'w')")
+    git("commit", "--quiet", "-m", "step", "step.py")
     assert warnings(ready, *STEP[:2], "-d", "data", "--code", "step.py", *STEP[2:]) == []
 
 

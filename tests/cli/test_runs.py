@@ -115,8 +115,8 @@ def test_warns_of_damaged_lines(cli: Cli) -> None:
         (["--where", ""], "the condition of --where is empty"),
         (["--where", "nme = 'x'"], "names 'nme', which is no column\n  hint: the columns are id, name, "),
         (["--where", "name = 'x' AND"], "the condition cannot be used: it ends too early"),
-        (["--limit", "0"], "0 is not in the range"),
-        (["--limit", "few"], "'few' is not a valid integer"),
+        (["--limit", "0"], "--limit takes a whole number from 1, not '0'"),
+        (["--limit", "few"], "--limit takes a whole number from 1, not 'few'"),
     ],
 )
 def test_refuses_what_makes_no_sense(cli: Cli, options: list[str], reason: str) -> None:

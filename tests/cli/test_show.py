@@ -78,7 +78,7 @@ def test_says_why_there_are_no_packages_to_list(dataset: Cli) -> None:
     assert "no packages are recorded" in dataset.fails(1, "show", "--packages", none.id)
     assert "the list of packages" in dataset.fails(3, "show", "--packages", lost.id)
     assert "is not the list of packages of a run" in dataset.fails(3, "show", "--packages", other.id)
-    assert "exclude each other" in dataset.fails(2, "show", "--packages", "--json", none.id)
+    assert "cannot go together" in dataset.fails(2, "show", "--packages", "--json", none.id)
     assert "no run has an id" in dataset.fails(1, "show", "--packages", "0" * 64)
 
 
@@ -136,7 +136,8 @@ def test_an_id_that_is_a_dataset_too_is_asked_about(cli: Cli) -> None:
     err = cli.fails(2, "show", name)
 
     assert f"{name} is both a run and a dataset" in err
-    assert f"dver show {made.id} or dver show ./{name}" in err
+    assert f"dver show run:{name} for the run, dver show ./{name} for the dataset" in err
+    assert cli.ok("show", f"run:{name}").startswith("run ")
     assert cli.ok("show", made.id).startswith("run ")
     assert "no run that is recorded made" in cli.fails(1, "show", f"./{name}")
 

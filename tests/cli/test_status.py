@@ -119,7 +119,7 @@ def test_shows_data_that_is_in_no_cache(dataset: Cli) -> None:
 
 def test_shows_a_dataset_that_is_checked_out_in_part(clone: Cli) -> None:
     clone.ok("pull", "data/deep")
-    assert "Checked out in part:\n  (dver checkout PATH" in clone.ok("status")
+    assert "Partly here, by choice:\n  (dver checkout keeps to the choice" in clone.ok("status")
 
 
 def test_asks_the_remote_if_told(shared: Cli) -> None:
@@ -176,6 +176,8 @@ def test_writes_json(dataset: Cli) -> None:
                 "base_version": None,
                 "changes": {"added": ["new", "\\xff"], "modified": [], "deleted": []},
                 "partial": False,
+                "files_here": None,
+                "choice": None,
                 "in_cache": True,
                 "on_remote": None,
                 "tracked": True,
@@ -184,12 +186,13 @@ def test_writes_json(dataset: Cli) -> None:
                 "stale": None,
             }
         ],
+        "at_work": [],
         "unfinished": [],
     }
 
 
 def test_writes_json_for_no_datasets(cli: Cli) -> None:
-    assert cli.ok("status", "--json") == '{\n  "datasets": [],\n  "unfinished": []\n}\n'
+    assert cli.ok("status", "--json") == '{\n  "datasets": [],\n  "at_work": [],\n  "unfinished": []\n}\n'
 
 
 def test_uses_colours_on_a_terminal_only(dataset: Cli) -> None:

@@ -13,8 +13,9 @@ from dver.errors import ConfigError, FormatError, IntegrityError, ObjectNotFound
 from dver.objects.chunker import Chunker, ChunkerParams
 from dver.objects.ids import ChunkId, NodeId, VersionId, chunk_id, node_id
 from dver.objects.pack import Kind, encode_object
+from dver.storage.markers import version_key
 from dver.storage.packs import list_packs, read_pack_entries
-from dver.storage.store import DESCRIPTION_KEY, Store, version_key
+from dver.storage.store import DESCRIPTION_KEY, Store
 from dver.storage.writer import PUBLISH_EVERY_PACKS, StoreWriter
 from tests.stores import (
     PARAMS,

@@ -194,7 +194,7 @@ def cut_off(verb: str, prefix: str, *, after: int = 0) -> Iterator[list[str]]:
         return WatchedBackend(backend, before=fail) if url.endswith("/remote") else backend
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dver.repo.open_backend", wrapped)
+        patch.setattr("dver.storage.open.open_backend", wrapped)
         yield made
 
 

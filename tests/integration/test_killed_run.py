@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -32,10 +33,14 @@ class Place:
         git.at(root)("commit", "--quiet", "-m", "start")
 
     @contextmanager
-    def run(self, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
-        """Start dver, wait until its command is in the middle, and see to it that none of them is left."""
+    def run(self, *arguments: str, alone: bool = False) -> Iterator["subprocess.Popen[bytes]"]:
+        """Start dver, wait until its command is in the middle, and see to it that none of them is left.
+
+        With `alone`, it has no terminal.
+        """
         environment = {**os.environ, **self.dver.environment}
-        with subprocess.Popen([*self.dver.command, *arguments], cwd=self.root, env=environment) as process:
+        command = [*self.dver.command, *arguments]
+        with subprocess.Popen(command, cwd=self.root, env=environment, start_new_session=alone) as process:
             try:
                 wait_for(self.root.parent / "ready")
                 yield process
@@ -80,6 +85,14 @@ def wait_for_end(place: Place) -> None:
         time.sleep(0.1)
 
 
+def wait_until_idle(place: Place) -> None:
+    """Wait until no run is at work."""
+    deadline = time.monotonic() + 30
+    while json.loads(place.dver.ok("status", "--json"))["at_work"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 @pytest.fixture
 def place(git_repo: Path, run_dver: DverCommand, run_git: GitCommand) -> Place:
     return Place(git_repo, run_dver, run_git)
@@ -89,8 +102,67 @@ def test_a_run_at_work_is_not_unfinished_and_its_outputs_are_refused_to_others(p
     with place.run("run", *OUTPUTS, "--shell", "--", LINE):
         assert place.unfinished() == []
         err = place.dver.fails(3, "run", "-o", "out", "--", "mkdir", "out")
-        assert "out: another dver run is making it" in err
-        assert "another dver run is making it" in place.dver.fails(3, "run", "-d", "out/a", "--", "true")
+        assert "out: run make is making it" in err
+        assert "run make is making it" in place.dver.fails(3, "run", "-d", "out/a", "--", "true")
+
+
+def test_a_run_at_work_is_shown_by_status_without_hints_that_would_disturb_it(place: Place) -> None:
+    with place.run("run", *OUTPUTS, "--shell", "--", LINE):
+        status = place.dver.ok("status")
+        assert status.startswith("At work:\n  (dver leaves alone what they make, until they end)\n        make: echo ")
+        assert "\n          (is making out, fresh)\n" in status
+        assert status.endswith("\n\n1 dataset unchanged\n")
+        found = json.loads(place.dver.ok("status", "--json"))
+        assert [(one["name"], one["state"]) for one in found["at_work"]] == [("make", "at work")]
+        assert "At work" not in place.dver.ok("status", "raw")
+
+
+def test_a_run_at_work_is_not_disturbed_by_other_commands_nor_by_git(place: Place, run_git: GitCommand) -> None:
+    git = run_git.at(place.root)
+    place.dver.ok("install")
+    (place.root / "raw").write_text("new\n")
+    place.dver.ok("add", "raw")
+    place.dver.ok("run", "-d", "raw", "-o", "out", "--shell", "--", "mkdir -p out; cp raw out/a; cp raw out/b")
+    git("commit", "--quiet", "-m", "second")
+    line = LINE.replace("sleep 30", "until test -e ../go; do sleep 0.1; done")
+    with place.run("run", *OUTPUTS, "--shell", "--", line):
+        for words in (("add", "out"), ("rm", "--force", "out"), ("checkout", "--force", "out"), ("mv", "out", "other")):
+            assert "out: run make is making it" in place.dver.fails(3, *words)
+        result = place.dver("checkout")
+        assert (result.returncode, result.stderr) == (0, "dver: out: run make is making it, so it is left alone\n")
+        switched = git.run("switch", "--detach", "HEAD~")
+        assert "out: run make is making it, so its data was not brought" in switched.stderr
+        assert (place.root / "raw").read_text() == "raw\n"
+        git("switch", "-")
+        assert (place.root / "out/a").read_text() == "half\n"
+        (place.root.parent / "go").touch()
+        wait_until_idle(place)
+    assert place.out() == {"a": "half\n"}
+    assert "is making" not in place.dver.ok("status")
+
+
+def test_a_command_may_use_dver_on_other_paths(place: Place) -> None:
+    line = "cp raw other && dver add -q other && dver checkout && dver status > ../seen && cp raw fresh"
+    program = place.root.parent / "bin" / "dver"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(place.dver.command)} "$@"\n')
+    program.chmod(0o755)
+    environment = {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+    place.dver.ok("run", "-d", "raw", "-o", "fresh", "--shell", "--", line, env=environment)
+    assert "(is making fresh)" in (place.root.parent / "seen").read_text()
+    assert (place.root / "fresh").read_text() == "raw\n"
+    assert "nothing to do: all 4 datasets" in place.dver.ok("status")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_a_signal_to_dver_alone_reaches_the_command_and_outputs_are_put_back(
+    place: Place, number: signal.Signals
+) -> None:
+    with place.run("run", *OUTPUTS, "--shell", "--", LINE.replace("sleep", "exec sleep"), alone=True) as process:
+        process.send_signal(number)
+        assert process.wait(timeout=20) == 128 + number
+    assert (place.out(), place.unfinished()) == (BEFORE, [])
+    assert not (place.root / "fresh").exists()
 
 
 def test_a_killed_run_is_named_and_the_next_one_puts_back_what_was_there(place: Place) -> None:
@@ -100,6 +172,7 @@ def test_a_killed_run_is_named_and_the_next_one_puts_back_what_was_there(place: 
         place.kill_command()
     wait_for_end(place)
     status = place.dver.ok("status")
+    assert "dver add" not in status
     assert status.startswith("Unfinished:\n  (dver repro --recover puts back what was there before;")
     assert "it was killed)\n          (may be half-written: out, fresh)\n" in status
     assert "nothing to do" not in status
@@ -127,6 +200,8 @@ def test_a_command_that_outlives_dver_is_named_and_left_alone(place: Place) -> N
         assert f"dver was killed, the command still runs as process {pid}" in place.dver.ok("status")
         assert f"a command (process {pid}) still writes it" in place.dver.fails(3, "repro")
         assert f"as process {pid}" in place.dver.fails(1, "repro", "--recover")
+        for words in (("add", "out"), ("rm", "out"), ("checkout", "--force", "out"), ("mv", "out", "other")):
+            assert f"out: a command (process {pid}) still writes it" in place.dver.fails(3, *words)
         assert (place.root / "out/a").read_text() == "half\n"
         place.kill_command()
         wait_for_end(place)
@@ -177,7 +252,7 @@ def test_side_by_side_a_signal_ends_all_and_outputs_are_put_back(place: Place, n
 
 def test_a_command_that_deletes_its_inputs_publishes_nothing_and_what_was_deleted_can_be_had(place: Place) -> None:
     err = place.dver.fails(3, "run", "-d", "raw", "-o", "out", "--shell", "--", "rm raw; mkdir -p out; echo x > out/a")
-    assert "the command changed its input raw" in err
+    assert "input raw changed while the command ran" in err
     assert place.out() == BEFORE
     place.dver.ok("checkout", "raw")
     assert (place.root / "raw").read_text() == "raw\n"

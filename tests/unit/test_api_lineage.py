@@ -1,6 +1,7 @@
 """Tests of the questions about lineage that scripts ask."""
 
 import os
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
     """A clone in which `clean` was made from `raw`, and `model/best` from `clean`; the current folder is its top."""
     clone = Clone.make(tmp_path / "repo")
     monkeypatch.chdir(clone.root)
+    monkeypatch.setattr(dver, "_first_folder", str(clone.root))
     clone.write("raw", b"raw\n")
     clone.save("raw")
     with dver.record(inputs=["raw"], outputs=["clean"], name="clean"):
@@ -132,6 +134,74 @@ def test_artifacts_are_listed_with_the_runs_that_made_and_used_them(chain: Clone
     assert [one.artifact.path for one in dver.lineage.artifacts("model")] == ["model/best"]
     assert dver.lineage.artifacts(kind="model") == []
     assert dver.lineage.artifacts(props={"rows": "3"}) == []
+
+
+@pytest.mark.parametrize(
+    ("recorded", "wanted"),
+    [
+        (0.93, 0.93),
+        (0.93, "0.93"),
+        (0.9, "0.90"),
+        ("0.90", 0.9),
+        (3, 3.0),
+        (True, True),
+        (True, "true"),
+        (None, None),
+        ([1, 2], [1, 2]),
+        ("x", "x"),
+    ],
+)
+def test_properties_are_found_by_their_values(chain: Clone, recorded: object, wanted: object) -> None:
+    with dver.record(outputs="model/other") as run:
+        chain.write("model/other", b"m")
+        run.describe("model/other", props={"p": recorded})
+    assert [one.artifact.path for one in dver.lineage.artifacts(props={"p": wanted})] == ["model/other"]
+    for other in (0.5, "other", False, 1 if recorded is True else 7):
+        assert dver.lineage.artifacts(props={"p": other}) == []
+
+
+def test_a_source_is_known_by_its_artifact_as_well(chain: Clone) -> None:
+    walk = dver.lineage.lineage_of("model/best")
+    assert [one.path for one in walk.artifacts.values() if walk.is_source(one)] == ["raw"]
+
+
+def test_runs_since_a_day_are_found_by_a_date_or_a_text(chain: Clone) -> None:
+    today = datetime.now().date()
+    for since in (today, today.isoformat(), f"{today.isoformat()}T00:00Z", today - timedelta(days=1), "0001-01-01"):
+        assert len(dver.lineage.runs(since=since)) == 3
+    assert dver.lineage.runs(since=today + timedelta(days=2)) == []
+
+
+@pytest.mark.parametrize(
+    ("function", "words", "named", "reason"),
+    [
+        ("runs", [], {"since": "soon"}, "since is not what it should be: 'soon'"),
+        ("runs", [], {"since": 3}, "since .*3, of type int"),
+        ("runs", [], {"tags": {"a": 1}}, "tags are texts"),
+        ("runs", [], {"tags": ["a"]}, "tags is not what it should be"),
+        ("runs", [], {"limit": "3"}, "limit is not what it should be: '3'"),
+        ("runs", [], {"limit": True}, "limit"),
+        ("runs", [], {"limit": 0}, "a limit of 0 is not possible"),
+        ("runs", [], {"path": 3}, "path"),
+        ("runs", [], {"where": 3}, "where"),
+        ("runs", [], {"name": 3}, "name"),
+        ("find_run", [None], {}, "None is no id of a run"),
+        ("compare_runs", [1, 2], {}, "1 is no id of a run"),
+        ("artifacts", [], {"props": {1: 2}}, "props: a name is a text, not 1, of type int"),
+        ("artifacts", [], {"props": [1]}, "props is not what it should be"),
+        ("artifacts", [], {"kind": 1}, "kind"),
+        ("lineage_of", [3], {}, "path"),
+        ("lineage_of", ["raw"], {"depth": 1.5}, "depth"),
+        ("runs_that_made", ["raw"], {"rev": 3}, "rev"),
+        ("verify", [], {"depth": "a"}, "depth"),
+    ],
+)
+def test_arguments_of_another_type_are_refused(
+    chain: Clone, function: str, words: Sequence[object], named: Mapping[str, object], reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason) as caught:
+        getattr(dver.lineage, function)(*words, **named)
+    assert caught.value.hint
 
 
 def test_questions_that_make_no_sense_are_refused(chain: Clone) -> None:

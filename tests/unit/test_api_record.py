@@ -1,10 +1,12 @@
 """Tests of work that scripts and notebooks record themselves."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,7 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
     """A clone with a committed dataset and a file of code; the current folder is its top."""
     clone = Clone.make(tmp_path / "repo")
     monkeypatch.chdir(clone.root)
+    monkeypatch.setattr(dver, "_first_folder", str(clone.root))
     clone.write("data/a", b"one\n")
     clone.write("code.py", b"print(1)\n")
     clone.save()
@@ -42,7 +45,7 @@ def work(clone: Clone, files: Mapping[str, bytes], end: BaseException | None = N
 def test_a_block_that_ends_makes_its_outputs_datasets_and_is_recorded(ready: Clone) -> None:
     params = {"lr": 0.1, "model": {"depth": 3, "sizes": (1, 2)}}
     with dver.record(
-        inputs=["data", "code.py"], outputs=["out"], params=params, name="copy", tags={"experiment": "a"}
+        inputs="data", code="code.py", outputs=["out"], params=params, name="copy", tags={"experiment": "a"}
     ) as run:
         ready.write("out/b", (ready.root / "data/a").read_bytes())
     assert run.state == "complete"
@@ -99,6 +102,12 @@ def test_the_block_may_go_to_another_folder_and_use_dver(
 
 
 def test_files_of_the_environment_are_inputs_of_their_own_kind(ready: Clone) -> None:
+    with dver.record(inputs="code.py", code="code.py") as run:
+        pass
+    assert [(one.path, one.kind) for one in dver.lineage.find_run(run.id).inputs] == [("code.py", "code")]
+    with dver.record(inputs="code.py") as run:
+        pass
+    assert [(one.path, one.kind) for one in dver.lineage.find_run(run.id).inputs] == [("code.py", "file")]
     with dver.record(inputs="code.py", env="code.py", outputs="out") as run:
         ready.write("out", b"1")
     assert [(one.path, one.kind) for one in dver.lineage.find_run(run.id).inputs] == [("code.py", "env")]
@@ -194,7 +203,8 @@ def test_outputs_that_were_not_made_are_a_failure_and_an_error(ready: Clone) -> 
 
 def test_a_block_that_changes_its_input_publishes_nothing(ready: Clone) -> None:
     before = version(ready, "data")
-    with pytest.raises(DverError, match="changed its input data; no"), dver.record(inputs="data", outputs="out") as run:
+    message = re.escape("input data changed while the run was at work; no")
+    with pytest.raises(DverError, match=f"^{message}"), dver.record(inputs="data", outputs="out") as run:
         work(ready, {"data/a": b"two\n", "out": b"1"})
     assert dver.lineage.find_run(run.id).inputs == (Artifact("data", before),)
     assert not (ready.root / "out.dver").exists()
@@ -223,12 +233,44 @@ def test_requests_that_make_no_sense_are_refused_before_the_block(ready: Clone) 
         ("is no name for a parameter", {"params": {"": 1}}),
         ("are texts", {"tags": {"fold": 3}}),
         ("are texts", {"tags": {"": "3"}}),
-        ("are texts", {"name": 3}),
+        ("name is not what it should be", {"name": 3}),
     ]
     for reason, given in senseless:
         with pytest.raises(UsageError, match=reason), dver.record(**given):  # type: ignore[arg-type]
             pytest.fail("the block must not run")
     assert dver.lineage.runs() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"params": [1]}, "params is not what it should be"),
+        ({"params": {1: 2}}, "params: a name is a text"),
+        ({"inputs": 3}, "inputs is not what it should be"),
+        ({"outputs": [3]}, "outputs is not what it should be"),
+        ({"outputs": [None]}, "outputs is not what it should be"),
+        ({"env": b"lock"}, "env is not what it should be"),
+        ({"name": 3}, "name is not what it should be"),
+        ({"tags": {"a": 3}}, "tags are texts"),
+    ],
+)
+def test_arguments_of_another_type_are_refused_before_the_block(
+    ready: Clone, given: Mapping[str, Any], reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason) as caught, dver.record(**given):
+        pytest.fail("the block ran")
+    assert caught.value.hint
+    assert not dver.lineage.runs()
+
+
+def test_descriptions_of_another_type_are_refused(ready: Clone) -> None:
+    with dver.record(outputs="out") as run:
+        ready.write("out", b"1")
+        for given in ({"props": [1]}, {"kind": 3}, {"props": {1: 2}}):
+            with pytest.raises(UsageError, match=r"is not what it should be|a name is a text"):
+                run.describe("out", **given)
+        with pytest.raises(UsageError, match="path is not what it should be"):
+            run.describe(3)  # type: ignore[arg-type]
 
 
 def test_a_place_without_dver_is_refused_before_the_block(ready: Clone, tmp_path: Path) -> None:
@@ -271,6 +313,40 @@ def test_a_script_is_recorded_with_the_command_that_started_it(ready: Clone) -> 
     assert record.outputs[0].path == "steps/out"
 
 
+@pytest.mark.parametrize("program", [["make.py"], ["-m", "make"], ["./steps/../steps/make.py"]])
+def test_a_script_that_goes_elsewhere_is_recorded_with_the_folder_in_which_it_was_started(
+    ready: Clone, program: list[str]
+) -> None:
+    text = "import os, dver\nos.chdir({!r})\nwith dver.record(): pass\n".format(str(ready.root / "data"))
+    ready.write("steps/make.py", text.encode())
+    folder = ready.root if "/" in program[0] else ready.root / "steps"
+    command = [sys.executable, *program]
+    subprocess.run(command, cwd=folder, check=True, env={**os.environ, "PYTHONPATH": _package_root()})
+    (record,) = dver.lineage.runs()
+    assert (record.command, record.folder) == (tuple(command), "" if folder == ready.root else "steps")
+
+
+def test_a_script_that_goes_elsewhere_before_it_loads_dver_is_known_by_its_own_path(ready: Clone) -> None:
+    ready.write("steps/make.py", b"import os\nos.chdir('../data')\nimport dver\nwith dver.record(): pass\n")
+    command = [sys.executable, "make.py"]
+    env = {**os.environ, "PYTHONPATH": _package_root()}
+    subprocess.run(command, cwd=ready.root / "steps", check=True, env=env)
+    (record,) = dver.lineage.runs()
+    assert (record.command, record.folder) == (tuple(command), "steps")
+
+
+def test_a_program_that_was_started_elsewhere_has_no_command(
+    ready: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dver, "_first_folder", str(tmp_path))
+    monkeypatch.chdir(ready.root / "data")
+    with pytest.warns(UserWarning, match="the command is left out") as warned, dver.record() as run:
+        pass
+    record = dver.lineage.find_run(run.id)
+    assert (record.command, record.folder) == ((), "data")
+    assert warned[0].filename == __file__
+
+
 def test_what_is_typed_or_piped_in_has_no_command(ready: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(sys, "ps1", "In : ", raising=False)
@@ -287,6 +363,7 @@ def test_a_program_outside_of_the_repository_has_no_command(
     ready: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(dver, "_first_folder", str(tmp_path))
     with dver.record(repo=ready.root) as run:
         pass
     record = dver.lineage.find_run(run.id, repo=ready.root)

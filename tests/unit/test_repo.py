@@ -7,6 +7,7 @@ import pytest
 
 from dver.config import add_remote, set_value
 from dver.errors import ConfigError, NotARepositoryError, PathError
+from dver.objects.ids import VersionId
 from dver.operations.init import init
 from dver.repo import Repo
 
@@ -61,6 +62,20 @@ def test_the_index_copy_is_kept_outside_the_store(ready: Path, tmp_path: Path) -
 
     assert list((tmp_path / "xdg" / "dver" / "index").glob("*.db"))
     assert not list((ready / ".dver").rglob("*.db"))
+
+
+def test_asking_which_versions_are_cached_opens_no_index(ready: Path, tmp_path: Path) -> None:
+    version = VersionId(bytes(32))
+    with Repo.find(ready, env={"DVER_INDEX_DIR": str(tmp_path / "index")}) as repo:
+        assert not repo.cached_versions.has_version(version)
+        assert repo.cached_versions.versions() == set()
+        assert not (tmp_path / "index").exists()
+
+        repo.cache.mark_version(version, files=0, size=0)
+
+        assert repo.cached_versions.has_version(version)
+        assert repo.cached_versions.versions() == repo.cache.versions() == {version}
+        assert repo.cached_versions.backend is repo.cache.backend
 
 
 def test_remote_without_any_set_up_names_the_command(ready: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tests of running tasks in order with a bounded number under way."""
+"""Tests of running tasks in order with a bounded number under way, and of threads that are made on demand."""
 
 import threading
 from collections.abc import Iterator
@@ -81,3 +81,29 @@ def test_abandon_cancels_what_waits_and_waits_for_what_runs(workers: Workers) ->
 
     assert all(future.done() for future in futures)
     assert sum(future.cancelled() for future in futures) == 3
+
+
+def test_threads_are_made_for_the_first_task_and_ended_by_close() -> None:
+    own = Workers(None, 2, name="made-on-demand")
+    before = threading.active_count()
+    assert own.jobs == 2
+    assert threading.active_count() == before
+
+    name = own.executor.submit(lambda: threading.current_thread().name).result()
+
+    assert name.startswith("made-on-demand")
+    own.close()
+    assert threading.active_count() == before
+    with pytest.raises(RuntimeError):
+        own.executor.submit(int)
+
+
+def test_closing_without_a_task_makes_no_threads() -> None:
+    own = Workers(None, 2)
+    own.close()
+    assert "executor" not in vars(own)
+
+
+def test_close_leaves_an_executor_of_the_caller_running(workers: Workers) -> None:
+    workers.close()
+    assert workers.executor.submit(int, "7").result() == 7

@@ -10,6 +10,7 @@ from dver.cli.session import Session
 from dver.errors import FormatError, PathError
 from dver.objects.pointer import pointer_path
 from dver.operations.drift import Drift, Staging, find_drift
+from dver.operations.run_guard import recovery_hint
 from dver.operations.status import DatasetStatus, State
 from dver.repo import Repo
 
@@ -37,10 +38,16 @@ def command(session: Session, fix: bool) -> int:
 def passes(session: Session, repo: Repo, *, fix: bool = False) -> bool:
     """Check all datasets, say where data and commit differ, and return whether they do not, or do no more."""
     drift = find_drift(repo, progress=session.console)
+    for one in drift:
+        if one.in_hand is not None:
+            session.console.note(f"{one.in_hand.message}, so it is passed over")
+    drift = [one for one in drift if one.in_hand is None]
     if fix and drift:
         drift = _mend(session, repo, drift)
     for one in drift:
         problem, hint = _explanation(session, one)
+        if one.of_data:
+            hint = recovery_hint(repo.dver_dir, [one.status.dataset]) or hint
         session.console.error(f"{session.shown(one.status.dataset)}: {problem}", hint=hint)
     return not drift
 

@@ -21,7 +21,9 @@ from pathlib import Path
 from dver.operations.add import add
 from dver.operations.init import init
 from dver.operations.push import push, wanted_versions
-from dver.repo import Repo
+from dver.records.journal import Journal
+from dver.records.record import Record, State
+from dver.repo import LINEAGE_FILE, Repo
 from tests.cli.runner import Cli
 from tests.clones import CHUNK_SIZE, Snapshot, noise, snapshot
 from tests.commands import DverCommand, GitCommand
@@ -160,8 +162,7 @@ def build(folder: Path, dver: DverCommand) -> Mapping[str, Snapshot]:
 
 def _commit(project: Project, name: str) -> Snapshot:
     """Commit without the hooks, whose work is what the tests are about."""
-    with (project.root / ".dver" / "lineage.jsonl").open("a") as lineage:
-        lineage.write(f'{{"run": "{name}"}}\n')
+    Journal(project.root / LINEAGE_FILE).append(Record(State.COMPLETE, "2026-11-23T13:00:00Z", name))
     with Repo.find(project.root, env=os.environ) as repo:
         add(repo, ["data", "model.bin"])
     project.git("add", "--all")

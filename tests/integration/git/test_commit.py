@@ -134,7 +134,7 @@ def test_the_first_commit_has_its_checks_too(git_repo: Path, run_dver: DverComma
 
 
 def test_git_shows_files_and_not_hashes(project: Project) -> None:
-    shown = project.git("show", "--format=", "side")
+    shown = project.git("show", "--format=", "side", "--", "*.dver")
     assert "-" in shown
     added = [line for line in shown.splitlines() if line.startswith("+") and "side.txt" in line]
     deleted = [line for line in shown.splitlines() if line.startswith("-") and "run.sh" in line]

@@ -47,7 +47,7 @@ def test_both_directions_give_the_same_version(project: Project) -> None:
 def test_the_lineage_file_has_the_lines_of_both(project: Project) -> None:
     project.git("merge", "--quiet", "--no-edit", "side")
     lines = (project.root / ".dver" / "lineage.jsonl").read_text().splitlines()
-    assert sorted(json.loads(line)["run"] for line in lines) == ["first", "main", "side"]
+    assert sorted(json.loads(line)["name"] for line in lines) == ["first", "main", "side"]
 
 
 def test_a_fast_forward_brings_the_data(project: Project) -> None:

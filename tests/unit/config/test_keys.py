@@ -83,6 +83,7 @@ def test_odd_names_of_remotes_are_refused(name: str) -> None:
         ("add.stage", "no", False),
         ("add.stage", "TRUE", True),
         ("add.stage", False, False),
+        ("checkout.link", "reflink", "reflink"),
         ("core.jobs", " 8 ", 8),
         ("core.jobs", 8, 8),
         ("chunks.size", "128KiB", 131072),
@@ -112,6 +113,9 @@ def test_values_may_come_as_text(key: str, value: object, parsed: object) -> Non
     ("key", "value"),
     [
         ("add.stage", "maybe"),
+        ("checkout.link", "hardlink"),
+        ("checkout.link", ""),
+        ("checkout.link", True),
         ("add.stage", 1),
         ("core.jobs", 0),
         ("core.jobs", "-1"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dver.config import ListedValue, committed_problems, get_value, list_values, load_settings
+from dver.config import Link, ListedValue, committed_problems, get_value, list_values, load_settings
 from dver.errors import ConfigError
 
 COMMITTED = """\
@@ -60,6 +60,7 @@ def test_without_files_the_defaults_hold(dver_dir: Path) -> None:
     settings = load_settings(dver_dir)
     assert settings.chunk_size == 65536
     assert settings.add_stage is True
+    assert settings.checkout_link is Link.AUTO
     assert settings.remotes == {}
     assert (settings.cache_dir, settings.index_dir, settings.default_remote) == (None, None, None)
     assert (settings.jobs, settings.transfer_jobs) == (None, None)

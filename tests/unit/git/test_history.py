@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from dver.errors import GitError
-from dver.git import GitRepo, HistoryItem
+from dver.git import GitRepo
+from dver.git.history import HistoryItem
 from tests.commands import GitCommand
 from tests.unit.git.workbench import FIRST_SECOND, Workbench, odd_name
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-import dver.repo
 from dver.storage.backend import Backend
 from dver.storage.open import open_backend
 from tests.clones import Clone, noise
@@ -39,7 +38,7 @@ def remote(team: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remo
             return backend
         return Watched(backend, watched)
 
-    monkeypatch.setattr(dver.repo, "open_backend", opening)
+    monkeypatch.setattr("dver.storage.open.open_backend", opening)
     return watched
 
 

@@ -17,7 +17,17 @@ THING: Thing = {
     "dirty": True,
     "exit_code": None,
     "note": "it's",
-    "of": {"lr": 0.1, "n": 3, "on": True, "none": None, "text": "é\udcff", "big": 1 << 70, "odd": "\ud800"},
+    "of": {
+        "lr": 0.1,
+        "n": 3,
+        "on": True,
+        "none": None,
+        "text": "é\udcff",
+        "big": 1 << 70,
+        "odd": "\ud800",
+        "word": "adam",
+        "typed": "1e-3",
+    },
 }
 
 
@@ -49,6 +59,18 @@ def condition(text: str) -> Condition[Thing]:
         "seconds > 1 -- and so on",
         "name /* what it is called */ = 'train'",
         "name = 'train'\n",
+        "param('word') = 'adam' AND param('word') > 'abc' AND param('word') LIKE 'AD%' AND param('word') IS NOT NULL",
+        "param('word') <> 5 AND NOT param('word') = 5",
+        "param('typed') = 0.001 AND param('typed') < 0.5 AND param('typed') BETWEEN 0.0001 AND 1",
+        "param('typed') = '1e-3' AND param('typed') * 1000 = 1",
+        "param('lr') NOT BETWEEN 1 AND 2 AND param('n') NOT IN (1, 2) AND param('n') NOT NULL",
+        "name = 'TRAIN' COLLATE NOCASE",
+        "param('n') IS DISTINCT FROM 4 AND param('n') ISNULL = 0",
+        "- param('n') = -3 AND param('n') - -3 = 6 AND +param('n') & 1 AND ~param('n') < 0 AND 'a' || 1 = 'a1'",
+        "name LIKE 'tr!%' ESCAPE '!' OR CAST(seconds AS INTEGER) = 2",
+        "CASE WHEN seconds < 3 THEN name END = 'train' AND 0x10 = 16 AND .5 < 1",
+        "max(seconds, param('n')) >= 3 AND iif(seconds >= 2.5, 1, 0) AND coalesce(exit_code, 1) == 1",
+        "(((seconds > 1))) AND (seconds < 1 OR seconds > 2) AND seconds <> 1 OR 0",
     ],
 )
 def test_a_condition_that_is_true(text: str) -> None:
@@ -56,7 +78,15 @@ def test_a_condition_that_is_true(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0", "NULL", "name = 'test'", "exit_code = 0", "exit_code <> 0", "NOT dirty", "param('missing') > 0"]
+    "text",
+    [
+        *("0", "NULL", "name = 'test'", "exit_code = 0", "exit_code <> 0", "NOT dirty", "param('missing') > 0"),
+        *("param('word') > 0.5", "0.5 < param('word')", "param('word') < 0.5", "NOT param('word') > 0.5"),
+        *("param('word') BETWEEN 0 AND 1", "param('word') NOT BETWEEN 0 AND 1", "param('word') * 2 < 1"),
+        *("-param('word') < 1", "abs(param('word')) < 1", "coalesce(param('word'), 1) > 0", "(param('word')) >= 0"),
+        *("param('word') <= param('lr')", "max(param('word'), 1) > 0", "param('word') = 0", "seconds < 'a'"),
+        *("name > 0", "CASE WHEN 1 THEN param('word') END > 0", "param('lr') > 'a'", "NOT seconds BETWEEN 1 AND 3"),
+    ],
 )
 def test_a_condition_that_is_false_or_unknown(text: str) -> None:
     assert not condition(text).holds(THING)
@@ -81,7 +111,11 @@ def test_things_are_asked_about_one_after_another() -> None:
         ("name = ", "ends too early"),
         ("(1", "ends too early"),
         ("1 /* and", "ends too early"),
-        ("'a", "unrecognized token"),
+        ("'a", "a quote that is not closed: 'a$"),
+        ("name = 'it's'", "a quote that is not closed: '$"),
+        ('name = "a', "a quote that is not closed"),
+        ("(seconds, 1) < (2, 3)", "cannot be used"),
+        ("name = " + "NOT " * 900 + "1", "cannot be used"),
         ("", "cannot be read|ends too early"),
         ("1; DROP TABLE x", "near ';'"),
         ("1) OR (1", "near '\\)'"),

@@ -7,6 +7,7 @@ import pytest
 
 from dver.config import add_remote, set_value
 from dver.operations.lint import Finding, lint
+from dver.records.record import Record, State, encode_record
 from tests.clones import Clone
 from tests.unit.operations.watched import Remote
 
@@ -51,20 +52,21 @@ def test_all_that_is_wrong_is_found_by_path(saved: Clone) -> None:
     _stage(saved, "b.dver", b"<<<<<<< ours\n")
     _stage(saved, "a.dver", b"# dver pointer\nformat = 1\n")
     _stage(saved, ".DVER.dver", saved.pointer_text().encode())
-    _stage(saved, ".dver/lineage.jsonl", b'{"a": 1}\n[]\nnonsense\n\n{"b": {}}\n<<<<<<< ours\n' + b"[" * 100_000)
+    _stage(saved, ".dver/lineage.jsonl", b"\xef\xbb\xbf{}\nnonsense\n\n{}\n[]\n<<<<<<< ours\n" + b"[" * 100_000)
     _stage(saved, "data/b", b"2")
     problems = _problems(saved)
     assert [path for path, _ in problems] == [
         ".DVER.dver",
-        *3 * [".dver/lineage.jsonl"],
+        *4 * [".dver/lineage.jsonl"],
         "a.dver",
         "b.dver",
         "data",
     ]
     assert [problem for path, problem in problems if path == ".dver/lineage.jsonl"] == [
-        "lines 2 to 4: not a JSON object",
+        "lines 1 to 2: is not JSON",
+        "lines 4 to 5: is not a lineage record",
         "line 6: a mark of an unfinished merge",
-        "line 7: not a JSON object",
+        "line 7: is not JSON",
     ]
     assert ("b.dver", "the pointer has merge conflict markers") in problems
     assert ("data", "is a dataset, and git tracks its data too: data/b") in problems
@@ -78,6 +80,20 @@ def test_only_named_files_are_looked_at(saved: Clone) -> None:
     assert [path for path, _ in _problems(saved, ["a.dver", "untracked.dver"])] == ["a.dver"]
     assert _found(saved, ["code.py"]) == []
     assert _found(saved, []) == []
+
+
+def test_a_record_that_was_changed_is_found_where_it_is_new(saved: Clone) -> None:
+    records = [Record(State.COMPLETE, "2026-11-23T13:00:00.000Z", name=name) for name in ("one", "two")]
+    one, two = map(encode_record, records)
+    _stage(saved, ".dver/lineage.jsonl", one + b"\n" + two)
+    assert _problems(saved) == []
+    changed = "line 3: was changed since it was written: its name does not fit its content"
+    _stage(saved, ".dver/lineage.jsonl", one + b"\n" + two.replace(b"two", b"six"))
+    assert _problems(saved, [".dver/lineage.jsonl"]) == [(".dver/lineage.jsonl", changed)]
+    saved.git("commit", "--quiet", "-m", "damaged")
+    # What is committed already is for somebody who asks about everything.
+    assert _problems(saved, [".dver/lineage.jsonl"]) == []
+    assert _problems(saved) == [(".dver/lineage.jsonl", changed)]
 
 
 def test_secrets_and_mistakes_in_the_staged_settings_are_found(saved: Clone) -> None:

@@ -183,7 +183,9 @@ def test_a_signal_to_end_reaches_all_commands_and_outputs_are_put_back(ready: Cl
     assert ready.status("b").state == "unchanged"
 
 
-def test_an_interrupt_that_commands_survive_ends_dver_after_them(ready: Clone) -> None:
+def test_an_interrupt_that_commands_survive_ends_dver_after_them(ready: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As if it had been typed, and had not reached the commands.
+    monkeypatch.setattr("dver.operations.run_command._is_in_foreground", lambda: True)
     make(ready, *(step(name, f"sleep 0.3; cat raw/a > {name}") for name in "abc"))
 
     def interrupt(name: str) -> None:

@@ -142,6 +142,42 @@ def test_a_circle_is_named(history: Clone) -> None:
     assert "dver lineage" in str(caught.value.hint)
 
 
+def test_what_is_in_no_circle_and_needs_none_is_left(history: Clone) -> None:
+    record(history, "1", "a", "b")
+    record(history, "2", "bd", "c")
+    record(history, "3", "c", "d")
+    record(history, "4", "d", "e")
+    record(history, "5", "b", "f")
+    with history.open() as repo:
+        plan = plan_repro(repo)
+    assert [step.name for step in plan.steps] == ["1", "5"]
+    assert "in a circle: d made c made d" in str(plan.circle)
+    assert names(history, "f") == "15"
+
+
+def test_files_of_git_lead_to_what_was_made_with_them(history: Clone) -> None:
+    code = [Artifact(path, "git:" + "1" * 40, kind="code") for path in ("src/p.py", "src/q.py")]
+    record(history, "1", ["a", code[0]], "b")
+    record(history, "2", ["b"], "c")
+    record(history, "3", ["a", code[1]], "d")
+    assert names(history, "src/p.py", downstream=True) == "12"
+    assert sorted(names(history, "src", downstream=True)) == ["1", "2", "3"]
+    with pytest.raises(PathError, match=r"src/p.py: is no dataset") as caught:
+        names(history, "src/p.py")
+    assert "dver repro --downstream src/p.py" in str(caught.value.hint)
+    with pytest.raises(PathError, match="no dataset is there"):
+        names(history, "src/r.py", downstream=True)
+
+
+def test_a_path_that_a_dataset_does_not_have_is_refused(history: Clone) -> None:
+    record(history, "1", "a", "b")
+    with pytest.raises(PathError, match="b/nothing: is not in b") as caught:
+        names(history, "b/nothing")
+    assert caught.value.hint == "dver ls b lists what is in it"
+    (history.root / "b/x").unlink()
+    assert names(history, "b/x") == "1"
+
+
 def test_a_long_chain_is_put_in_order(clone: Clone) -> None:
     count = 2000
     with clone.open() as repo:

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from dver.errors import CommandNotStartedError, DataLossError, LockedError, UsageError
+from dver.errors import CommandNotStartedError, DataLossError, DverError, LockedError, UsageError
 from dver.objects.ids import format_version
 from dver.objects.pointer import decode_pointer
 from dver.operations.run_aside import claimed
 from dver.operations.run_params import ParamSource
+from dver.operations.run_plan import RunRequest
 from dver.records.record import Artifact, State
 from tests.clones import Clone
 from tests.unit.operations.running import plan, reasons, records, request, run, with_line
@@ -169,7 +170,7 @@ def test_running_never_overwrites_data_that_is_stored_nowhere(ready: Clone, name
 
 def test_what_was_there_before_is_not_taken_for_what_the_command_made(ready: Clone) -> None:
     run(ready, request("mkdir out; echo a > out/a", outputs=("out",)))
-    run(ready, request("echo b > out/b", outputs=("out",)))
+    run(ready, request("mkdir out; echo b > out/b", outputs=("out",)))
     assert sorted(path.name for path in (ready.root / "out").iterdir()) == ["b"]
     result = run(ready, request("true", outputs=("out",)))
     assert (result.state, result.missing_outputs) == (State.FAILED, ("out",))
@@ -232,6 +233,90 @@ def test_an_output_that_cannot_be_stored_is_a_failure(ready: Clone) -> None:
     assert records(ready)[-1].state is State.FAILED
 
 
+def test_a_parameter_of_a_file_that_changes_meanwhile_is_a_failure_and_nothing_is_served_from_it(ready: Clone) -> None:
+    ready.write("p.yaml", b"a: {lr: 1, depth: 2}\nb: 3\n")
+    for text in ("a: {lr: 5, depth: 2}", "a: {lr: 1}", "a: {lr: 1, depth: 2, more: 0}", "{"):
+        names = {"p.yaml:a.lr"} if "5" in text else {"p.yaml:a.more"} if "more" in text else {"p.yaml:a.depth"}
+        names = {"p.yaml:a.lr", "p.yaml:a.depth"} if text == "{" else names
+        ready.write("p.yaml", b"a: {lr: 1, depth: 2}\nb: 3\n")
+        given = (ParamSource("a", "p.yaml"), ParamSource("by hand", value=1))
+        wanted = request(f"echo '{text}' > p.yaml; echo 1 > out", outputs=("out",), params=given)
+        result = run(ready, wanted)
+        assert (result.state, set(result.changed_params), result.exit_code) == (State.FAILED, names, 0)
+        assert "changed while it ran" in records(ready)[-1].note
+        assert records(ready)[-1].key == ""
+        assert not (ready.root / "out.dver").exists()
+
+
+def test_other_lines_of_a_file_of_parameters_may_change_meanwhile(ready: Clone) -> None:
+    ready.write("p.yaml", b"a: [1, 2]\nb: 3\n")
+    wanted = request("printf 'b: 4\na: [1, 2]\n' > p.yaml; echo > out", outputs=("out",))
+    assert run(ready, replace(wanted, params=(ParamSource("a", "p.yaml"),))).state is State.COMPLETE
+
+
+def test_what_was_made_while_an_input_changed_is_kept_for_good(ready: Clone) -> None:
+    result = run(ready, with_line(COPY, "echo hours > out; echo x > data/a"))
+    assert result.leftovers is not None
+    assert (result.leftovers / "out").read_bytes() == b"hours\n"
+    left = result.leftovers.rename(result.leftovers.with_name("kept-20260101000000-999999999-1"))
+    ready.checkout(None, "data", force=True)
+    run(ready, with_line(COPY, "echo worse > out; exit 1"))
+    assert (left / "out").read_bytes() == b"hours\n"
+
+
+@pytest.mark.parametrize("before", ["nothing", "a version", "an empty folder"])
+def test_a_command_starts_with_nothing_at_its_output_and_the_folder_above_it(ready: Clone, before: str) -> None:
+    wanted = request("mkdir new/deep/dd; cp data/a new/deep/dd", inputs=("data",), outputs=("new/deep/dd",))
+    if before == "a version":
+        run(ready, wanted)
+    elif before == "an empty folder":
+        (ready.root / "new/deep/dd").mkdir(parents=True)
+    assert run(ready, wanted, force=True).state is State.COMPLETE
+    assert ready.status("new/deep/dd").state == "unchanged"
+
+
+@pytest.mark.parametrize("line", ["exit 1", "mkdir new/dd; exit 1"])
+def test_folders_that_were_made_for_a_command_that_failed_are_gone_and_an_empty_one_is_back(
+    ready: Clone, line: str
+) -> None:
+    (ready.root / "empty").mkdir()
+    result = run(ready, request(line, outputs=("new/dd", "empty")))
+    assert result.leftovers is None
+    assert not (ready.root / "new").exists()
+    assert (ready.root / "empty").is_dir()
+
+
+def test_a_command_that_removes_dver_is_not_recorded_and_what_it_made_stays(ready: Clone) -> None:
+    with pytest.raises(DverError, match=r"the command removed \.dver, and") as caught:
+        run(ready, with_line(COPY, "cat data/* > out; rm -r .dver"))
+    assert "git checkout HEAD -- .dver" in (caught.value.hint or "")
+    assert (ready.root / "out").read_bytes() == b"one\n"
+    assert not (ready.root / ".dver").exists()
+
+
+def test_files_that_no_commit_has_as_they_are_used_are_named(ready: Clone) -> None:
+    wanted = request("echo > out", inputs=("data",), code=("code.py",), outputs=("out",))
+    assert plan(ready, wanted).uncommitted == ()
+    ready.write("code.py", b"print(2)\n")
+    ready.write("new.py", b"")
+    ready.git("add", "new.py", "code.py")
+    assert plan(ready, replace(wanted, env_files=("new.py",))).uncommitted == ("code.py", "new.py")
+    ready.commit()
+    assert plan(ready, replace(wanted, env_files=("new.py",))).uncommitted == ()
+
+
+def test_after_a_failure_what_is_new_since_the_last_good_run_is_said_still(ready: Clone) -> None:
+    def step(rate: int) -> RunRequest:
+        given = (ParamSource("lr", value=rate),)
+        return replace(with_line(COPY, "test ! -e fail && cat data/* > out"), name="step", params=given)
+
+    run(ready, step(4))
+    ready.write("fail", b"")
+    failed = run(ready, step(3))
+    assert reasons(ready, step(3)) == [("param", "lr"), ("failed", failed.record)]
+    assert reasons(ready, step(2)) == [("param", "lr")]
+
+
 @pytest.mark.parametrize("line", ["echo x > data/a", "rm -r data", "rm code.py", "echo x > code.py", "touch data/new"])
 def test_a_command_that_changes_its_inputs_publishes_nothing(ready: Clone, line: str) -> None:
     wanted = request(f"{line}; echo 1 > out", inputs=("data", "code.py"), outputs=("out",))
@@ -265,7 +350,7 @@ def test_an_output_is_whole_after_a_run_even_if_only_part_of_it_was_here(team: C
     copy = team.clone(team.root.parent / "second")
     copy.fetch()
     copy.checkout(None, "data/sub")
-    result = run(copy, request("echo new > data/only", outputs=("data",)))
+    result = run(copy, request("mkdir data; echo new > data/only", outputs=("data",)))
     assert result.added[0].pointer.files == len(copy.data())
 
 

@@ -25,7 +25,8 @@ STEP = Step(
 BASE = request(
     "cat data/* > out",
     name="copy",
-    inputs=("data", "code.py"),
+    inputs=("data",),
+    code=("code.py",),
     outputs=("out",),
     params=(ParamSource("lr", value=0.1), ParamSource("seed", value=1)),
 )
@@ -77,8 +78,8 @@ def test_the_key_does_not_depend_on_where_the_repository_is() -> None:
         (BASE, []),
         (with_line(BASE, "cat data/a > out"), [("command", "")]),
         (replace(BASE, folder="data"), [("folder", "")]),
-        (replace(BASE, inputs=("data/a", "code.py")), [("input", "data"), ("input", "data/a")]),
-        (replace(BASE, inputs=("data",)), [("code", "code.py")]),
+        (replace(BASE, inputs=("data/a",)), [("input", "data"), ("input", "data/a")]),
+        (replace(BASE, code=()), [("code", "code.py")]),
         (replace(BASE, params=(ParamSource("lr", value=0.2), ParamSource("new"))), [("param", "lr"), ("param", "seed"),
                                                                                  ("param", "new")]),
         (replace(BASE, outputs=("out", "more")), [("output", "more")]),
@@ -140,7 +141,7 @@ def test_a_secret_in_a_property_is_masked_and_the_run_serves_all_the_same(ready:
 def test_a_run_that_failed_last_time_says_so(ready: Clone) -> None:
     wanted = with_line(BASE, "exit 1")
     failed = run(ready, wanted)
-    assert reasons(ready, wanted) == [("failed", failed.record)]
+    assert reasons(ready, wanted) == [("command", ""), ("failed", failed.record)]
     assert reasons(ready, with_line(BASE, "exit 2")) == [("command", "")]
     assert reasons(ready, BASE) == []
 

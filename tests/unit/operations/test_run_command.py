@@ -1,7 +1,9 @@
 """Running a command in the foreground."""
 
 import os
+import pty
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -60,11 +62,43 @@ def test_a_signal_to_end_is_passed_on_and_the_command_answers(tmp_path: Path, nu
     assert (tmp_path / "out").read_text() == "bye\n"
 
 
-def test_an_interrupt_is_left_to_the_command(tmp_path: Path) -> None:
-    before = signal.getsignal(signal.SIGINT)
-    ended = run(tmp_path, f"kill -INT {os.getpid()}; exit 3", shell=True)
-    assert ended.exit_code == 3
-    assert signal.getsignal(signal.SIGINT) is before
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("is_typed", [True, False])
+def test_what_is_typed_reaches_the_command_from_its_terminal_and_else_from_dver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, is_typed: bool
+) -> None:
+    monkeypatch.setattr("dver.operations.run_command._is_in_foreground", lambda: is_typed)
+    before = signal.getsignal(number)
+    ended = run(tmp_path, f"trap 'exit 5' INT QUIT; kill -{int(number)} {os.getpid()}; sleep 0.3; exit 3", shell=True)
+    assert ended.exit_code == (3 if is_typed else 5)
+    assert signal.getsignal(number) is before
+
+
+def test_without_a_terminal_nothing_is_typed(tmp_path: Path) -> None:
+    code = "from dver.operations.run_command import _is_in_foreground as typed; print(typed())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], start_new_session=True, capture_output=True, check=True, encoding="ascii"
+    )
+    assert done.stdout == "False\n"
+
+
+def test_at_a_terminal_the_group_in_the_foreground_is_typed_to(tmp_path: Path) -> None:
+    code = (
+        "import os; from dver.operations.run_command import _is_in_foreground as typed\n"
+        "print(typed(), flush=True)\n"
+        "if os.fork() == 0:\n    os.setpgid(0, 0); print(typed(), flush=True); os._exit(0)\n"
+        "os.wait()"
+    )
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n{code}"],
+        stdin=theirs, stdout=subprocess.PIPE, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        said = process.stdout.read()
+    os.close(ours)
+    os.close(theirs)
+    assert said == b"True\nFalse\n"
 
 
 def test_the_command_does_not_inherit_that_interrupts_are_ignored(tmp_path: Path) -> None:
@@ -100,6 +134,10 @@ def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CommandNotStartedError, match="cannot be executed") as caught:
         run(tmp_path, script(tmp_path, "go", "#!/bin/sh\n", 0o644))
     assert caught.value.exit_code == 126
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(CommandNotStartedError, match="is a folder") as caught:
+        run(tmp_path, "./folder")
+    assert "chmod" not in (caught.value.hint or "")
     with pytest.raises(CommandNotStartedError, match="no format"):
         run(tmp_path, script(tmp_path, "go", "\x00\x01"))
     with pytest.raises(DverError, match="cannot be run"):

@@ -47,7 +47,7 @@ def test_a_pointer_names_its_dataset_and_repeated_paths_count_once(ready: Clone)
 @pytest.mark.parametrize(
     ("path", "reason", "hint"),
     [
-        ("gone", "there is no such file", "dver status"),
+        ("gone", "there is no such file", "dver ls lists the datasets"),
         ("new", "is known neither to dver nor to git", "dver add new, or dver run --add-inputs"),
         ("src", "files that git tracks", "-d src/code.py"),
         ("in", "holds datasets", "-d in/data"),
@@ -95,11 +95,19 @@ def test_a_changed_dataset_is_refused_or_added(ready: Clone) -> None:
     ready.write("in/data/a.bin", b"changed")
     assert refusal(ready, "in/data") == (
         "in/data: was changed since it was added",
-        "dver add in/data, or dver run --add-inputs",
+        "dver add in/data, or dver run --add-inputs, takes the change up;"
+        " dver checkout --force in/data puts back what was added",
     )
     assert "was changed" in refusal(ready, "in/data/a.bin")[0]
     assert versions(ready, "in/data", add_inputs=True) != before
     assert ready.status("in/data").state.value == "unchanged"
+
+
+def test_an_input_of_which_files_were_deleted_is_refused_with_what_brings_them_back(ready: Clone) -> None:
+    (ready.root / "in/data/a.bin").unlink()
+    back = "dver checkout --force in/data puts back what was added"
+    assert refusal(ready, "in/data/a.bin") == ("in/data/a.bin: was deleted", back)
+    assert refusal(ready, "in/data") == ("in/data: has lost files since it was added", back)
 
 
 def test_changes_beside_a_part_do_not_matter_to_it(ready: Clone) -> None:
@@ -115,6 +123,11 @@ def test_data_that_is_not_here_is_refused_by_where_it_is(team: Clone) -> None:
     team.save()
     copy = team.clone(team.root.parent / "second")
     assert refusal(copy, "data")[1] == "dver pull data"
+    config = copy.root / ".dver" / "config.toml"
+    settings = config.read_text()
+    config.write_text("")
+    assert refusal(copy, "data")[1] == "dver remote add origin URL, then dver pull data"
+    config.write_text(settings)
     copy = team.clone(team.root.parent / "third")
     team.push()
     copy.fetch()

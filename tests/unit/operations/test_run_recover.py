@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from dver.errors import DverError, LockedError
-from dver.operations.checkout import checkout
 from dver.operations.run import started_run
 from dver.operations.run_plan import plan_run
 from dver.operations.run_recover import Recovered, check_recovered, recover, recover_for_run, unfinished_runs
@@ -28,17 +27,20 @@ def ready(clone: Clone) -> Clone:
     return clone
 
 
-def kill(clone: Clone, *, outputs: tuple[str, ...] = ("out", "dir"), host: str = "") -> RunNote:
-    """Leave what a run leaves that is killed when its outputs have been set aside."""
-    note = RunNote("step", ("make",), False, "", outputs, "2026-11-23T14:48:01.123Z", host or this_host(), 42)
+def kill(
+    clone: Clone, *, outputs: tuple[str, ...] = ("out", "dir"), host: str = "", publishes: bytes | None = None
+) -> RunNote:
+    """Leave what a run leaves that is killed when its outputs have been set aside, or when it has published them."""
+    moment = "2026-11-23T14:48:01.123Z"
+    note = RunNote("step", ("make",), False, "", outputs, moment, host or this_host(), os.getpid())
     entry = register(clone.root / ".dver", note)
     for path in outputs:
         root = clone.root / path
         if root.exists():
-            is_folder = root.is_dir()
             shutil.move(root, aside_place(entry.place, path))
-            if is_folder:
-                root.mkdir()
+        if publishes is not None:
+            clone.write(path, publishes)
+            clone.add(path)
     entry._owner.close()
     entry._note.close()
     return note
@@ -68,8 +70,9 @@ def test_what_was_set_aside_is_put_back_and_what_was_left_is_kept(ready: Clone) 
     assert recover_all(ready) == ([], [])
 
 
-def test_an_empty_folder_that_was_left_for_the_command_is_nothing_it_left(ready: Clone) -> None:
+def test_an_empty_folder_is_nothing_that_a_command_left(ready: Clone) -> None:
     kill(ready)
+    (ready.root / "dir").mkdir()
     ((done,), _) = recover_all(ready)
     assert (done.restored, done.moved) == (("out", "dir"), ())
     assert is_clean(ready)
@@ -87,21 +90,16 @@ def test_an_output_that_was_never_there_before_is_only_moved_away(clone: Clone) 
 
 def test_outputs_that_are_whole_versions_again_are_left_alone(ready: Clone) -> None:
     kill(ready)
-    with ready.open() as repo:
-        checkout(repo, paths=["out"])
-    ready.write("dir/other", b"by hand")
-    ready.add("dir")
+    ready.checkout(None, "out", "dir")
     ((done,), _) = recover_all(ready)
     assert (done.restored, done.moved) == ((), ())
     assert is_clean(ready)
-    assert sorted(os.listdir(ready.root / "dir")) == ["other"]
+    assert sorted(os.listdir(ready.root / "dir")) == ["a"]
 
 
 def test_a_run_that_was_killed_between_publishing_and_recording_keeps_what_it_published(ready: Clone) -> None:
     before = len(records(ready))
-    kill(ready, outputs=("out",))
-    ready.write("out", b"two\n")
-    ready.add("out")
+    kill(ready, outputs=("out",), publishes=b"two\n")
     recover_all(ready)
     assert (ready.root / "out").read_bytes() == b"two\n"
     assert len(records(ready)) == before

@@ -28,7 +28,8 @@ RECORD = Record(
 )
 BASE = request(
     "cat raw/a > out",
-    inputs=("raw/deep", "other", "code.py"),
+    inputs=("raw/deep", "other"),
+    code=("code.py",),
     outputs=("out",),
     params=(ParamSource("lr", "params.yaml"), ParamSource("deep", "params.yaml"), ParamSource("seed", value=1)),
 )

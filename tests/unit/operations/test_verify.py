@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fsspec.core import url_to_fs
 
 from dver.operations.lineage import ArtifactId, find_start
 from dver.operations.loose_files import FILE, FOLDER, loose_version
@@ -12,6 +13,7 @@ from dver.operations.verify import GIT, WORKSPACE, Finding, Problem, Verdict, Ve
 from dver.progress import NO_PROGRESS
 from dver.records.record import Artifact, Record, RecordId, State
 from tests.clones import Clone, noise
+from tests.stores import WatchedBackend
 from tests.unit.operations.running import records, request, run
 
 STARTED = "2026-01-01T00:00:00Z"
@@ -103,6 +105,21 @@ def test_a_version_that_is_nowhere_is_missing(pipeline: Clone) -> None:
     assert "dver push" in (found.artifacts[0].findings[0].hint or "")
 
 
+def test_of_a_version_that_no_commit_names_that_is_said(pipeline: Clone) -> None:
+    pipeline.write("raw", noise(6000, seed=2))
+    pipeline.add("raw")
+    run(pipeline, SPLIT)
+    pipeline.git("checkout", "--quiet", "HEAD", "--", "raw.dver", "parts.dver")
+    pipeline.checkout()
+    pipeline.push(all_refs=True)
+    pipeline.delete_cache()
+
+    found = checked(pipeline)
+
+    assert findings(found) == {"raw": [Problem.NOT_COMMITTED], "parts": [Problem.NOT_COMMITTED]}
+    assert found.verdict is Verdict.MISSING
+
+
 def test_a_version_that_the_remote_has_is_well(pipeline: Clone) -> None:
     pipeline.push(all_refs=True)
     pipeline.delete_cache()
@@ -113,6 +130,64 @@ def test_a_version_that_the_remote_has_is_well(pipeline: Clone) -> None:
     assert {one.place for one in found.artifacts if one.place != GIT} == {
         f"remote origin ({pipeline.root.parent / 'store'})"
     }
+
+
+def remote_packs(place: str) -> list[tuple[str, int]]:
+    """Return the packs of a remote, the largest first, and their sizes."""
+    system, path = url_to_fs(place)
+    found = system.find(path, detail=True).values()
+    packs = [(one["name"], one["size"]) for one in found if one["name"].endswith(".pack")]
+    return sorted(packs, key=lambda pack: -pack[1])
+
+
+@pytest.mark.parametrize("how", ["a pack", "all packs", "the end of a pack"])
+@pytest.mark.parametrize("scheme", ["memory", "folder"])
+def test_a_version_of_which_the_remote_lost_something_is_missing(tmp_path: Path, scheme: str, how: str) -> None:
+    place = f"memory://{tmp_path.name}" if scheme == "memory" else str(tmp_path / "store")
+    clone = Clone.make(tmp_path / "repo", remote=place)
+    clone.write("raw", noise(6000))
+    clone.save("raw")
+    run(clone, request("head -c 5000 raw > made", inputs=("raw",), outputs=("made",)))
+    clone.commit()
+    clone.push(all_refs=True)
+    assert findings(checked(clone)) == {}
+    system, _ = url_to_fs(place)
+    for name, size in remote_packs(place)[: None if how == "all packs" else 1]:
+        data = system.cat_file(name)
+        system.rm_file(name)
+        if how == "the end of a pack":
+            system.pipe_file(name, data[: size - 10])
+
+    # What the cache has is not asked of the remote.
+    assert findings(checked(clone)) == {}
+    clone.delete_cache()
+    found = checked(clone)
+
+    assert findings(found) == {"raw": [Problem.LOST], "made": [Problem.LOST]}
+    assert found.verdict is Verdict.MISSING
+    assert "dver push --all -r NEW" in (found.artifacts[0].findings[0].hint or "")
+
+
+def test_of_a_remote_packs_are_listed_once_and_none_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = Clone.make(tmp_path / "repo", remote=f"memory://{tmp_path.name}")
+    for number in range(3):
+        clone.write("raw", noise(6000, seed=number))
+        clone.add("raw")
+        run(clone, request("head -c 5000 raw > made", inputs=("raw",), outputs=("made",)))
+        clone.commit()
+    clone.push(all_refs=True)
+    clone.delete_cache()
+    with clone.open() as repo:
+        watched = WatchedBackend(repo.remote().backend)
+        monkeypatch.setattr(repo.remote(), "backend", watched)
+        found = verify(repo)
+
+    assert findings(found) == {}
+    assert watched.calls.count(("list", "packs/")) == 1
+    assert not [key for verb, key in watched.calls if verb == "read" and key.startswith("packs/")]
+    assert not [key for verb, key in watched.calls if verb == "size"]
 
 
 def test_of_a_remote_that_does_not_answer_nothing_can_be_told(pipeline: Clone) -> None:

@@ -285,6 +285,19 @@ def test_a_program_that_cannot_be_started_stands_in_the_way(ready: Clone) -> Non
     assert "no-such-program: cannot be started" in str(result.problem)
 
 
+def test_only_what_can_be_started_is_announced(ready: Clone) -> None:
+    run(ready, request("cp single out", inputs=("single",), outputs=("out",)))
+    record = records(ready)[-1]
+    broken = replace(record, command=("no-such-program",), shell=False)
+    told: list[str] = []
+    with ready.open() as repo:
+        rerun(repo, broken, os.environ, on_start=lambda: told.append("broken"))
+        rerun(repo, replace(record, params={"params.json:lr": 7}), os.environ, on_start=lambda: told.append("broken"))
+        rerun(repo, record, os.environ, on_start=lambda: told.append("sound"))
+
+    assert told == ["sound"]
+
+
 def test_a_program_that_git_does_not_have_is_the_one_here(ready: Clone) -> None:
     tool = ready.write("tools/copy", b'#!/bin/sh\ncp "$1" "$2"\n', executable=True)
     (ready.root / ".git" / "info" / "exclude").write_text("/tools/\n")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from dver.objects.ids import VersionId
 from dver.objects.manifest import Manifest
 from dver.progress import NO_TASK
+from dver.workspace.choice import Choice
 from dver.workspace.scan import Scan, Scanner
 from dver.workspace.statcache import Base, StatCache
 from tests.clones import files_opened
@@ -33,7 +34,7 @@ class Scanned:
 
     def scan(self, *, known: bool = True) -> Scan:
         base = Base(self.manifest.version, None)
-        return self.scanner.scan("data", base, self.manifest, NO_TASK, known=known)
+        return self.scanner.scan("data", base, lambda: self.manifest, NO_TASK, known=known)
 
     def names(self, *, known: bool = True) -> tuple[list[bytes], list[bytes], list[bytes]]:
         found = self.scan(known=known)
@@ -174,7 +175,8 @@ def test_a_dataset_below_what_became_a_file_is_not_present(scanned: Scanned, she
     scanned.folder.parent.rmdir()
     scanned.folder.parent.touch()
 
-    found = scanner.scan("tree/data", Base(scanned.manifest.version, None), scanned.manifest, NO_TASK, known=True)
+    base = Base(scanned.manifest.version, None)
+    found = scanner.scan("tree/data", base, lambda: scanned.manifest, NO_TASK, known=True)
 
     assert not found.present
 
@@ -196,7 +198,7 @@ def test_without_the_manifest_a_touched_file_counts_as_modified(scanned: Scanned
     (scanned.folder / "a").touch()
     missing = shelf.store.manifest(VersionId(b"m" * 32))
 
-    found = scanned.scanner.scan("data", Base(scanned.manifest.version, None), missing, NO_TASK, known=True)
+    found = scanned.scanner.scan("data", Base(scanned.manifest.version, None), lambda: missing, NO_TASK, known=True)
 
     assert [item.path for item in found.modified] == [b"a"]
     assert found.unchanged == 4
@@ -218,7 +220,7 @@ def test_many_touched_files_are_looked_up_in_one_go(shelf: Shelf, folder: Path, 
 
 def test_in_a_partly_present_dataset_absent_files_are_not_deleted(scanned: Scanned) -> None:
     scanned.scan(known=False)
-    partial = Base(scanned.manifest.version, (b"sub",))
+    partial = Base(scanned.manifest.version, Choice.of_paths((b"sub",)))
     row = scanned.cache.rows("data")[b"sub/c"]
     scanned.cache.rebase("data", partial, {b"sub/c": row})
     for name in ("b", "link"):
@@ -226,7 +228,7 @@ def test_in_a_partly_present_dataset_absent_files_are_not_deleted(scanned: Scann
     (scanned.folder / "a").write_bytes(b"mine")
     (scanned.folder / "new").touch()
 
-    found = scanned.scanner.scan("data", partial, scanned.manifest, NO_TASK, known=True)
+    found = scanned.scanner.scan("data", partial, lambda: scanned.manifest, NO_TASK, known=True)
 
     assert [item.path for item in found.added] == [b"new"]
     assert [item.path for item in found.modified] == [b"a"]
@@ -272,7 +274,7 @@ def test_what_is_known_of_folders_never_hides_a_difference(
             with closing(StatCache(None)) as nothing:
                 scanner = Scanner(scanned.folder.parent, nothing, shelf.workers)
                 version = Base(scanned.manifest.version, None)
-                expected = scanner.scan("data", version, scanned.manifest, NO_TASK, known=False)
+                expected = scanner.scan("data", version, lambda: scanned.manifest, NO_TASK, known=False)
             assert outline(found) == outline(expected)
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dver.objects.ids import VersionId
+from dver.workspace.choice import Choice, Rule
 from dver.workspace.statcache import (
     COARSE_TICK_NS,
     TICK_NS,
@@ -106,24 +107,39 @@ def test_nothing_is_known_of_a_new_dataset(cache: StatCache) -> None:
 
 def test_base_and_rows_are_kept_across_openings(tmp_path: Path, cache: StatCache) -> None:
     rows = {b"a": ROW, b"\xff/\n": ROW._replace(differs=1), b"": ROW}
-    cache.rebase("data", Base(FIRST.version, (b"sub", b"\xff")), rows)
+    cache.rebase("data", Base(FIRST.version, Choice.of_paths((b"sub", b"\xff"))), rows)
     cache.close()
 
     again = StatCache(tmp_path / "state.db")
 
-    assert again.base("data") == Base(FIRST.version, (b"sub", b"\xff"))
+    assert again.base("data") == Base(FIRST.version, Choice.of_paths((b"sub", b"\xff")))
     assert again.rows("data") == rows
     assert again.rows("other") == {}
 
 
 @pytest.mark.parametrize("parts", [None, (), (b"a",), (b"a", b"b\n")])
 def test_parts_come_back_as_they_were(cache: StatCache, parts: tuple[bytes, ...] | None) -> None:
-    cache.rebase("data", Base(FIRST.version, parts), {})
+    cache.rebase("data", Base(FIRST.version, None if parts is None else Choice.of_paths(parts)), {})
 
     base = cache.base("data")
 
     assert base is not None
     assert base.parts == parts
+
+
+def test_a_choice_comes_back_as_it_was(cache: StatCache) -> None:
+    rules = (Rule(True, b"", "*.csv"), Rule(False, b"sub"), Rule(True, b"", "\udcff\n"), Rule(True, b"\xff"))
+    cache.rebase("data", Base(FIRST.version, Choice(rules)), {})
+
+    assert cache.base("data") == Base(FIRST.version, Choice(rules))
+
+
+def test_counts_rows_without_those_of_a_kind(cache: StatCache) -> None:
+    cache.rebase("data", FIRST, {b"a": ROW, b"b": ROW, b"c": ROW._replace(kind=FileType.DIRECTORY)})
+    cache.rebase("other", FIRST, {b"a": ROW})
+
+    assert cache.row_count("data", without_kind=FileType.DIRECTORY) == 2
+    assert cache.row_count("unknown", without_kind=FileType.DIRECTORY) == 0
 
 
 def test_a_new_base_drops_the_rows_of_the_old_unless_they_still_hold(cache: StatCache) -> None:
@@ -180,7 +196,7 @@ def test_datasets_may_have_names_that_are_not_utf8(cache: StatCache) -> None:
 
 
 def test_lists_the_bases_of_all_datasets(cache: StatCache) -> None:
-    part = Base(VersionId(b"3" * 32), (b"a", b"b"))
+    part = Base(VersionId(b"3" * 32), Choice.of_paths((b"a", b"b")))
     odd = os.fsdecode(b"bad\xff")
     assert cache.bases() == {}
     cache.rebase("b", FIRST, {})
