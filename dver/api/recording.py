@@ -228,6 +228,8 @@ def _end_failed(run: Recording, root: Path, begun: Begun, exc: BaseException) ->
         _end(run, root, begun, failed=True)
     except DverError as problem:
         exc.add_note(f"dver could not record the run: {problem.message}")
+    except OSError as problem:
+        exc.add_note(f"dver could not record the run: {problem}")
     else:
         hint = restoring_hint(run._ended)
         if hint is not None:

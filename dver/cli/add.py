@@ -86,9 +86,9 @@ def _add(
     if not origin:
         return add(repo, words, stage=stage, force=force, within=True, progress=session.console), []
     # Deferred: records take their time to load, and most data is added without one.
-    from dver.cli.records import short_run  # noqa: PLC0415
     from dver.operations.descriptions import Words, parse_descriptions  # noqa: PLC0415
     from dver.operations.origin import Origin, add_from  # noqa: PLC0415
+    from dver.records.record import short_id  # noqa: PLC0415
 
     described = Words(origin.pop("kinds", ()), origin.pop("props", ()))
     if not origin:
@@ -102,7 +102,7 @@ def _add(
     done = add_from(repo, words, Origin(**origin), stage=stage, force=force, progress=session.console)
     if done.masked:
         session.console.note(f"masked in the record, for it looks like a secret: {', '.join(done.masked)}")
-    return done.result, [f"recorded where it came from: run {short_run(done.record)}"]
+    return done.result, [f"recorded where it came from: run {short_id(done.record)}"]
 
 
 def _show(session: Session, result: AddResult) -> None:

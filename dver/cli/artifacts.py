@@ -12,7 +12,6 @@ from dver.cli.records import (
     artifact_json,
     no_runs_text,
     report_damage,
-    short_run,
     short_version,
     time_text,
     twins_json,
@@ -21,7 +20,7 @@ from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, table_lines
 from dver.errors import UsageError
 from dver.operations.artifacts import Listed, Wanted, artifact_condition, artifacts
-from dver.records.record import BLOB_PREFIX, Record, State, scalar_text
+from dver.records.record import BLOB_PREFIX, Record, State, scalar_text, short_id
 
 _EXAMPLES = {
     "dver artifacts": "all versions that runs used or made",
@@ -111,7 +110,7 @@ def _row(session: Session, listed: Listed) -> list[str]:
 def _origin(session: Session, listed: Listed) -> str:
     if listed.makers:
         run = listed.makers[0]
-        return f"run {short_run(run.id)}" + (f" ({escape_text(run.name)})" if run.name else "")
+        return f"run {short_id(run.id)}" + (f" ({escape_text(run.name)})" if run.name else "")
     if listed.artifact.dataset:
         return f"part of {session.shown(listed.artifact.dataset)}"
     # Of what git has, git knows where it comes from.
@@ -119,7 +118,7 @@ def _origin(session: Session, listed: Listed) -> str:
         return "in git"
     if listed.origins.moved:
         latest = max(listed.origins.moved, key=lambda twin: twin.record.started)
-        return f"same as {session.shown(latest.artifact.path)}, run {short_run(latest.record.id)}"
+        return f"same as {session.shown(latest.artifact.path)}, run {short_id(latest.record.id)}"
     return ", ".join(filter(None, ("source", alike_text(listed.origins.alike, session.shown))))
 
 

@@ -10,6 +10,8 @@ from dver.cli.wording import count_text, path_json, size_text
 from dver.operations.datasets import decode_path
 from dver.operations.drop import CACHE, Drop, drop, names
 
+_MOST_NAMES = 10
+
 _EXAMPLES = {
     "dver drop data/raw": "delete the files of a dataset here; dver checkout data/raw brings them back",
     "dver drop data/raw/2019": "only those of a folder in it",
@@ -46,7 +48,10 @@ def command(session: Session, paths: Sequence[str], dry_run: bool, force: bool, 
 
 
 def _sentence(session: Session, one: Drop) -> str:
-    shown = ", ".join(session.shown(name) for name in names(one))
+    asked = [*names(one)]
+    shown = ", ".join(session.shown(name) for name in asked[:_MOST_NAMES])
+    if len(asked) > _MOST_NAMES:
+        shown += f" and {len(asked) - _MOST_NAMES:,} more"
     if not one.deletes:
         return f"nothing to drop: {shown} is not here"
     return f"dropped {shown}: {_amount(one)}"

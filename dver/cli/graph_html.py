@@ -17,10 +17,10 @@ from typing import Any
 import dver
 from dver.cli.graph_layout import lay_out
 from dver.cli.graphs import Picture, all_artifacts, hidden_text
-from dver.cli.records import alike_text, command_text, duration_text, short_run, short_version, state_text, title
+from dver.cli.records import alike_text, command_text, duration_text, short_version, state_text, title
 from dver.cli.wording import count_text, escape_text, path_text
 from dver.operations.lineage import Direction, Node, Walk, flows
-from dver.records.record import BLOB_PREFIX, Artifact, Record, Scalar, State, scalar_text
+from dver.records.record import BLOB_PREFIX, Artifact, Record, Scalar, State, scalar_text, short_id
 
 _HEADINGS = {
     (Direction.UP,): "what led to it",
@@ -136,7 +136,7 @@ def _run_nodes(walks: Sequence[Walk]) -> Iterator[dict[str, Any]]:
         look = "failed" if record.state is State.FAILED else "run"
         state = "" if record.state is State.COMPLETE else f", {state_text(record)}"
         node = _node(
-            "run", look, escape_text(record.name) or title(record), short_run(run) + state, list(_run_facts(record))
+            "run", look, escape_text(record.name) or title(record), short_id(run) + state, list(_run_facts(record))
         )
         # Put into words by the page, in the time zone of who reads it.
         yield {**node, "time": record.started}

@@ -9,20 +9,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from dver.cli.records import (
-    alike_text,
-    record_json,
-    remarks,
-    short_run,
-    short_version,
-    state_text,
-    time_text,
-    title,
-    twins_json,
-)
+from dver.cli.records import alike_text, record_json, remarks, short_version, state_text, time_text, title, twins_json
 from dver.cli.wording import path_json, path_text
 from dver.operations.lineage import ArtifactId, Direction, Link, Node, Walk, flows
-from dver.records.record import BLOB_PREFIX, Artifact, Record, State
+from dver.records.record import BLOB_PREFIX, Artifact, Record, State, short_id
 
 # Two for each run: it, and what it used or made.
 MOST_LEVELS = 24
@@ -145,7 +135,7 @@ def _remarks(walk: Walk, node: ArtifactId, shown: Callable[[str], str] = path_te
 
 
 def _record_facts(record: Record, run: str) -> str:
-    facts = [short_run(run), time_text(record.started)]
+    facts = [short_id(run), time_text(record.started)]
     if record.state is not State.COMPLETE:
         facts.insert(1, state_text(record))
     return ", ".join(facts)

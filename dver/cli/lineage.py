@@ -9,14 +9,14 @@ import click
 from dver.cli.branching import BranchingCommand, BranchPath
 from dver.cli.filters import DEPTH, refuse_empty
 from dver.cli.graphs import dot_lines, graph_json, mermaid_lines, tree_lines
-from dver.cli.records import no_runs_text, report_damage, short_run, short_version
+from dver.cli.records import no_runs_text, report_damage, short_version
 from dver.cli.revisions import revision_hint, split_place
 from dver.cli.run_words import existing_run, is_surely_run, run_hint
 from dver.cli.session import Session
 from dver.cli.wording import path_json, path_text
 from dver.errors import PathError, UsageError
 from dver.operations.lineage import ArtifactId, Direction, Start, Walk, find_git_file, find_start, walk
-from dver.records.record import BLOB_PREFIX, Record
+from dver.records.record import BLOB_PREFIX, Record, short_id
 from dver.repo import Repo
 
 _EXAMPLES = {
@@ -109,8 +109,8 @@ def _made_by(session: Session, record: Record) -> Start:
     if len(made) != 1:
         paths = ", ".join(session.shown(artifact.path) for artifact in made)
         raise UsageError(
-            f"run {short_run(record.id)} made {f'several: {paths}' if made else 'nothing'}",
-            hint=f"dver show {short_run(record.id)} shows it, dver lineage verify {short_run(record.id)} checks it;"
+            f"run {short_id(record.id)} made {f'several: {paths}' if made else 'nothing'}",
+            hint=f"dver show {short_id(record.id)} shows it, dver lineage verify {short_id(record.id)} checks it;"
             " dver lineage PATH shows what led to one",
         )
     return Start(ArtifactId(made[0].path, made[0].version))

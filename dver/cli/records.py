@@ -11,25 +11,18 @@ from typing import TYPE_CHECKING
 from dver.cli.session import Session
 from dver.cli.wording import escape_text, path_json
 from dver.errors import redact_url
-from dver.objects.ids import VERSION_PREFIX
-from dver.records.record import DATASET, Artifact, Record, State
+from dver.records.record import DATASET, Artifact, Record, State, short_id
 from dver.repo import LINEAGE_FILE, Repo
 
 if TYPE_CHECKING:
     from dver.operations.moves import Twin
 
 NO_RUNS = "no runs are recorded here yet"
-_RUN_DIGITS = 10
 _VERSION_DIGITS = 12
 _LISTED_LINES = 10
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 _FEW_SECONDS = 10
-
-
-def short_run(run: str) -> str:
-    """Return as much of a record's id as `dver show` needs."""
-    return run.removeprefix(VERSION_PREFIX)[:_RUN_DIGITS]
 
 
 def short_version(version: str) -> str:
@@ -115,7 +108,7 @@ def alike_text(twins: "Sequence[Twin]", shown: Callable[[str], str]) -> str:
     if not twins:
         return ""
     latest = max(twins, key=lambda twin: twin.record.started)
-    return f"same content as {shown(latest.artifact.path)}, which run {short_run(latest.record.id)} made"
+    return f"same content as {shown(latest.artifact.path)}, which run {short_id(latest.record.id)} made"
 
 
 def report_damage(session: Session, repo: Repo) -> list[int]:

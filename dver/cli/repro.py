@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from dver.cli.command import PATH, Command
-from dver.cli.records import no_runs_text, report_damage, short_run, short_version, time_text, title
+from dver.cli.records import no_runs_text, report_damage, short_version, time_text, title
 from dver.cli.run import FAILED, show_plan, show_result
 from dver.cli.session import Session
 from dver.cli.stale import reason_text
@@ -20,7 +20,7 @@ from dver.operations.repro_plan import ReproPlan, plan_repro
 from dver.operations.run_command import LineSink
 from dver.operations.run_recover import Recovered, recover
 from dver.operations.staleness import declared_outputs
-from dver.records.record import Record, State
+from dver.records.record import Record, State, short_id
 from dver.repo import Repo
 
 _EXAMPLES = {
@@ -107,7 +107,7 @@ def _preview_lines(session: Session, repo: Repo, plan: ReproPlan) -> Iterator[st
         if one.hit is None:
             yield f"would run: {title(one.step)}"
         else:
-            served = f"run {short_run(one.hit.id)} of {time_text(one.hit.started)}"
+            served = f"run {short_id(one.hit.id)} of {time_text(one.hit.started)}"
             yield f"would reuse {served}: {title(one.step)}"
         yield from (f"    {why}" for why in _why(session, one))
 
@@ -176,9 +176,9 @@ class _Labels:
         taken: set[str] = set()
         for step in plan.steps:
             made = next((artifact.path for artifact in declared_outputs(step)), "")
-            label = escape_text(step.name or made) or short_run(step.id)
+            label = escape_text(step.name or made) or short_id(step.id)
             if label in taken:
-                label = f"{label} {escape_text(made) or short_run(step.id)}"
+                label = f"{label} {escape_text(made) or short_id(step.id)}"
             taken.add(label)
             self._labels[step.id] = label
         self._width = min(_WIDEST_LABEL, max(map(len, taken), default=0))

@@ -10,7 +10,7 @@ import click
 
 from dver.cli.command import PATH, Command
 from dver.cli.observed import show_observed
-from dver.cli.records import duration_text, report_damage, short_run, short_version, time_text
+from dver.cli.records import duration_text, report_damage, short_version, time_text
 from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, size_text
 from dver.errors import UsageError
@@ -24,7 +24,7 @@ from dver.operations.run_params import ParamSource, parse_param
 from dver.operations.run_plan import RunOptions, RunPlan, RunRequest, plan_run
 from dver.operations.run_publish import RunResult, named_changes
 from dver.operations.staleness import dataset_of
-from dver.records.record import BLOB_PREFIX, Record, State, texts_apart
+from dver.records.record import BLOB_PREFIX, Record, State, short_id, texts_apart
 from dver.repo import LINEAGE_FILE, Repo
 
 _EXAMPLES = {
@@ -207,13 +207,13 @@ def _decision_text(session: Session, plan: RunPlan, *, would: bool) -> str:
 
 
 def _hit_text(record: Record) -> str:
-    return f"run {short_run(record.id)} of {time_text(record.started)}: same command, inputs and parameters"
+    return f"run {short_id(record.id)} of {time_text(record.started)}: same command, inputs and parameters"
 
 
 def _reason_text(session: Session, reason: Reason) -> str:
     fixed = _FIXED.get(reason.kind)
     if fixed is not None:
-        return fixed.format(record=short_run(reason.name), old=reason.old or ".", new=reason.new or ".")
+        return fixed.format(record=short_id(reason.name), old=reason.old or ".", new=reason.new or ".")
     if reason.kind is ReasonKind.OBSERVED:
         end = "is gone" if reason.vanished else "changed"
         return f"input {session.shown(reason.name)}, which it was seen to read, {end}"
@@ -231,7 +231,7 @@ def _reason_text(session: Session, reason: Reason) -> str:
 def show_result(session: Session, plan: RunPlan, result: RunResult) -> None:
     """Say how a run ended, and what is to be done about what went wrong."""
     console = session.console
-    recorded = f"recorded as run {short_run(result.record)}"
+    recorded = f"recorded as run {short_id(result.record)}"
     if result.state is State.CACHED:
         console.note(f"{_decision_text(session, plan, would=False)}; {recorded}")
     if result.changed and result.exit_code:

@@ -5,7 +5,7 @@ It is loaded where there are runs to speak of, for most comparisons have nothing
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from dver.cli.records import command_text, report_damage, short_run, short_version, time_text
+from dver.cli.records import command_text, report_damage, short_version, time_text
 from dver.cli.run_words import RUN_PREFIX, existing_run, is_surely_run
 from dver.cli.session import Session
 from dver.cli.wording import escape_text, path_json
@@ -14,7 +14,7 @@ from dver.operations.datasets import is_dataset, typed
 from dver.operations.diff import ChangeKind, DatasetDiff
 from dver.operations.lineage_diff import Aspect, Difference, Fact, MakersDiff, diff_makers, diff_runs
 from dver.operations.runs import find_run, is_run_id
-from dver.records.record import Record, scalar_text
+from dver.records.record import Record, scalar_text, short_id
 from dver.repo import Repo
 
 _PATHS = (Aspect.INPUT, Aspect.CODE, Aspect.ENVIRONMENT_FILE, Aspect.OUTPUT)
@@ -87,7 +87,7 @@ def makers_lines(session: Session, makers: MakersDiff) -> Iterator[str]:
     if makers.old is not None and makers.new is not None:
         yield from _lines(session, makers.differences, (makers.old, makers.new))
         if makers.packages_differ:
-            compare = f"dver diff {RUN_PREFIX}{short_run(makers.old.id)} {RUN_PREFIX}{short_run(makers.new.id)}"
+            compare = f"dver diff {RUN_PREFIX}{short_id(makers.old.id)} {RUN_PREFIX}{short_id(makers.new.id)}"
             yield f"  {'package':{_LABEL_WIDTH}}others were installed: {compare} compares them"
 
 
@@ -130,12 +130,12 @@ def _typed(words: Sequence[str], instead: Mapping[str, str] | None = None) -> st
 
 def _named(record: Record) -> str:
     name = escape_text(record.name)
-    return f"{name} ({short_run(record.id)})" if name else short_run(record.id)
+    return f"{name} ({short_id(record.id)})" if name else short_id(record.id)
 
 
 def _run(record: Record) -> str:
     about = ", ".join(filter(None, (escape_text(record.name), time_text(record.started))))
-    return f"{short_run(record.id)} ({about})"
+    return f"{short_id(record.id)} ({about})"
 
 
 def _lines(session: Session, differences: Iterable[Difference], runs: tuple[Record, Record]) -> Iterator[str]:

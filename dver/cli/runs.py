@@ -14,13 +14,12 @@ from dver.cli.records import (
     no_runs_text,
     record_json,
     report_damage,
-    short_run,
     time_text,
 )
 from dver.cli.session import Session
 from dver.cli.wording import escape_text, table_lines
 from dver.operations.runs import Wanted, run_condition, runs
-from dver.records.record import Record, State
+from dver.records.record import Record, State, short_id
 
 _EXAMPLES = {
     "dver runs": "all runs, the newest last",
@@ -76,7 +75,7 @@ def command(session: Session, /, tags: Sequence[tuple[str, str]], as_json: bool,
 
 def _row(record: Record) -> list[str]:
     return [
-        short_run(record.id),
+        short_id(record.id),
         time_text(record.started),
         record.state.value,
         duration_text(record.seconds),

@@ -7,7 +7,7 @@ import click
 
 from dver.cli.command import PATH, Command
 from dver.cli.filters import DEPTH, refuse_empty
-from dver.cli.records import no_runs_text, report_damage, short_run, short_version, title
+from dver.cli.records import no_runs_text, report_damage, short_version, title
 from dver.cli.revisions import revision_hint, split_place
 from dver.cli.run_words import run_hint, run_or_path
 from dver.cli.session import Session
@@ -16,7 +16,7 @@ from dver.errors import UsageError
 from dver.operations.lineage import ArtifactId, find_start
 from dver.operations.verify import Verdict, Verification, verify
 from dver.operations.verify_rerun import Rerun, rerun, to_rerun
-from dver.records.record import Record
+from dver.records.record import Record, short_id
 from dver.repo import Repo
 
 _EXAMPLES = {
@@ -97,7 +97,7 @@ def _rerun(session: Session, repo: Repo, found: Verification, *, keep: bool) -> 
         reruns.append(one)
         if one.folder is not None:
             where = session.shown(str(one.folder.relative_to(repo.root)))
-            session.console.note(f"the scratch tree of run {short_run(record.id)} is kept in {where}")
+            session.console.note(f"the scratch tree of run {short_id(record.id)} is kept in {where}")
     return reruns
 
 

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from dver.cli.records import remarks, short_run, short_version, time_text, title
+from dver.cli.records import remarks, short_version, time_text, title
 from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, path_json
 from dver.operations.verify import CheckedArtifact, CheckedRecord, Finding, Problem, Verification
 from dver.operations.verify_rerun import ComparedOutput, Outcome, Rerun
 from dver.operations.verify_tree import Approximation, Kind
-from dver.records.record import Record
+from dver.records.record import Record, short_id
 
 _COMMIT_DIGITS = 12
 _PROBLEMS = {
@@ -99,7 +99,7 @@ def _finding_text(session: Session, finding: Finding) -> str:
     return _PROBLEMS[finding.problem].format(
         detail=session.shown(finding.detail) if finding.problem in _WITH_PATHS else detail,
         commit=commit,
-        run=short_run(detail),
+        run=short_id(detail),
         what=f"commit {commit}" if finding.detail else "it",
     )
 
@@ -158,7 +158,7 @@ def _runs_by_artifact(
 
 
 def _run_text(record: Record) -> str:
-    return f"run {short_run(record.id)}" + (f" ({escape_text(record.name)})" if record.name else "")
+    return f"run {short_id(record.id)}" + (f" ({escape_text(record.name)})" if record.name else "")
 
 
 def _several(records: Sequence[Record]) -> str:
@@ -166,7 +166,7 @@ def _several(records: Sequence[Record]) -> str:
 
 
 def _record_text(record: Record) -> str:
-    return f"{title(record)}  [{short_run(record.id)}, {time_text(record.started)}]"
+    return f"{title(record)}  [{short_id(record.id)}, {time_text(record.started)}]"
 
 
 def verification_json(found: Verification, reruns: Iterable[Rerun]) -> dict[str, object]:

@@ -5,6 +5,7 @@ What walks the history is imported by the questions that need it: most commands 
 
 import os
 import shlex
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -31,6 +32,8 @@ _IGNORE_SAMPLE = 100
 _INDEX = "index"
 _PARTIAL_INDEX = "next-index-"
 _READING_ATTEMPTS = 5
+_CHANGED_BY_FILTERS = (b"\r\n", b"$Id")
+_MOST_HELD = 1 << 26
 _REBASE_FOLDERS = ("rebase-merge", "rebase-apply")
 
 
@@ -294,7 +297,20 @@ class GitRepo:
             return is_dirty(self._repository, tree, besides)
 
     def blob_of(self, path: str) -> str:
-        """Return the id of the blob that git would make of a file as it is in the work tree now."""
+        """Return the id of the blob that git would make of a file as it is in the work tree now.
+
+        The blob itself is stored only where a filter of git's may change the content, or the file is very large.
+        """
+        with translated(f"cannot read {path}"):
+            file = self.root / path
+            content = file.read_bytes() if _is_small_file(file) else _CHANGED_BY_FILTERS[0]
+            # Line ends and keywords are all that libgit2 changes.
+            if not any(mark in content for mark in _CHANGED_BY_FILTERS):
+                return str(pygit2.hash(content))
+        return self.store_blob(path)
+
+    def store_blob(self, path: str) -> str:
+        """Store a file as it is in the work tree now as a blob of git's, and return its id."""
         with translated(f"cannot read {path}"):
             return str(self._repository.create_blob_fromworkdir(path))
 
@@ -346,6 +362,11 @@ class GitRepo:
             f"no commit, branch or tag named {rev!r}",
             hint="git log --oneline shows commits, git branch -a branches",
         )
+
+
+def _is_small_file(path: Path) -> bool:
+    status = os.lstat(path)
+    return stat.S_ISREG(status.st_mode) and status.st_size <= _MOST_HELD
 
 
 def _locate(start: Path, env: Mapping[str, str]) -> str:

@@ -12,10 +12,11 @@ from itertools import islice
 
 from dver.errors import FormatError
 from dver.objects.builder import ManifestBuilder, NodeSink, Summary
-from dver.objects.entry import Entry, parents
+from dver.objects.entry import Entry
 from dver.objects.ids import NodeId, VersionId
 from dver.objects.manifest import PREFETCH, Manifest, Subtree, subtrees_below
 from dver.objects.node import Child, EntriesNode
+from dver.objects.paths import parents
 
 _KEPT_NODES = 256
 
@@ -23,10 +24,12 @@ _KEPT_NODES = 256
 def edit_manifest(manifest: Manifest, changes: Mapping[bytes, Entry | None], sink: NodeSink) -> Summary:
     """Return the version and totals of a manifest in which paths have other entries, or none; new nodes go to `sink`.
 
+    Who has looked at the manifest through an `EntryReader` gives that, so that its nodes are not decoded again.
+
     Raises:
         FormatError: a path would be both an entry and a folder of others.
     """
-    reader = _Reader(manifest)
+    reader = manifest if isinstance(manifest, EntryReader) else EntryReader(manifest)
     check_folders(reader, changes)
     return _Edit(reader, changes, sink).run()
 
@@ -60,8 +63,11 @@ def _path_of(change: tuple[bytes, Entry | None]) -> bytes:
     return change[0]
 
 
-class _Reader(Manifest):
-    """The same manifest with the nodes read last at hand, as lookups of neighbouring paths come back to them."""
+class EntryReader(Manifest):
+    """The entries of a manifest with the nodes read last at hand, as lookups of neighbouring paths come back to them.
+
+    It reads no chunk lists.
+    """
 
     def __init__(self, manifest: Manifest) -> None:
         super().__init__(manifest.version, lambda _ids: (), where=manifest.where)

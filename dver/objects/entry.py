@@ -98,18 +98,6 @@ def counts_as_file(entry: Entry) -> bool:
     return not isinstance(entry, DirectoryEntry)
 
 
-def is_within(path: bytes, part: bytes) -> bool:
-    """Whether a path of a dataset is `part` or lies below it; everything is within b"", the dataset itself."""
-    return not part or path == part or path.startswith(part + b"/")
-
-
-def parents(path: bytes) -> Iterator[bytes]:
-    """Yield the directories above a path of a dataset, the last of them b"", the dataset itself."""
-    while path:
-        path = path.rpartition(b"/")[0]
-        yield path
-
-
 def pack_chunk(chunk: ChunkId, length: int) -> bytes:
     """Return the 36 bytes that stand for a chunk of `length` bytes in a chunk list."""
     return _CHUNK.pack(chunk, length)

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from dver.objects.diff import diff_manifests
-from dver.objects.entry import DirectoryEntry, Entry, FileEntry, is_within, parents
+from dver.objects.entry import DirectoryEntry, Entry, FileEntry
 from dver.objects.manifest import Manifest
+from dver.objects.paths import is_within, parents
 
 
 class Side(StrEnum):

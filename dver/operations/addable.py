@@ -48,7 +48,7 @@ def check_addable(repo: Repo, dataset: str) -> None:
         raise PathError(
             dataset,
             f"holds the dataset {inner[0]}" + (f" and {len(inner) - 1} more" if len(inner) > 1 else ""),
-            hint=f"dver rm --keep {inner[0]}, then add the whole; or add its other parts one by one",
+            hint=f"dver rm --keep {typed(inner[0])}, then add the whole; or add its other parts one by one",
         )
     _check_git(repo, dataset)
 
@@ -59,12 +59,12 @@ def check_new_dataset(repo: Repo, dataset: str) -> None:
         raise PathError(dataset, "belongs to git or dver itself and cannot be a dataset", hint="dver add FOLDER")
     if dataset.endswith(SUFFIX) and (repo.root / dataset).is_file():
         data = dataset.removesuffix(SUFFIX)
-        raise PathError(dataset, "is a pointer file, which git holds", hint=f"dver add {data}")
+        raise PathError(dataset, "is a pointer file, which git holds", hint=f"dver add {typed(data)}")
     if repo.git.is_ignored(pointer_path(dataset)):
         raise PathError(
             dataset,
             f"its pointer {pointer_path(dataset)} would be ignored by git",
-            hint=f"git check-ignore -v {pointer_path(dataset)} shows the rule to change",
+            hint=f"git check-ignore -v {typed(pointer_path(dataset))} shows the rule to change",
         )
     if "\n" in dataset or "\r" in dataset:
         raise PathError(repr(dataset), "a dataset's own name cannot hold a line break", hint="rename it first")
@@ -77,9 +77,9 @@ def check_own_repository(root: Path, dataset: str) -> None:
         inner = "/".join(parts[:length])
         if os.path.lexists(root / inner / ".git"):
             rest = "/".join(parts[length:])
-            what, hint = ("is", "add what is in it, one by one") if not rest else ("lies in", f"add {rest}")
+            what, hint = ("is", "add what is in it, one by one") if not rest else ("lies in", f"add {typed(rest)}")
             name = "" if not rest else f" {inner}"
-            raise PathError(dataset, f"{what} a git repository of its own{name}", hint=f"dver -C {inner} {hint}")
+            raise PathError(dataset, f"{what} a git repository of its own{name}", hint=f"dver -C {typed(inner)} {hint}")
 
 
 def check_parents(root: Path, dataset: str) -> None:
@@ -112,7 +112,7 @@ def _check_type(dataset: str, path: Path, mode: int) -> None:
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise PathError(dataset, "is a socket, device or named pipe", hint="dver add stores files and folders")
     if not os.access(path, os.R_OK):
-        raise PathError(dataset, "cannot be read: Permission denied", hint=f"chmod u+r {dataset}")
+        raise PathError(dataset, "cannot be read: Permission denied", hint=f"chmod u+r {typed(dataset)}")
 
 
 def _check_git(repo: Repo, dataset: str) -> None:

@@ -10,14 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dver.errors import ObjectNotFoundError, PathError
-from dver.objects.edit import edit_manifest, find_clashes
-from dver.objects.entry import DirectoryEntry, Entry, FileEntry, is_within
+from dver.objects.edit import EntryReader, edit_manifest, find_clashes
+from dver.objects.entry import DirectoryEntry, Entry, FileEntry
 from dver.objects.manifest import Manifest, Summary
+from dver.objects.paths import parents
 from dver.operations.datasets import decode_path, typed
 from dver.operations.reading import missing_version, open_manifest
 from dver.operations.transfer import holds_file
 from dver.progress import Task
 from dver.repo import Repo
+from dver.workspace.compare import stands_for_absent
 from dver.workspace.ignore import IgnoreRules
 from dver.workspace.ingest import Ingester, ObjectSink
 from dver.workspace.statcache import Base, Row, StatCache, is_trusted
@@ -69,6 +71,7 @@ class ChangeFinder:
         self._root = os.fsencode(repo.root / dataset)
         self._complete = repo.cache.has_version(base.version)
         self.manifest: Manifest = open_manifest(repo, base.version, dataset)
+        self._reader = EntryReader(self.manifest)
 
     def find(self, parts: Sequence[bytes], sink: ObjectSink, task: Task) -> Changes:
         """Return what changed at some paths of the dataset, and give `sink` the chunks of new content.
@@ -77,31 +80,39 @@ class ChangeFinder:
             PathError: something there cannot be stored, there is nothing, or a file takes the place of absent ones.
         """
         found = Changes()
-        seen: set[bytes] = set()
-        pending: dict[bytes, WalkItem] = {}
+        seen: dict[bytes, WalkItem] = {}
+        known = self._known(parts)
+        rules = IgnoreRules.for_dataset(self._repo.root, self._dataset)
         for part in parts:
-            items = {item.path: item for item in self._walk(part)}
-            gone = [path for path in self._rows if path not in items and is_within(path, part)]
-            if part and not items and not gone:
+            items = {item.path: item for item in self._walk(part, rules)}
+            if part and not items and not known[part]:
                 raise self._nothing(part)
             seen.update(items)
-            found.gone += gone
-            pending.update((item.path, item) for item in self._to_read(items.values()))
-        found.gone = sorted(set(found.gone) - seen)
+        found.gone = sorted(set().union(*known.values()) - seen.keys())
         found.entries.update(dict.fromkeys(found.gone))
-        self._store(sorted(pending.values()), found, sink, task)
+        gone = {*found.gone}
+        present = [item for item in seen.values() if not stands_for_absent(self._reader, item, gone)]
+        self._store(sorted(self._to_read(present)), found, sink, task)
         self._make_room(found)
         return found
 
     def edit(self, changes: Changes, sink: ObjectSink) -> Summary:
         """Return the version with these changes; its new nodes go to `sink`."""
         try:
-            return edit_manifest(self.manifest, changes.entries, sink.put_node)
+            return edit_manifest(self._reader, changes.entries, sink.put_node)
         except ObjectNotFoundError as exc:
             raise missing_version(self._repo, self._base.version, self._dataset) from exc
 
-    def _walk(self, part: bytes) -> Iterator[WalkItem]:
-        rules = IgnoreRules.for_dataset(self._repo.root, self._dataset)
+    def _known(self, parts: Sequence[bytes]) -> dict[bytes, set[bytes]]:
+        """Return the paths that have rows, by the parts that they are or lie in."""
+        known: dict[bytes, set[bytes]] = {part: set() for part in parts}
+        for path in self._rows:
+            for above in (path, *parents(path)):
+                if above in known:
+                    known[above].add(path)
+        return known
+
+    def _walk(self, part: bytes, rules: IgnoreRules) -> Iterator[WalkItem]:
         walked = walk_part(self._root, part, rules) if part else walk_dataset(self._root, rules)
         try:
             for item in walked:
@@ -147,8 +158,8 @@ class ChangeFinder:
 
     def _make_room(self, found: Changes) -> None:
         """Take out empty directories that have files now, and refuse what would take the place of absent files."""
-        for path in list(find_clashes(self.manifest, found.entries)):
-            if path not in found.entries and isinstance(self.manifest.get(path), DirectoryEntry):
+        for path in list(find_clashes(self._reader, found.entries)):
+            if path not in found.entries and isinstance(self._reader.get(path), DirectoryEntry):
                 found.entries[path] = None
                 found.gone.append(path)
                 continue

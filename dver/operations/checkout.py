@@ -7,7 +7,7 @@ crash completes.
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dver.config import Link
@@ -21,7 +21,7 @@ from dver.operations.checkout_plan import DatasetPlan, Planner
 from dver.operations.datasets import Target, pointers_at, read_pointer_or_problem, select, typed, working_datasets
 from dver.operations.ignoring import keep_out_of_git
 from dver.operations.run_guard import recovery_hint, spare
-from dver.operations.selection import check_matches, narrowable
+from dver.operations.selection import check_matches, narrowable, not_in_dataset
 from dver.operations.sharing import Sharing
 from dver.operations.transfer import Transfer, missing_chunks
 from dver.progress import NO_PROGRESS, Progress, Task
@@ -186,7 +186,7 @@ def _plan(
         pointers = {target.dataset: _read(repo, target.dataset) for target in targets}
     else:
         pointers = pointers_at(repo, repo.git.resolve(rev))
-        targets = select(pointers, paths, hint=f"dver ls {rev}: lists the datasets of that revision")
+        targets = select(pointers, paths, hint=f"dver ls {typed(rev)}: lists the datasets of that revision")
         targets, spared = spare(repo.dver_dir, targets, paths)
     whole = bool(paths) if options.whole is None else options.whole
     targets = narrowable(targets, pointers, options.patterns, is_named=whole)
@@ -247,11 +247,7 @@ def _check_parts(repo: Repo, dataset: str, parts: tuple[bytes, ...], pointer: Po
 def _check_parts_exist(plan: DatasetPlan, parts: Sequence[bytes]) -> None:
     for part in parts:
         if next(plan.manifest.entries(part), None) is None:
-            raise PathError(
-                _join(plan.dataset, os.fsdecode(part)),
-                f"is not in the dataset {plan.dataset}",
-                hint=f"dver ls {plan.dataset} lists what is",
-            )
+            raise not_in_dataset(plan.dataset, part)
 
 
 def _fetch_missing(repo: Repo, plan: CheckoutPlan, progress: Progress) -> None:
@@ -284,7 +280,7 @@ def _fetch(repo: Repo, dataset: DatasetPlan, missing: Sequence[ChunkId], progres
 def _not_here(repo: Repo, dataset: DatasetPlan) -> VersionNotFoundError:
     where = f"the cache and {repo.remote().name}" if repo.has_remote else "the cache, and no remote is set up"
     hint = (
-        f"dver fetch -r REMOTE {dataset.dataset}, if another remote has it; or dver push where it was added"
+        f"dver fetch -r REMOTE {typed(dataset.dataset)}, if another remote has it; or dver push where it was added"
         if repo.has_remote
         else f"dver remote add origin URL, then dver pull {typed(dataset.dataset)}"
     )
@@ -334,12 +330,18 @@ def _make_root(root: bytes) -> None:
         os.makedirs(root, exist_ok=True)
 
 
-def delete_files(root: bytes, paths: Sequence[bytes]) -> None:
-    """Delete files and empty directories, the last path first, then the directories that this leaves empty."""
+def delete_files(root: bytes, paths: Sequence[bytes], *, check: Callable[[bytes], None] | None = None) -> None:
+    """Delete files and empty directories, the last path first, then the directories that this leaves empty.
+
+    Args:
+        check: is called with each path right before it goes, and raises what stops the deletion there.
+    """
     emptied = set()
     for path in reversed(paths):
         absolute = root + b"/" + path if path else root
         with translated(absolute):
+            if check is not None:
+                check(path)
             try:
                 os.unlink(absolute)
             except FileNotFoundError:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from dver.errors import VersionNotFoundError
 from dver.objects.diff import diff_manifests
-from dver.objects.entry import DirectoryEntry, Entry, FileEntry, is_within, parents
+from dver.objects.entry import DirectoryEntry, Entry, FileEntry
 from dver.objects.ids import VersionId
 from dver.objects.manifest import Manifest
+from dver.objects.paths import is_within, parents
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import decode_path, read_pointer_or_problem
 from dver.operations.reading import open_manifest, stores_to_read
@@ -26,7 +27,7 @@ from dver.workspace.choice import NO_PATTERNS, Choice, Patterns, choose, choose_
 from dver.workspace.compare import compare_item
 from dver.workspace.ignore import IgnoreRules
 from dver.workspace.ingest import Ingester
-from dver.workspace.scan import Scan, find_entries
+from dver.workspace.scan import Scan
 from dver.workspace.statcache import Row
 from dver.workspace.walk import FileType, WalkItem, walk_dataset
 
@@ -200,7 +201,7 @@ class _Differences:
         """Fill the plan; return the files that would be lost, with the entry they are known to equal, if any."""
         deleted = set(self._scan.deleted)
         base = base or (self._manifest if self._narrows else None)
-        known = find_entries(base, [*changes]) if base is not None and self._cache_lacks_base() else {}
+        known = base.find(changes) if base is not None and self._cache_lacks_base() else {}
         endangered: dict[bytes, Entry | None] = {}
         emptied: set[bytes] = set()
         for path, entry in changes.items():
@@ -224,8 +225,12 @@ class _Differences:
         return endangered
 
     def _is_empty_directory(self, path: bytes) -> bool:
-        item = self._local.get(path)
-        return item is not None and item.type is FileType.DIRECTORY
+        # Where files of the version are absent by choice, an empty one is no change, and not among the local ones.
+        absolute = self._absolute(path)
+        try:
+            return not os.path.islink(absolute) and not os.listdir(absolute)
+        except OSError:
+            return False
 
     def _cache_lacks_base(self) -> bool:
         """Whether unchanged working files may be the only copy of their version, as after the cache was deleted."""

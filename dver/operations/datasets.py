@@ -143,6 +143,16 @@ def typed(path: str) -> str:
     return shlex.quote(f"./{path}" if path.startswith("-") else path)
 
 
+def lies_in(path: str, outer: str) -> bool:
+    """Whether a path is another, or is below it."""
+    return path == outer or path.startswith(outer + "/")
+
+
+def overlap(first: str, second: str) -> bool:
+    """Whether two paths are the same, or one lies in the other."""
+    return lies_in(first, second) or lies_in(second, first)
+
+
 def encode_path(path: str) -> bytes:
     """Return a path as the bytes that the file system knows it by."""
     return path.encode("utf-8", "surrogateescape")

@@ -10,9 +10,10 @@ from enum import StrEnum
 
 from dver.errors import PathError
 from dver.objects.diff import EntryChange, diff_manifests
-from dver.objects.entry import Entry, FileEntry, entry_size, is_within
+from dver.objects.entry import Entry, FileEntry, entry_size
 from dver.objects.ids import VersionId
 from dver.objects.manifest import Manifest
+from dver.objects.paths import is_within
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import Target, decode_path, head_pointers, pointers_at, select, working_pointers
 from dver.operations.kinds import NodeKind, entry_kind

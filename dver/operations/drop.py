@@ -1,35 +1,40 @@
 """Drop: free the disk space of working files whose content is stored, and go on tracking them.
 
 Everything is planned first, for all datasets, and only then are files deleted. A file goes only if it is what its
-version says, and if every chunk of it is in the cache, seen there in packs of the right length, or its version is on a
-remote. What is dropped counts as absent by choice, noted before the first file goes: a command that is killed leaves
-files that still are what they were, and run again deletes the rest.
+version says, and if every chunk of it was read from the cache undamaged, or a remote has its version, with all packs of
+it. What is dropped counts as absent by choice, noted before the first file goes: a command that is killed leaves
+files that still are what they were, and run again deletes the rest. Planning takes its time, so each file is looked at
+once more right before it goes.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dver.errors import DataLossError, DverError, NotFoundError, PathError
-from dver.objects.entry import FileEntry, is_within
+from dver.errors import DataLossError, DverError, IntegrityError, NotFoundError, ObjectNotFoundError, PathError
+from dver.objects.edit import EntryReader
+from dver.objects.entry import FileEntry
 from dver.objects.ids import ChunkId, VersionId
+from dver.objects.paths import parents
 from dver.objects.pointer import DatasetKind, Pointer
 from dver.operations.checkout import delete_files
 from dver.operations.datasets import decode_path, select, typed, working_datasets
 from dver.operations.reading import open_manifest
 from dver.operations.rewrite import pointer_of
 from dver.operations.run_guard import check_free
+from dver.operations.selection import not_in_dataset
 from dver.operations.status import scan_dataset
+from dver.operations.stock import Stock
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
-from dver.storage.packs import pack_key
 from dver.storage.store import Store
 from dver.workspace.choice import Choice, Rule
+from dver.workspace.compare import compare_if_there
 from dver.workspace.ignore import IGNORE_FILE
 from dver.workspace.scan import Scan
-from dver.workspace.statcache import Base
-from dver.workspace.walk import FileType
+from dver.workspace.statcache import Base, is_trusted
+from dver.workspace.walk import FileType, WalkItem, file_type
 
 _LOOKUP_BATCH = 4096
 _RULES = os.fsencode(IGNORE_FILE)
@@ -85,7 +90,7 @@ def drop(
 
     Raises:
         LockedError: a run makes one of them, or was killed while it did.
-        DataLossError: data would be lost; nothing was deleted.
+        DataLossError: data would be lost; nothing was deleted, unless a file was changed since the deleting began.
         PathError: a path is no dataset, nor in one, or a checkout of the dataset is unfinished.
     """
     with repo.lock():
@@ -97,7 +102,7 @@ def drop(
             if not (force or one.is_safe):
                 raise _refusal(repo, one)
         for one in drops:
-            _carry_out(repo, one)
+            _carry_out(repo, one, force=force)
         return drops
 
 
@@ -109,9 +114,10 @@ class _Asked:
     parts: tuple[bytes, ...]
     pointer: Pointer
 
-    def has(self, path: bytes) -> bool:
-        """Whether a path of the dataset is meant."""
-        return not self.parts or any(is_within(path, part) for part in self.parts)
+    def chooser(self) -> Callable[[bytes], bool]:
+        """Return what says whether a path of the dataset is meant."""
+        wanted = frozenset(self.parts or (b"",))
+        return lambda path: path in wanted or any(above in wanted for above in parents(path))
 
     def base_afterwards(self, base: Base) -> Base:
         """Return what is known of the working files once the drop is done."""
@@ -130,8 +136,9 @@ def _targets(repo: Repo, paths: Sequence[str]) -> list[_Asked]:
     check_free(repo.dver_dir, list(found))
     asked = []
     for dataset, parts in found.items():
-        outer = [one for one in parts if not any(one != other and is_within(one, other) for other in parts)]
-        asked.append(_Asked(dataset, tuple(outer), pointer_of(repo, dataset)))
+        known = frozenset(parts)
+        outer = tuple(part for part in parts if known.isdisjoint(parents(part)))
+        asked.append(_Asked(dataset, outer, pointer_of(repo, dataset)))
     return asked
 
 
@@ -142,19 +149,22 @@ def _plan(repo: Repo, asked: _Asked, task: Task, *, force: bool) -> Drop:
     if repo.stat_cache.is_unfinished(dataset):
         raise PathError(dataset, "a checkout of it was cut off", hint=f"dver checkout {typed(dataset)} goes on with it")
     scan = scan_dataset(repo, dataset, asked.pointer.version, task)
-    for part in asked.parts:
-        _check_exists(repo, dataset, part, asked.pointer.version if scan is None else scan.base.version)
+    _check_exist(repo, dataset, asked.parts, asked.pointer.version if scan is None else scan.base.version)
     return _nothing_here(repo, asked) if scan is None else _plan_scanned(repo, asked, scan, force=force)
 
 
-def _check_exists(repo: Repo, dataset: str, part: bytes, version: VersionId) -> None:
+def _check_exist(repo: Repo, dataset: str, parts: Sequence[bytes], version: VersionId) -> None:
     # What was added and is no part of the version yet is refused as such.
-    if os.path.lexists(os.fsencode(repo.root / dataset) + b"/" + part):
+    root = os.fsencode(repo.root / dataset)
+    absent = [part for part in parts if not os.path.lexists(root + b"/" + part)]
+    if not absent:
         return
-    if next(open_manifest(repo, version, dataset).entries(part), None) is None:
-        raise PathError(
-            _join(dataset, part), f"is not in the dataset {dataset}", hint=f"dver ls {typed(dataset)} lists what is"
-        )
+    manifest = EntryReader(open_manifest(repo, version, dataset))
+    found = manifest.find(absent)
+    for part in absent:
+        # A folder that holds something has no entry of its own.
+        if part not in found and next(manifest.entries(part), None) is None:
+            raise not_in_dataset(dataset, part)
 
 
 def _nothing_here(repo: Repo, asked: _Asked) -> Drop:
@@ -168,9 +178,17 @@ def _nothing_here(repo: Repo, asked: _Asked) -> Drop:
 
 
 def _plan_scanned(repo: Repo, asked: _Asked, scan: Scan, *, force: bool) -> Drop:
-    rows = {path: row for path, row in repo.stat_cache.rows(asked.dataset).items() if asked.has(path)}
-    changed = {item.path: item for item in (*scan.added, *scan.modified) if asked.has(item.path)}
-    loud = changed.keys() | {path for path in scan.special if asked.has(path)}
+    if repo.stat_cache.base(asked.dataset) is None:
+        # Some of it is missing, and it is not known whether that was ever here.
+        raise PathError(
+            asked.dataset,
+            "was not checked out here, and some of its files are missing",
+            hint=f"dver checkout {typed(asked.dataset)} brings them; then it can be dropped",
+        )
+    is_meant = asked.chooser()
+    rows = {path: row for path, row in repo.stat_cache.rows(asked.dataset).items() if is_meant(path)}
+    changed = {item.path: item for item in (*scan.added, *scan.modified) if is_meant(item.path)}
+    loud = changed.keys() | {path for path in scan.special if is_meant(path)}
     same = rows.keys() - loud - {*scan.deleted}
     sizes = {path: rows[path].size for path in same if rows[path].kind == FileType.FILE}
     if force:
@@ -191,14 +209,15 @@ def _plan_scanned(repo: Repo, asked: _Asked, scan: Scan, *, force: bool) -> Drop
 
 def _where_stored(repo: Repo, asked: _Asked, version: VersionId, paths: Set[bytes]) -> str | None:
     """Return a place that has the content of files of a version, the cache before the remotes."""
-    if _is_in(repo.cache, version, asked.parts, paths):
+    if _is_in(repo.cache, version, paths, is_whole=not asked.parts):
         return CACHE
     settings = repo.settings
     names = sorted(settings.remotes, key=lambda name: (name != settings.default_remote, name))
     problem: DverError | None = None
     for name in names:
         try:
-            if repo.remote(name).has_version(version):
+            remote = repo.remote(name)
+            if remote.has_version(version) and Stock(remote, nearer=repo.cache).has(version):
                 return name
         except DverError as exc:
             # Another remote may have it; only where none has does it matter that one could not be asked.
@@ -208,30 +227,28 @@ def _where_stored(repo: Repo, asked: _Asked, version: VersionId, paths: Set[byte
     return None
 
 
-def _is_in(cache: Store, version: VersionId, parts: tuple[bytes, ...], paths: Set[bytes]) -> bool:
-    """Whether the cache has the manifest and all chunks of files, in packs that are there and long enough."""
+def _is_in(cache: Store, version: VersionId, paths: Set[bytes], *, is_whole: bool) -> bool:
+    """Whether the cache has the manifest and all chunks of files, and none is damaged."""
     try:
-        chunks = list(dict.fromkeys(_chunks(cache, version, parts, paths)))
+        chunks = list(dict.fromkeys(_chunks(cache, version, paths, is_whole=is_whole)))
     except NotFoundError:
         return False
-    # The index is a copy, which outlives packs that somebody deleted.
-    packs = {info.key: info.size for info in cache.backend.list("packs/")}
-    for start in range(0, len(chunks), _LOOKUP_BATCH):
-        batch = chunks[start : start + _LOOKUP_BATCH]
-        found = cache.index.find(batch)
-        if len(found) < len(batch):
-            return False
-        if any(at.end > packs.get(pack_key(at.pack), 0) for at in found.values()):
-            return False
+    try:
+        for start in range(0, len(chunks), _LOOKUP_BATCH):
+            for span in cache.plan(chunks[start : start + _LOOKUP_BATCH]):
+                # The only copy left is about to be this one, so the records are read, and checked.
+                for _ in cache.read_span(span):
+                    pass
+    except (ObjectNotFoundError, IntegrityError):
+        return False
     return True
 
 
-def _chunks(cache: Store, version: VersionId, parts: tuple[bytes, ...], paths: Set[bytes]) -> Iterator[ChunkId]:
+def _chunks(cache: Store, version: VersionId, paths: Set[bytes], *, is_whole: bool) -> Iterator[ChunkId]:
     manifest = cache.manifest(version)
-    for part in parts or (b"",):
-        for entry in manifest.entries(part):
-            if isinstance(entry, FileEntry) and entry.path in paths:
-                yield from (chunk for chunk, _ in manifest.chunks(entry))
+    for entry in manifest.entries() if is_whole else manifest.find(paths).values():
+        if isinstance(entry, FileEntry) and entry.path in paths:
+            yield from (chunk for chunk, _ in manifest.chunks(entry))
 
 
 def _refusal(repo: Repo, one: Drop) -> DataLossError:
@@ -254,23 +271,68 @@ def _way_to_store(repo: Repo, one: Drop) -> str:
     adds = f"dver add {typed(one.dataset)} stores it, then dver push sends it to a remote"
     if one.base is not None and repo.cache.has_version(one.base.version):
         # It is marked as complete, so adding would find nothing to do.
-        return f"packs are missing in the cache: restore them, or move the whole cache away and {adds}"
+        return f"the cache has lost packs, or some are damaged; with the whole cache moved away, {adds}"
     return adds
 
 
-def _carry_out(repo: Repo, one: Drop) -> None:
+class _LastLook:
+    """Tells files that changed since the plan was made from those that are what the version here says."""
+
+    def __init__(self, repo: Repo, dataset: str) -> None:
+        """Take what is known of the files now, before the drop makes it forgotten."""
+        self._repo = repo
+        self._dataset = dataset
+        self._root = os.fsencode(repo.root / dataset)
+        self._base = repo.stat_cache.base(dataset)
+        self._rows = repo.stat_cache.rows(dataset)
+
+    def check(self, path: bytes) -> None:
+        """Raise DataLossError if a file is not what it was planned to be; folders go only while they are empty."""
+        try:
+            found = os.lstat(self._root + b"/" + path if path else self._root)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        item = WalkItem(path, file_type(found), found)
+        row = self._rows.get(path)
+        if item.type is FileType.DIRECTORY or (row is not None and not row.differs and is_trusted(row, *item[1:])):
+            return
+        # The stat of a file that was written just before it was compared proves nothing.
+        if not self._is_same(item):
+            name = _join(self._dataset, path)
+            raise DataLossError(
+                f"{name} was changed while {self._dataset} was being dropped; it and what was not dropped yet are kept",
+                [name],
+                hint=f"dver add {typed(self._dataset)} stores it; dver drop --force gives it up",
+            )
+
+    def _is_same(self, item: WalkItem) -> bool:
+        if self._base is None:
+            return False
+        manifest = open_manifest(self._repo, self._base.version, self._dataset)
+        try:
+            entry = manifest.get(item.path)
+        except ObjectNotFoundError:
+            return False
+        return compare_if_there(self._root, item, entry, manifest)[0]
+
+
+def _carry_out(repo: Repo, one: Drop, *, force: bool) -> None:
+    check = None if force else _LastLook(repo, one.dataset).check
     if one.base is not None:
         repo.stat_cache.rebase(one.dataset, one.base, {}, removed=one.forgets, keep_rows=True)
     root = os.fsencode(repo.root / one.dataset)
     rules = [path for path in one.deletes if path.rpartition(b"/")[2] == _RULES]
-    delete_files(root, [path for path in one.deletes if path.rpartition(b"/")[2] != _RULES])
-    for path in sorted(rules, reverse=True):
+    delete_files(root, [path for path in one.deletes if path.rpartition(b"/")[2] != _RULES], check=check)
+    # Of one in an inner folder, the folder goes too, which may leave nothing else beside an outer one.
+    for path in sorted(rules, key=lambda rule: rule.count(b"/"), reverse=True):
         # As long as files are there that it names, they are not to look like new data.
         if os.listdir(os.path.dirname(root + b"/" + path)) == [_RULES]:
-            delete_files(root, [path])
+            delete_files(root, [path], check=check)
     if not one.parts:
-        with suppress(OSError):
-            os.rmdir(root)
+        # Folders whose files were gone before are left, and say nothing.
+        for folder, _, _ in os.walk(root, topdown=False):
+            with suppress(OSError):
+                os.rmdir(folder)
 
 
 def names(one: Drop) -> Iterable[str]:

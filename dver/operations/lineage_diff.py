@@ -16,7 +16,7 @@ from dver.operations.diff import ChangeKind, DatasetDiff
 from dver.operations.lineage import ArtifactId
 from dver.operations.packages import read_packages
 from dver.operations.runs import runs_that_made
-from dver.records.record import Artifact, Record, Scalar
+from dver.records.record import Artifact, Record, Scalar, short_id
 from dver.repo import Repo
 
 Fact: TypeAlias = Scalar | tuple[str, ...]
@@ -116,7 +116,7 @@ def diff_runs(repo: Repo, old: Record, new: Record) -> RunDiff:
     else:
         if bool(old.environment.packages) != bool(new.environment.packages):
             lacking = new if old.environment.packages else old
-            problem = f"run {_short(lacking)} has no list of packages"
+            problem = f"run {short_id(lacking.id)} has no list of packages"
     return RunDiff(old, new, (*_differences(old, new), *packages), problem)
 
 
@@ -139,10 +139,6 @@ def diff_makers(repo: Repo, found: DatasetDiff) -> MakersDiff | None:
 
 def _latest(records: Sequence[Record]) -> Record | None:
     return records[-1] if records else None
-
-
-def _short(record: Record) -> str:
-    return record.id.partition(":")[2][:10]
 
 
 def _differences(old: Record, new: Record) -> Iterator[Difference]:

@@ -11,13 +11,14 @@ from functools import cache, partial
 from itertools import groupby
 
 from dver.config import COMMITTED_FILE, LOCAL_FILE, committed_problems
-from dver.errors import DverError, FormatError
+from dver.errors import BackendError, DverError, FormatError
 from dver.git import GitRepo
-from dver.objects.ids import VersionId
+from dver.objects.ids import ObjectId, VersionId
 from dver.objects.pointer import CONFLICT_HINT, SUFFIX, checked_dataset_path, dataset_path, decode_pointer, pointer_path
 from dver.operations.datasets import typed
 from dver.operations.reading import missing_version
 from dver.operations.status import present_versions
+from dver.operations.transfer import Wanted, can_complete
 from dver.records.record import LINE_ENDS, read_fields
 from dver.repo import LINEAGE_FILE, Repo
 from dver.storage.store import Store
@@ -29,6 +30,7 @@ _SECRETS = f"{DVER_DIRECTORY}/{LOCAL_FILE}"
 _PRIVATE = (_SECRETS, *(f"{DVER_DIRECTORY}/{name}" for name in ("cache/", "state.db", "lineage.db", "tmp/")))
 _MARKS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
 _NAMED = 5
+_UNASKED = "what is new is in the cache; the rest was on the remote when it was last asked, and now it does not answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,13 @@ class Finding:
         path: what it is about, "" for the repository.
         problem: what is wrong there.
         hint: what helps.
+        is_note: whether it is only worth knowing, and nothing is wrong.
     """
 
     path: str
     problem: str
     hint: str | None
+    is_note: bool = False
 
 
 def lint(repo: Repo, files: Sequence[str] | None = None) -> list[Finding]:
@@ -159,13 +163,20 @@ def _data_problem(paths: Sequence[str]) -> str:
 def _version_findings(repo: Repo, versions: Mapping[str, VersionId]) -> Iterator[Finding]:
     lacking = dict(versions)
     trouble: DverError | None = None
-    for store in _stores(repo):
+    silent: list[Callable[[], Store]] = []
+    for opened in _stores(repo):
         if not lacking:
             return
         try:
-            lacking = _absent(store(), lacking)
+            lacking = _lacking_in(repo, opened(), lacking)
         except DverError as exc:
             trouble = trouble or exc
+            silent += [opened] if isinstance(exc, BackendError) else []
+    for opened in silent:
+        left = _unknown_to(repo, opened, lacking)
+        for dataset in lacking.keys() - left.keys():
+            yield Finding(pointer_path(dataset), _UNASKED, None, is_note=True)
+        lacking = left
     if lacking and trouble is not None:
         names = ", ".join(sorted(lacking)[:_NAMED]) + (", …" if len(lacking) > _NAMED else "")
         yield Finding("", f"cannot tell whether the data of {names} is stored: {trouble.message}", trouble.hint)
@@ -186,6 +197,31 @@ def _stores(repo: Repo) -> Iterator[Callable[[], Store]]:
 def _absent(store: Store, versions: Mapping[str, VersionId]) -> dict[str, VersionId]:
     present = present_versions(store, list(versions.values()))
     return {dataset: version for dataset, version in versions.items() if version not in present}
+
+
+def _lacking_in(repo: Repo, store: Store, versions: Mapping[str, VersionId]) -> dict[str, VersionId]:
+    """Return the versions that are not in a store; a remote is as good as one that has what the cache lacks of them."""
+    absent = _absent(store, versions)
+    return absent if store is repo.cache else _incomplete(repo, absent, store.present)
+
+
+def _unknown_to(repo: Repo, opened: Callable[[], Store], versions: dict[str, VersionId]) -> dict[str, VersionId]:
+    """Return the versions that a remote that does not answer could not complete, as far as it was seen before."""
+    try:
+        return _incomplete(repo, versions, opened().index.known)
+    except DverError:
+        return versions
+
+
+def _incomplete(
+    repo: Repo, versions: Mapping[str, VersionId], held: Callable[[Iterable[ObjectId]], AbstractSet[ObjectId]]
+) -> dict[str, VersionId]:
+    """Return the versions of which something is neither in the cache nor `held`, so that no push can complete them."""
+    return {
+        dataset: version
+        for dataset, version in versions.items()
+        if not can_complete(repo.cache, Wanted(version, dataset), held)
+    }
 
 
 def _staged_content(git: GitRepo, path: str, named: AbstractSet[str] | None) -> bytes:

@@ -4,8 +4,9 @@ import os
 from dataclasses import dataclass
 
 from dver.errors import PathError
-from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, check_path, parents
+from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, check_path
 from dver.objects.manifest import Manifest
+from dver.objects.paths import parents
 from dver.objects.pointer import pointer_path
 from dver.operations.addable import check_new_dataset, check_parents
 from dver.operations.changes import rows_within

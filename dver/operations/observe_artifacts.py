@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from dver.errors import DverError
 from dver.objects.ids import format_version
-from dver.operations.datasets import encode_path, working_datasets
+from dver.operations.datasets import encode_path, lies_in, working_datasets
 from dver.operations.loose_files import FILE, FOLDER, loose_version
 from dver.operations.observe_traces import Traces
 from dver.operations.reading import open_manifest
@@ -65,7 +65,7 @@ def resolve_observed(
     declared = (*inputs, *outputs)
 
     def left(paths: Iterable[str]) -> list[str]:
-        return [path for path in paths if not any(_is_at(path, one) for one in declared)]
+        return [path for path in paths if not any(lies_in(path, one) for one in declared)]
 
     resolver = _Resolver(repo, outputs, progress)
     read = _sorted(resolver.inputs(left(traces.read), left(traces.listed)))
@@ -138,7 +138,7 @@ class _Resolver:
                 loose.append(path)
             elif self._is_file(path):
                 with suppress(DverError):
-                    yield Artifact(path, BLOB_PREFIX + self._repo.git.blob_of(path), kind=CODE, observed=True)
+                    yield Artifact(path, BLOB_PREFIX + self._repo.git.store_blob(path), kind=CODE, observed=True)
         loose = [path for path in loose if self._is_file(path)]
         folders = self._crowded(loose)
         yield from self._versions(folders, FOLDER)
@@ -167,7 +167,7 @@ class _Resolver:
     def _is_loose(self, folder: str) -> bool:
         """Whether a folder holds no dataset, no file of git, and nothing that the run makes."""
         inside = [dataset for dataset in self._datasets if dataset != folder]
-        return not any(_is_at(one, folder) for one in (*inside, *self._declared)) and not self._repo.git.tracked_under(
+        return not any(lies_in(one, folder) for one in (*inside, *self._declared)) and not self._repo.git.tracked_under(
             folder
         )
 
@@ -203,7 +203,3 @@ def _folders_above(path: str) -> Iterator[str]:
     while path:
         yield path
         path = os.path.dirname(path)
-
-
-def _is_at(path: str, outer: str) -> bool:
-    return path == outer or path.startswith(outer + "/")

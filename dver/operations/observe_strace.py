@@ -23,6 +23,7 @@ _CALLS = (
 )
 _PATIENCE = 10.0
 _POLL_SECONDS = 0.01
+_END_LINE = rb"^%b +\+\+\+ "
 _LINE = re.compile(r"(\d+) +(.*)", re.DOTALL)
 _UNFINISHED = " <unfinished ...>"
 _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
@@ -72,15 +73,20 @@ def read_log(log: Path, folder: str) -> list[Event]:
 
 def _whole(log: Path) -> str:
     """Return the text of a log once it says that the command ended, which strace may write a moment later."""
-    end = time.monotonic() + _PATIENCE
-    while True:
-        text = log.read_bytes().decode("utf-8", "surrogateescape")
-        first = _LINE.match(text)
-        if first is not None and re.search(rf"^{first[1]} +\+\+\+ ", text, re.MULTILINE):
-            return text
-        if time.monotonic() > end or not text:
-            return text
-        time.sleep(_POLL_SECONDS)
+    patience_ends = time.monotonic() + _PATIENCE
+    text = bytearray()
+    with log.open("rb") as file:
+        while not _has_end(text, file.read()) and text and time.monotonic() <= patience_ends:
+            time.sleep(_POLL_SECONDS)
+    return text.decode("utf-8", "surrogateescape")
+
+
+def _has_end(text: bytearray, more: bytes) -> bool:
+    """Add what came to a log; return whether the end of the first process is in it, and not in what was there."""
+    new = text.rfind(b"\n") + 1
+    text += more
+    first = text[: text.find(b" ")]
+    return first.isdigit() and re.compile(_END_LINE % first, re.MULTILINE).search(text, new) is not None
 
 
 def parse_log(text: str, folder: str) -> Iterator[Event]:

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 
 from dver.errors import DverError
+from dver.operations.datasets import typed
 from dver.operations.observe import BlockObserver
 from dver.operations.record import now
 from dver.operations.run_environment import find_environment
@@ -81,4 +82,4 @@ def restoring_hint(result: RunResult) -> str | None:
     """Return what brings back the outputs that failed work has changed, or None."""
     if not result.left_behind:
         return None
-    return f"dver checkout --force {' '.join(result.left_behind)} brings back the data from before"
+    return f"dver checkout --force {' '.join(map(typed, result.left_behind))} brings back the data from before"

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dver.errors import DverError
-from dver.objects.ids import VERSION_PREFIX
 from dver.operations.datasets import typed
 from dver.operations.repro_crew import Crew, crew
 from dver.operations.repro_outputs import MovedAway, Replaced, check_kept, find_remarks, hints_for_repro
@@ -25,10 +24,8 @@ from dver.operations.run_recover import Recovered, check_recovered, recover_for_
 from dver.operations.run_secrets import MASK
 from dver.operations.staleness import declared_inputs, declared_outputs, param_sources
 from dver.progress import NO_PROGRESS, Progress
-from dver.records.record import Record, State
+from dver.records.record import Record, State, short_id
 from dver.repo import Repo
-
-_RUN_DIGITS = 10
 
 Remark: TypeAlias = Replaced | MovedAway
 
@@ -215,7 +212,7 @@ def _paths(plan: ReproPlan) -> list[str]:
 
 def _check_repeatable(plan: ReproPlan, step: Record) -> None:
     """Raise DverError for a run that cannot be repeated, or whose repetition would undo a later one."""
-    name = step.id.removeprefix(VERSION_PREFIX)[:_RUN_DIGITS]
+    name = short_id(step.id)
     overtaken = [artifact.path for artifact in declared_outputs(step) if plan.makers.get(artifact.path) != step.id]
     if overtaken:
         own = " ".join(f"-o {typed(artifact.path)}" for artifact in own_outputs(plan, step))

@@ -10,18 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dver.errors import DataLossError, FormatError, PathError
-from dver.objects.ids import VERSION_PREFIX, format_version
+from dver.objects.ids import format_version
 from dver.objects.pointer import Pointer, decode_pointer, pointer_path
-from dver.operations.datasets import is_dataset, read_pointer_or_problem, typed
+from dver.operations.datasets import is_dataset, lies_in, read_pointer_or_problem, typed
 from dver.operations.lineage_source import ArtifactId, LineageSource
 from dver.operations.moves import Moves
 from dver.operations.repro_plan import ReproPlan
 from dver.operations.repro_stale import own_outputs
 from dver.operations.staleness import declared_outputs
-from dver.records.record import Record, State
+from dver.records.record import Record, State, short_id
 from dver.repo import Repo
-
-_RUN_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ def check_kept(repo: Repo, plan: ReproPlan) -> None:
     for step in plan.steps:
         for path, version in _changed_by_hand(repo, plan, step):
             if not _is_in_history(repo, path, version):
-                run = step.id.removeprefix(VERSION_PREFIX)[:_RUN_DIGITS]
+                run = short_id(step.id)
                 reason = f"was changed by hand and added since run {run} made it, and no commit here has that version"
                 raise PathError(path, reason, hint=_ways_out(repo, path))
 
@@ -68,7 +66,7 @@ def hints_for_repro(repo: Repo, step: Record) -> Iterator[None]:
         yield
     except DataLossError as exc:
         outputs = [artifact.path for artifact in declared_outputs(step)]
-        inside = [path for path in outputs if any(_is_at(found, path) for found in exc.paths)]
+        inside = [path for path in outputs if any(lies_in(found, path) for found in exc.paths)]
         if not inside or not all(is_dataset(repo, path) for path in inside):
             raise
         names = " ".join(map(typed, inside))
@@ -124,7 +122,3 @@ def _moved_away(repo: Repo, gone: Sequence[ArtifactId]) -> Iterator[MovedAway]:
 def _is_still(repo: Repo, name: ArtifactId) -> bool:
     pointer = read_pointer_or_problem(repo, name.path)
     return isinstance(pointer, Pointer) and format_version(pointer.version) == name.version
-
-
-def _is_at(found: str, path: str) -> bool:
-    return found == path or found.startswith(path + "/")

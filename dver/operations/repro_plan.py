@@ -12,11 +12,12 @@ from functools import cached_property
 from heapq import heappop, heappush
 
 from dver.errors import DverError, PathError
-from dver.objects.ids import VERSION_PREFIX, format_version
+from dver.objects.ids import format_version
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import (
     Target,
     decode_path,
+    overlap,
     read_pointer_or_problem,
     select,
     typed,
@@ -26,12 +27,9 @@ from dver.operations.lineage import origins
 from dver.operations.lineage_source import ArtifactId
 from dver.operations.moves import Twin
 from dver.operations.reading import open_manifest
-from dver.operations.run_register import overlap
 from dver.operations.staleness import dataset_of, declared_outputs, used_inputs
-from dver.records.record import BLOB_PREFIX, Record, RecordId
+from dver.records.record import BLOB_PREFIX, Record, RecordId, short_id, started_at
 from dver.repo import Repo
-
-_RUN_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +224,7 @@ def _unmade(repo: Repo, path: str, datasets: Sequence[str], *, downstream: bool)
     for dataset in datasets:
         twin = _moved_from(repo, dataset)
         if twin is not None:
-            old, run = twin.artifact.path, twin.record.id.removeprefix(VERSION_PREFIX)[:_RUN_DIGITS]
+            old, run = twin.artifact.path, short_id(twin.record.id)
             hint = f"dver mv {typed(dataset)} {typed(old)} moves it back; {record}"
             return PathError(dataset, f"was made as {old}, by run {run}, and moved", hint=hint)
     reason = "was made by no run, and no run used it" if downstream else "was made by no run"
@@ -239,7 +237,7 @@ def _moved_from(repo: Repo, dataset: str) -> Twin | None:
     if not isinstance(pointer, Pointer):
         return None
     moved = origins(repo, ArtifactId(dataset, format_version(pointer.version))).moved
-    return max((twin for twin in moved if twin.record.command), key=lambda twin: twin.record.started, default=None)
+    return max((twin for twin in moved if twin.record.command), key=lambda twin: started_at(twin.record), default=None)
 
 
 def _in_order(graph: _Graph, roots: Iterable[Record]) -> tuple[tuple[Record, ...], DverError | None]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from dver.errors import BackendError, DverError, FormatError, LockedError, PathError, VersionNotFoundError
 from dver.fileio import write_atomically
 from dver.objects.conflict import encode_conflict
-from dver.objects.entry import is_within
 from dver.objects.merge import Choice, PathConflict, Side
+from dver.objects.paths import is_within
 from dver.objects.pointer import Pointer, pointer_path
 from dver.operations.checkout import CheckoutOptions, CheckoutPlan, Planning, bring_pointer, carry_out, plan_targets
 from dver.operations.datasets import Target, decode_path, select, typed, working_datasets

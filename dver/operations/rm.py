@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dver.errors import DataLossError, ObjectNotFoundError, PathError
-from dver.objects.entry import FileEntry, is_within
+from dver.objects.entry import FileEntry
+from dver.objects.paths import is_within
 from dver.objects.pointer import pointer_path
 from dver.operations.checkout import delete_files
 from dver.operations.datasets import Target, decode_path, select, typed, working_datasets

@@ -8,6 +8,7 @@ is stored nowhere is ever moved. One run at a time makes an output.
 """
 
 import fcntl
+import itertools
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,14 +18,16 @@ from pathlib import Path
 from dver.errors import BackendError, BackendProblem, DataLossError, LockedError, PathError, VersionNotFoundError
 from dver.objects.ids import checksum
 from dver.objects.pointer import Pointer
-from dver.operations.datasets import decode_path, read_pointer_or_problem, typed
+from dver.operations.datasets import decode_path, lies_in, read_pointer_or_problem, typed
 from dver.operations.rm import is_stored
 from dver.operations.run_guard import check_not_made
 from dver.operations.run_register import Registration, RunNote, aside_place, register
 from dver.operations.status import scan_dataset
 from dver.progress import NO_TASK
 from dver.repo import Repo
+from dver.workspace.assemble import translated
 from dver.workspace.ignore import IgnoreRules
+from dver.workspace.scratch import RUNS_FOLDER
 from dver.workspace.walk import FileType, walk_dataset
 
 FAILED_FOLDER = "tmp/failed"
@@ -56,7 +59,8 @@ class Aside:
             self._outputs.append(path)
             root = self._repo.root / path
             if os.path.lexists(root):
-                shutil.move(root, aside_place(self._place, path))
+                with translated(os.fsencode(path)):
+                    shutil.move(root, aside_place(self._place, path))
             else:
                 self._make_folders(root.parent)
 
@@ -83,7 +87,7 @@ class Aside:
             return
         prefix = KEPT_PREFIX if self._is_kept else ""
         failed = self._repo.dver_dir / FAILED_FOLDER / f"{prefix}{self._place.name}"
-        _forget_failures(failed.parent)
+        _forget_failures(self._repo.dver_dir)
         for path in self._outputs:
             if put_back(self._repo, path, self._place, failed):
                 self.leftovers = failed
@@ -100,30 +104,53 @@ def put_back(repo: Repo, path: str, place: Path, leftovers: Path) -> bool:
     root, before = repo.root / path, aside_place(place, path)
     with suppress(OSError):
         root.rmdir()
-    was_there = os.path.lexists(root)
-    if was_there:
-        (leftovers / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(root, leftovers / path)
-    if os.path.lexists(before):
-        root.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(before, root)
+    with translated(os.fsencode(path)):
+        was_there = os.path.lexists(root)
+        if was_there:
+            (leftovers / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(root, _free_name(leftovers / path))
+        if os.path.lexists(before):
+            root.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(before, root)
     return was_there
 
 
-def _forget_failures(folder: Path) -> None:
-    """Remove what earlier commands left: not what runs of this process did, nor what may be more than that."""
-    mine = str(os.getpid())
-    for entry in folder.iterdir() if folder.is_dir() else ():
-        if entry.name.startswith((KILLED_PREFIX, KEPT_PREFIX)) or mine in entry.name.split("-")[1:2]:
+def _free_name(path: Path) -> Path:
+    """Return a path at which nothing is: there may be something of an attempt before that failed part-way."""
+    names = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(one for one in itertools.chain((path,), names) if not os.path.lexists(one))
+
+
+def _forget_failures(dver_dir: Path) -> None:
+    """Remove what earlier commands left: not what runs of live processes did, nor what may be more than that."""
+    entries: list[Path] = []
+    # Whatever is the matter there, outputs are to be put back.
+    with suppress(OSError):
+        entries += (dver_dir / FAILED_FOLDER).iterdir()
+    for entry in entries:
+        # A run that is being settled, here or on another machine, has its folder in the register until that is done.
+        is_at_work = os.path.lexists(dver_dir / "tmp" / RUNS_FOLDER / entry.name)
+        if entry.name.startswith((KILLED_PREFIX, KEPT_PREFIX)) or is_at_work or _is_of_live_process(entry.name):
             continue
         shutil.rmtree(entry, ignore_errors=True)
+
+
+def _is_of_live_process(name: str) -> bool:
+    """Whether the process that a run's folder is named for is there: it may yet tell of what it left."""
+    try:
+        os.kill(int(name.split("-")[1]), 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError, ValueError, IndexError):
+        return False
+    return True
 
 
 def check_replaceable(repo: Repo, outputs: Sequence[str]) -> None:
     """Raise DataLossError if something at the path of an output is stored nowhere."""
     endangered = [found for path in outputs for found in _endangered(repo, path)]
     if endangered:
-        names = " ".join(typed(path) for path in outputs if any(_is_at(found, path) for found in endangered))
+        names = " ".join(typed(path) for path in outputs if any(lies_in(found, path) for found in endangered))
         raise DataLossError(
             "the run would replace data that is stored nowhere; nothing was run",
             endangered,
@@ -194,8 +221,5 @@ def _endangered(repo: Repo, path: str) -> list[str]:
 
 
 def _is_empty_folder(root: bytes) -> bool:
-    return os.path.isdir(root) and not os.path.islink(root) and not os.listdir(root)
-
-
-def _is_at(found: str, path: str) -> bool:
-    return found == path or found.startswith(path + "/")
+    with translated(root):
+        return os.path.isdir(root) and not os.path.islink(root) and not os.listdir(root)

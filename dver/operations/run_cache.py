@@ -9,6 +9,7 @@ one.
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -21,7 +22,7 @@ from dver.operations.reading import stores_to_read
 from dver.operations.run_image import Image
 from dver.operations.run_inputs import CODE, ENV, changed_inputs
 from dver.progress import NO_PROGRESS
-from dver.records.record import Artifact, Record, Scalar, State
+from dver.records.record import Artifact, Record, Scalar, State, started_at
 from dver.repo import Repo
 
 _RECENT_FAILURES = 20
@@ -110,9 +111,8 @@ class Decision:
 def cache_key(step: Step, root: str) -> str:
     """Return the key of a step; `root` is the top of the repository on this machine."""
     # No argument holds a NUL, so nothing can be taken for the place of the repository.
-    command = [word.replace(root, "\0root") for word in step.command]
     fields = {
-        "command": command,
+        "command": relocated(step.command, root, "\0root"),
         "shell": step.shell,
         "folder": step.folder,
         "inputs": sorted([artifact.path, artifact.version] for artifact in step.inputs),
@@ -121,6 +121,13 @@ def cache_key(step: Step, root: str) -> str:
     }
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return VERSION_PREFIX + blake3(text.encode("ascii"), derive_key_context=KEY_CONTEXT).hexdigest()
+
+
+def relocated(command: Sequence[str], root: str, place: str) -> list[str]:
+    """Return the words of a command with `place` wherever they name the folder `root`, or what is in it."""
+    # Not where it is only the beginning of a longer name.
+    named = re.compile(re.escape(root) + r"(?![\w.-])")
+    return [named.sub(lambda _: place, word) for word in command]
 
 
 def look_up(repo: Repo, step: Step, key: str, find_image: Callable[[], Image | None] = lambda: None) -> Decision:
@@ -144,36 +151,38 @@ def look_up(repo: Repo, step: Step, key: str, find_image: Callable[[], Image | N
         candidates = [record for record in candidates if record.environment.image in image.aliases]
         if not candidates:
             return Decision(None, (Reason(ReasonKind.IMAGE, image.name, old, image.digest),))
-    candidates, reasons = _as_observed(repo, step, candidates)
-    try:
-        for record in candidates:
-            if all(_is_available(repo, artifact) for artifact in _declared(record.outputs)):
-                return Decision(record)
-    except BackendError as exc:
-        # A remote that does not answer costs a run, which is better than no result.
-        return Decision(None, (Reason(ReasonKind.NO_ANSWER, candidates[0].id, new=exc.message),))
-    if candidates:
-        return Decision(None, (Reason(ReasonKind.UNREACHABLE, candidates[0].id),))
-    return Decision(None, reasons or _explain(repo, step))
-
-
-def _as_observed(repo: Repo, step: Step, candidates: Sequence[Record]) -> tuple[list[Record], tuple[Reason, ...]]:
-    """Return those records for which all that was seen to go in is as it was; if none is left, why the first is not."""
     watched = [record for record in candidates if record.observed or not step.is_observed]
     if candidates and not watched:
-        return [], (Reason(ReasonKind.NOT_OBSERVED, candidates[0].id),)
-    fitting: list[Record] = []
-    reasons: list[Reason] = []
-    for record in watched:
-        seen = [artifact for artifact in record.inputs if artifact.observed]
-        changed = changed_inputs(repo, seen, NO_PROGRESS) if seen else []
-        if not changed:
-            fitting.append(record)
-        elif not reasons:
-            reasons = [
-                Reason(ReasonKind.OBSERVED, path, vanished=not os.path.lexists(repo.root / path)) for path in changed
-            ]
-    return fitting, () if fitting else tuple(reasons)
+        return Decision(None, (Reason(ReasonKind.NOT_OBSERVED, candidates[0].id),))
+    return _first_serving(repo, watched) or Decision(None, _explain(repo, step))
+
+
+def _first_serving(repo: Repo, candidates: Sequence[Record]) -> Decision | None:
+    """Return the first record whose outputs can be had, or why none of them serves; None where there are none."""
+    fitting: Record | None = None
+    reasons: tuple[Reason, ...] = ()
+    for record in candidates:
+        changed = _changed_since(repo, record)
+        if changed:
+            reasons = reasons or changed
+            continue
+        fitting = fitting or record
+        try:
+            if all(_is_available(repo, artifact) for artifact in _declared(record.outputs)):
+                return Decision(record)
+        except BackendError as exc:
+            # A remote that does not answer costs a run, which is better than no result.
+            return Decision(None, (Reason(ReasonKind.NO_ANSWER, record.id, new=exc.message),))
+    if fitting is not None:
+        return Decision(None, (Reason(ReasonKind.UNREACHABLE, fitting.id),))
+    return Decision(None, reasons) if reasons else None
+
+
+def _changed_since(repo: Repo, record: Record) -> tuple[Reason, ...]:
+    """Return what is not as it was of all that a run was seen to use."""
+    seen = [artifact for artifact in record.inputs if artifact.observed]
+    changed = changed_inputs(repo, seen, NO_PROGRESS) if seen else []
+    return tuple(Reason(ReasonKind.OBSERVED, path, vanished=not os.path.lexists(repo.root / path)) for path in changed)
 
 
 def _is_available(repo: Repo, artifact: Artifact) -> bool:
@@ -189,11 +198,11 @@ def _explain(repo: Repo, step: Step) -> tuple[Reason, ...]:
     before = _latest(repo, step, (State.COMPLETE, State.CACHED)) if step.name else None
     if before is None:
         made = [repo.lineage.latest_producer(path) for path in step.outputs]
-        before = max((record for record in made if record and record.command), key=_started, default=None)
+        before = max((record for record in made if record and record.command), key=started_at, default=None)
     if before is None:
         return (Reason(ReasonKind.FIRST) if failed is None else Reason(ReasonKind.FAILED, failed.id),)
     reasons = tuple(_compare(before, step))
-    if failed is not None and failed.started > before.started and not any(_compare(failed, step)):
+    if failed is not None and started_at(failed) > started_at(before) and not any(_compare(failed, step)):
         # The same was tried before, which is no reason by itself: without a failure, this would be the reason too.
         return (*reasons, Reason(ReasonKind.FAILED, failed.id))
     return reasons or (Reason(ReasonKind.NOT_SERVING, before.id),)
@@ -201,7 +210,7 @@ def _explain(repo: Repo, step: Step) -> tuple[Reason, ...]:
 
 def _latest(repo: Repo, step: Step, states: Sequence[State]) -> Record | None:
     found = [record for state in states for record in repo.lineage.records(name=step.name, state=state, limit=1)]
-    return max(found, key=_started, default=None)
+    return max(found, key=started_at, default=None)
 
 
 def _latest_like(repo: Repo, step: Step) -> Record | None:
@@ -209,11 +218,7 @@ def _latest_like(repo: Repo, step: Step) -> Record | None:
     # A failed run made nothing, by which one without a name could be found.
     recent = repo.lineage.records(state=State.FAILED, limit=_RECENT_FAILURES)
     alike = [one for one in recent if (one.name, one.command, one.folder) == ("", step.command, step.folder)]
-    return max(alike, key=_started, default=None)
-
-
-def _started(record: Record) -> str:
-    return record.started
+    return max(alike, key=started_at, default=None)
 
 
 def _compare(before: Record, step: Step) -> Iterator[Reason]:

@@ -7,11 +7,14 @@ record how they ended.
 """
 
 import errno
+import fcntl
 import os
 import selectors
 import shlex
 import signal
+import struct
 import subprocess
+import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -194,22 +197,38 @@ def _run(words: list[str], folder: Path, env: Mapping[str, str], attachment: Att
 
 
 def _read_lines(process: "subprocess.Popen[bytes]", sink: LineSink) -> None:
-    """Hand on what a process writes until it ends, whoever else holds its pipes open."""
+    """Hand on what a process writes until it ends, whoever else holds its pipes open or keeps on writing."""
     assert process.stdout is not None
     assert process.stderr is not None
     with selectors.DefaultSelector() as selector:
         for stream in (process.stdout, process.stderr):
             os.set_blocking(stream.fileno(), False)
             selector.register(stream, selectors.EVENT_READ, _Lines(sink, is_error=stream is process.stderr))
+        has_ended, next_look = False, 0.0
         while selector.get_map():
             ready = selector.select(_LOOK_EVERY_SECONDS)
             for key, _ in ready:
                 if not key.data.take(os.read(key.fd, _PIECE_BYTES)):
                     selector.unregister(key.fileobj)
-            if not ready and process.poll() is not None:
+            if ready and time.monotonic() < next_look:
+                continue
+            next_look = time.monotonic() + _LOOK_EVERY_SECONDS
+            # What it had its output go through may need a moment longer than itself.
+            if has_ended or (process.poll() is not None and not ready):
                 break
+            has_ended = process.poll() is not None
         for key in selector.get_map().values():
-            key.data.take(b"")
+            _take_rest(key.fd, key.data)
+
+
+def _take_rest(pipe: int, lines: "_Lines") -> None:
+    """Hand on what is in a pipe now, and nothing that comes later."""
+    (left,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, struct.pack("i", 0)))
+    while left > 0:
+        piece = os.read(pipe, min(left, _PIECE_BYTES))
+        left -= len(piece)
+        lines.take(piece)
+    lines.take(b"")
 
 
 class _Lines:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from dver.errors import DverError, GitError, ObjectNotFoundError, PathError
 from dver.git import CommitId
-from dver.objects.entry import DirectoryEntry, Entry, LinkEntry, is_within
+from dver.objects.entry import DirectoryEntry, Entry, LinkEntry
 from dver.objects.ids import format_version
 from dver.objects.manifest import Manifest, build_manifest
+from dver.objects.paths import is_within
 from dver.objects.pointer import Pointer, dataset_path, may_be_dataset
 from dver.operations.add import Added, add
 from dver.operations.datasets import Target, encode_path, typed, working_datasets
@@ -168,11 +169,12 @@ def find_target(path: str, known: Sequence[str]) -> Target | None:
 
 def _check_file(repo: Repo, file: str, kind: str, known: Sequence[str]) -> None:
     if find_target(file, known) is not None:
-        raise PathError(file, f"is data and no {_FILES[kind]}", hint=f"-d {file} names it as an input")
+        raise PathError(file, f"is data and no {_FILES[kind]}", hint=f"-d {typed(file)} names it as an input")
     if not repo.git.is_tracked(file):
         is_there = os.path.isfile(repo.root / file)
         reason = "is not tracked by git" if is_there else "is no file that git tracks"
-        hint = f"git add {file}" if is_there else "name files one by one; git ls-files lists those that it tracks"
+        naming = "name files one by one; git ls-files lists those that it tracks"
+        hint = f"git add {typed(file)}" if is_there else naming
         raise PathError(file or ".", reason, hint=hint)
 
 
@@ -188,14 +190,14 @@ def _obstacle(repo: Repo, path: str, known: Sequence[str]) -> PathError | None:
         )
     real = os.path.relpath(os.path.realpath(repo.root / path), os.path.realpath(repo.root))
     if path and real != os.path.normpath(path):
-        where = f"name the real path: {real}" if real.partition(os.sep)[0] != os.pardir else "copy it into here"
+        where = f"name the real path: {typed(real)}" if real.partition(os.sep)[0] != os.pardir else "copy it into here"
         return PathError(path, "is a symbolic link, or lies behind one", hint=where)
     inner = [dataset for dataset in known if dataset.startswith(path + "/") or not path]
     tracked = repo.git.tracked_under(path)
     if inner or tracked:
         more = " …" if len(inner or tracked) > _NAMED else ""
         what = "datasets" if inner else "files that git tracks"
-        names = " ".join(f"-d {name}" for name in (inner or tracked)[:_NAMED])
+        names = " ".join(f"-d {typed(name)}" for name in (inner or tracked)[:_NAMED])
         return PathError(path or ".", f"is a folder that holds {what}", hint=f"name them: {names}{more}")
     return None
 
@@ -204,7 +206,7 @@ def _unknown(path: str) -> PathError:
     return PathError(
         path,
         "is known neither to dver nor to git",
-        hint=f"dver add {path}, or dver run --add-inputs, for data; git add {path} for code",
+        hint=f"dver add {typed(path)}, or dver run --add-inputs, for data; git add {typed(path)} for code",
     )
 
 
@@ -350,7 +352,7 @@ def part_version(manifest: Manifest, part: bytes, path: str) -> str:
 
     version = build_manifest(entries(), lambda _identity, _encoded: None).version
     if not found:
-        raise PathError(path, "is not in the dataset that it lies in", hint=f"dver ls {os.path.dirname(path)}")
+        raise PathError(path, "is not in the dataset that it lies in", hint=f"dver ls {typed(os.path.dirname(path))}")
     return format_version(version)
 
 
@@ -363,7 +365,7 @@ def _blob_version(repo: Repo, path: str) -> str:
         what = "a symbolic link" if stat.S_ISLNK(mode) else "no file"
         raise PathError(path, f"is {what}", hint="name a file, a dataset, or a path in one")
     try:
-        return BLOB_PREFIX + repo.git.blob_of(path)
+        return BLOB_PREFIX + repo.git.store_blob(path)
     except GitError as exc:
         raise PathError(path, "cannot be read") from exc
 

@@ -14,7 +14,7 @@ from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, has_conflict_mark
 from dver.operations.add import Added, add
 from dver.operations.addable import check_new_dataset, check_own_repository, check_parents
 from dver.operations.checkout import CheckoutPlan, Planning, carry_out, plan_targets
-from dver.operations.datasets import Target, enclosing_dataset, typed, working_datasets
+from dver.operations.datasets import Target, enclosing_dataset, overlap, typed, working_datasets
 from dver.operations.reading import missing_version, open_manifest
 from dver.operations.run_guard import check_not_made
 from dver.operations.status import State, status
@@ -33,12 +33,12 @@ def check_outputs(repo: Repo, outputs: Sequence[str], inputs: Sequence[str]) -> 
     """
     for at, path in enumerate(outputs):
         for other in outputs[at + 1 :]:
-            if _overlap(path, other):
+            if overlap(path, other):
                 raise UsageError(
                     f"the outputs {path} and {other} lie within each other", hint="name only the outer one"
                 )
         for taken in inputs:
-            if _overlap(path, taken):
+            if overlap(path, taken):
                 raise UsageError(
                     f"the output {path} and the input {taken} lie within each other",
                     hint="let the command write to a path of its own",
@@ -107,17 +107,15 @@ def changed_outputs(repo: Repo, outputs: Sequence[str], progress: Progress) -> l
     return [one.dataset for one in found if one.state in _BAD_STATES]
 
 
-def _overlap(first: str, second: str) -> bool:
-    return first == second or first.startswith(second + "/") or second.startswith(first + "/")
-
-
 def _check_output(repo: Repo, path: str) -> None:
     if not path:
         raise PathError(".", "the whole repository cannot be an output", hint="name a file or folder in it")
     outer = enclosing_dataset(repo, path)
     if outer is not None:
         raise PathError(
-            path, f"lies within the dataset {outer}", hint=f"give it a path of its own, or name the whole: -o {outer}"
+            path,
+            f"lies within the dataset {outer}",
+            hint=f"give it a path of its own, or name the whole: -o {typed(outer)}",
         )
     if not may_be_dataset(path):
         raise PathError(
@@ -136,14 +134,14 @@ def _check_output(repo: Repo, path: str) -> None:
     _check_type(repo, path)
     inner = working_datasets(repo, path) if (repo.root / path).is_dir() else []
     if inner:
-        raise PathError(path, f"holds the dataset {inner[0]}", hint=f"name that: -o {inner[0]}")
+        raise PathError(path, f"holds the dataset {inner[0]}", hint=f"name that: -o {typed(inner[0])}")
     tracked = repo.git.tracked_under(path)
     if tracked:
         what = "is" if tracked == [path] else f"holds {tracked[0]}, which is"
         raise PathError(
             path,
             f"{what} tracked by git, and dver keeps what a run makes",
-            hint=f"git rm -r --cached {path} takes it out of git and keeps the data",
+            hint=f"git rm -r --cached {typed(path)} takes it out of git and keeps the data",
         )
 
 

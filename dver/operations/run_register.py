@@ -24,6 +24,7 @@ from typing import Any
 from dver.errors import BackendError, BackendProblem, FormatError
 from dver.objects.entry import check_path
 from dver.objects.ids import checksum
+from dver.operations.datasets import overlap
 from dver.workspace.scratch import RUNS_FOLDER
 
 _NOTE = "run.json"
@@ -143,11 +144,6 @@ def remove_entry(place: Path) -> None:
 def aside_place(place: Path, output: str) -> Path:
     """Return where in the folder of a run an output is set aside."""
     return place / f"{checksum(os.fsencode(output)):016x}"
-
-
-def overlap(first: str, second: str) -> bool:
-    """Whether two paths are the same, or one lies in the other."""
-    return first == second or first.startswith(second + "/") or second.startswith(first + "/")
 
 
 def overlapping(run: FoundRun, paths: Sequence[str]) -> str | None:

@@ -71,6 +71,8 @@ class Sharing:
             row = self._repo.stat_cache.row(plan.dataset, entry.path)
             if row is not None and cloner.keep(content_of(entry), b"/".join(filter(None, (root, entry.path))), row):
                 del wanted[content_of(entry)]
+                if not wanted:
+                    return
 
 
 def _worthwhile(plan: DatasetPlan) -> dict[Content, int]:

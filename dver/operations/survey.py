@@ -66,7 +66,7 @@ def move_of(hook: Hook | None, arguments: Sequence[str]) -> Move:
         case Hook.REWRITE, ["rebase", *_]:
             return Move("ORIG_HEAD", ends_rebase=True)
         case ((Hook.REWRITE | Hook.COMMIT), _):
-            return Move("HEAD@{1}", commits=hook is Hook.COMMIT)
+            return Move("HEAD@{1}", commits=hook is Hook.COMMIT or [*arguments[:1]] == ["amend"])
         case _:
             return Move()
 
@@ -154,7 +154,24 @@ class Survey:
                 return self._was_in_git(dataset)
             return not (self._hides and self._old is not None and self.version_before(dataset) == pointer.version)
         # What was left out stays out for as long as git does not bring another version of it.
-        return self._fresh or (self._old is not None and self.version_before(dataset) != pointer.version)
+        if self._fresh:
+            return True
+        if self._old is None or self.version_before(dataset) == pointer.version:
+            return False
+        return is_here or not (self.commits and self._was_left_out(dataset, pointer))
+
+    def _was_left_out(self, dataset: str, pointer: Pointer) -> bool:
+        """Whether the data of a dataset that is not here was not here before a commit either, under whatever name.
+
+        So it is after `dver rm` or `dver mv` of paths whose data nobody brought, and of a dataset.
+        """
+        if self.version_before(dataset) is not None:
+            return True
+        return any(
+            self.version_before(other) == pointer.version
+            for other in self._changed()
+            if other not in self.bases and not os.path.lexists(self._repo.root / pointer_path(other))
+        )
 
     def _was_in_git(self, dataset: str) -> bool:
         """Whether git itself had data there before, and deleted it on the way."""

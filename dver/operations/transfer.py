@@ -5,15 +5,17 @@ compressed anew. On the way out their XXH3 is checked; on arrival in the cache t
 is written last, so a transfer that is cut off leaves the other side sound, and the next one sends only the rest.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeVar
 
 from dver.errors import IntegrityError, ObjectNotFoundError, VersionNotFoundError
-from dver.objects.entry import FileEntry, is_within, unpack_chunks
+from dver.objects.entry import FileEntry, unpack_chunks
 from dver.objects.ids import ChunkId, NodeId, ObjectId, VersionId
 from dver.objects.manifest import Manifest
 from dver.objects.pack import Kind, Record, encode_object
+from dver.objects.paths import is_within
 from dver.operations.datasets import typed
 from dver.progress import Task
 from dver.storage.packs import pack_key
@@ -131,25 +133,10 @@ class Transfer:
         manifest = self._manifest(want.version)
         nodes: list[NodeId] = []
 
-        def chunks() -> Iterator[ChunkId]:
-            for identity, node in manifest.nodes(self._is_done if want.is_whole else _never):
-                nodes.append(identity)
-                for entry in node.entries:
-                    if isinstance(entry, FileEntry) and want.covers(entry.path):
-                        yield from self._file_chunks(manifest, entry, nodes)
-
-        self.copy_chunks(chunks())
+        self.copy_chunks(_chunks_to_bring(manifest, want, self._is_done, nodes))
         self._send_nodes(nodes)
         if want.is_whole:
             self._seen.update(nodes)
-
-    def _file_chunks(self, manifest: Manifest, entry: FileEntry, nodes: list[NodeId]) -> Iterator[ChunkId]:
-        if entry.chunk_tree is None:
-            yield from (chunk for chunk, _ in unpack_chunks(entry.chunks, manifest.where))
-        elif not self._is_done(entry.chunk_tree):
-            for identity, node in manifest.chunk_tree_nodes(entry.chunk_tree):
-                nodes.append(identity)
-                yield from (chunk for chunk, _ in unpack_chunks(node.packed, manifest.where))
 
     def _send_nodes(self, nodes: Sequence[NodeId]) -> None:
         """Copy those of `nodes` that the target lacks; most of them were read just now, to find what they name."""
@@ -211,6 +198,26 @@ class Transfer:
         return Manifest(version, load, where=f"manifest in {self._source.name}")
 
 
+def can_complete(source: Store, want: Wanted, held: Callable[[Iterable[ObjectId]], AbstractSet[ObjectId]]) -> bool:
+    """Whether `source` has the manifest of a whole version, at least its root, and all that the other side lacks of it.
+
+    Args:
+        held: returns those of some objects that the other side has, each node with all below it.
+    """
+    nodes: list[NodeId] = []
+    try:
+        manifest = source.manifest(want.version)
+        manifest.totals()
+        chunks = _chunks_to_bring(manifest, want, lambda node: bool(held([node])), nodes)
+        for batch in _batches(chunks, LOOKUP_BATCH):
+            absent = {*missing_chunks(source, batch)}
+            if absent and not absent <= held(absent):
+                return False
+    except ObjectNotFoundError:
+        return False
+    return True
+
+
 def holds_file(store: Store, entry: FileEntry, manifest: Manifest) -> bool:
     """Whether a store has all chunks of a file."""
     try:
@@ -240,6 +247,28 @@ def missing_chunks(store: Store, chunks: Iterable[ChunkId]) -> Iterator[ChunkId]
     for batch in _batches(chunks, LOOKUP_BATCH):
         present = store.present(batch)
         yield from (chunk for chunk in dict.fromkeys(batch) if chunk not in present)
+
+
+def _chunks_to_bring(
+    manifest: Manifest, want: Wanted, is_done: Callable[[NodeId], bool], nodes: list[NodeId]
+) -> Iterator[ChunkId]:
+    """Yield the chunks that a version needs, and add its nodes to `nodes`, leaving out the trees that are done."""
+    for identity, node in manifest.nodes(is_done if want.is_whole else _never):
+        nodes.append(identity)
+        for entry in node.entries:
+            if isinstance(entry, FileEntry) and want.covers(entry.path):
+                yield from _file_chunks(manifest, entry, is_done, nodes)
+
+
+def _file_chunks(
+    manifest: Manifest, entry: FileEntry, is_done: Callable[[NodeId], bool], nodes: list[NodeId]
+) -> Iterator[ChunkId]:
+    if entry.chunk_tree is None:
+        yield from (chunk for chunk, _ in unpack_chunks(entry.chunks, manifest.where))
+    elif not is_done(entry.chunk_tree):
+        for identity, node in manifest.chunk_tree_nodes(entry.chunk_tree):
+            nodes.append(identity)
+            yield from (chunk for chunk, _ in unpack_chunks(node.packed, manifest.where))
 
 
 def _never(_node: NodeId) -> bool:

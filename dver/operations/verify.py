@@ -16,8 +16,8 @@ from enum import StrEnum
 from functools import cached_property
 
 from dver.errors import DverError
-from dver.objects.entry import is_within
 from dver.objects.ids import VersionId, format_version
+from dver.objects.paths import is_within
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import encode_path, read_pointer_or_problem, typed, working_datasets
 from dver.operations.lineage import ArtifactId, Direction, makers, walk

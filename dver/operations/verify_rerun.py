@@ -7,7 +7,6 @@ name.
 """
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -21,17 +20,18 @@ from pathlib import Path
 
 from dver.errors import DverError, PathError
 from dver.objects.diff import diff_manifests
-from dver.objects.ids import VERSION_PREFIX, format_version, parse_version
+from dver.objects.ids import format_version, parse_version
 from dver.objects.manifest import Manifest, ManifestBuilder
 from dver.operations.datasets import decode_path
 from dver.operations.reading import open_manifest
+from dver.operations.run_cache import relocated
 from dver.operations.run_command import SHELL, SIGNAL_BASE
 from dver.operations.run_secrets import MASK
 from dver.operations.staleness import declared_outputs, param_sources
 from dver.operations.verify_tree import Approximation, Kind, lay_out
 from dver.operations.working import NodesOnly, check_storable, in_memory_manifest
 from dver.progress import NO_PROGRESS, Progress
-from dver.records.record import Artifact, Record, RecordId, State
+from dver.records.record import Artifact, Record, RecordId, State, short_id
 from dver.repo import Repo
 from dver.workspace.ignore import IgnoreRules
 from dver.workspace.ingest import Ingester
@@ -39,7 +39,6 @@ from dver.workspace.walk import WalkItem, walk_dataset
 
 KEPT_FOLDER = "tmp/reruns"
 
-_RUN_DIGITS = 10
 _STANDARD_ERROR = 2
 _PATIENCE = 5.0
 # These would lead git, where the command runs it, to the real repository.
@@ -181,7 +180,7 @@ def _obstacle(record: Record) -> DverError | None:
 def _tree(repo: Repo, record: Record, scratch: Path, *, keep: bool) -> Iterator[Path]:
     """Yield an empty folder: one in `scratch`, or one that stays."""
     above = repo.dver_dir / KEPT_FOLDER if keep else scratch
-    name = record.id.removeprefix(VERSION_PREFIX)[:_RUN_DIGITS]
+    name = short_id(record.id)
     try:
         above.mkdir(parents=True, exist_ok=True)
         folder = tempfile.mkdtemp(prefix=f"{name}-", dir=above)
@@ -192,8 +191,7 @@ def _tree(repo: Repo, record: Record, scratch: Path, *, keep: bool) -> Iterator[
 
 def _words(repo: Repo, record: Record, tree: Path) -> tuple[list[str], list[Approximation]]:
     """Return the words to start, with the scratch tree wherever they name the real one."""
-    place = re.compile(re.escape(str(repo.root)) + r"(?![\w.-])")
-    words = [place.sub(lambda _: str(tree), word) for word in record.command]
+    words = relocated(record.command, str(repo.root), str(tree))
     if record.shell:
         return [SHELL, "-c", *words], []
     program = repo.root / record.folder / record.command[0]

@@ -5,36 +5,24 @@ and the packs in which these lie, as long as they should be. Content is not read
 beginning: they are listed. A remote that does not answer makes no version missing.
 """
 
-import threading
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import compress, islice
+from itertools import compress
 
 from dver.errors import (
-    BackendError,
     DverError,
-    FormatError,
-    IntegrityError,
-    ObjectNotFoundError,
     PathError,
-    UnsupportedFormatError,
 )
-from dver.objects.entry import FileEntry
-from dver.objects.ids import Bytes, NodeId, ObjectId, PackId, VersionId, parse_version
-from dver.objects.manifest import Manifest
+from dver.objects.ids import VersionId, parse_version
 from dver.operations.datasets import encode_path
 from dver.operations.loose_files import LOOSE_KINDS, loose_version
 from dver.operations.reading import lazy_manifest, missing_version
 from dver.operations.run_inputs import part_version
 from dver.operations.status import present_versions
+from dver.operations.stock import Stock
 from dver.progress import Progress
 from dver.records.record import BLOB_PREFIX, Artifact
 from dver.repo import Repo
-from dver.storage.packs import list_packs, pack_key
-from dver.storage.store import Store
-
-_LOOKUP_BATCH = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +48,7 @@ def find_holdings(repo: Repo, artifacts: Iterable[Artifact], progress: Progress)
     """Look for the versions of those artifacts that are data."""
     wanted = {version_of(artifact) for artifact in artifacts if is_data(artifact)}
     marked = frozenset(present_versions(repo.cache, sorted(wanted)))
-    whole = _whole(repo, _Stock(repo.cache), marked, progress)
+    whole = _whole(repo, Stock(repo.cache), marked, progress)
     held = Holdings(whole, marked - whole)
     lacking = sorted(wanted - whole)
     if not lacking or not repo.has_remote:
@@ -68,7 +56,7 @@ def find_holdings(repo: Repo, artifacts: Iterable[Artifact], progress: Progress)
     try:
         remote = repo.remote()
         marked = frozenset(present_versions(remote, lacking))
-        whole = _whole(repo, _Stock(remote, nearer=repo.cache), marked, progress)
+        whole = _whole(repo, Stock(remote, nearer=repo.cache), marked, progress)
     except DverError as exc:
         return Holdings(held.cache, held.broken, problem=exc)
     return Holdings(held.cache, held.broken, whole, marked - whole)
@@ -133,7 +121,7 @@ def where_to_look(repo: Repo, artifact: Artifact) -> str | None:
         return exc.hint
 
 
-def _whole(repo: Repo, stock: "_Stock", versions: Iterable[VersionId], progress: Progress) -> frozenset[VersionId]:
+def _whole(repo: Repo, stock: Stock, versions: Iterable[VersionId], progress: Progress) -> frozenset[VersionId]:
     """Return those of some versions that a store has all of."""
     ordered = sorted(versions)
     workers = repo.workers_for(stock.store)
@@ -144,76 +132,3 @@ def _whole(repo: Repo, stock: "_Stock", versions: Iterable[VersionId], progress:
             found.append(is_whole)
             task.advance(files=1)
     return frozenset(compress(ordered, found))
-
-
-class _Stock:
-    """What of its versions a store really has. Manifests are read, from a store that is nearer where that has them.
-
-    May be asked from several threads.
-    """
-
-    def __init__(self, store: Store, *, nearer: Store | None = None) -> None:
-        self.store = store
-        self._nearer = nearer
-        self._known: dict[PackId, bool] = {}
-        self._listed: dict[PackId, int] | None = None
-        self._is_refreshed = False
-        self._lock = threading.Lock()
-
-    def has(self, version: VersionId) -> bool:
-        """Whether all of a version that is marked is there."""
-        manifest = Manifest(version, self._load, where=f"manifest in {self.store.name}")
-        files = (entry for entry in manifest.entries() if isinstance(entry, FileEntry))
-        chunks = (chunk for entry in files for chunk, _ in manifest.chunks(entry))
-        try:
-            while batch := list(islice(chunks, _LOOKUP_BATCH)):
-                self._require(batch)
-        except UnsupportedFormatError:
-            raise
-        except (ObjectNotFoundError, IntegrityError, FormatError):
-            return False
-        return True
-
-    def _load(self, ids: Sequence[NodeId]) -> Sequence[Bytes]:
-        self._require(ids)
-        if self._nearer is not None and len(self._nearer.present(ids)) == len(set(ids)):
-            # What is wrong with the nearer store says nothing of this one.
-            with suppress(ObjectNotFoundError, IntegrityError, FormatError, BackendError):
-                return self._nearer.load_nodes(ids)
-        return self.store.load_nodes(ids)
-
-    def _require(self, ids: Sequence[ObjectId]) -> None:
-        """Raise ObjectNotFoundError for an object in no pack, or in one that is gone or cut off."""
-        lost = self._first_lost(ids)
-        if lost is not None:
-            self._refresh()
-            lost = self._first_lost(ids)
-        if lost is not None:
-            raise ObjectNotFoundError(lost, self.store.name)
-
-    def _refresh(self) -> None:
-        """Look again, once: another process may have moved objects to other packs."""
-        with self._lock:
-            if not self._is_refreshed:
-                self.store.index.refresh()
-                self._known.clear()
-                self._listed = None
-                self._is_refreshed = True
-
-    def _first_lost(self, ids: Sequence[ObjectId]) -> ObjectId | None:
-        locations = (location for span in self.store.plan(ids) for location in span.locations)
-        return next((location.id for location in locations if not self._has_pack(location.pack)), None)
-
-    def _has_pack(self, pack: PackId) -> bool:
-        if pack not in self._known:
-            size, expected = self._size(pack), self.store.index.pack_size(pack)
-            self._known[pack] = size is not None and expected in (None, size)
-        return self._known[pack]
-
-    def _size(self, pack: PackId) -> int | None:
-        if self.store.backend.is_local:
-            return self.store.backend.size(pack_key(pack))
-        with self._lock:
-            if self._listed is None:
-                self._listed = list_packs(self.store.backend)
-            return self._listed.get(pack)

@@ -69,7 +69,7 @@ def lay_out(repo: Repo, record: Record, root: Path, temporary: Path, progress: P
         approximations = _check_out_commit(repo, record, root)
         # A dataset before its parts.
         for artifact in sorted(record.inputs, key=lambda one: one.path):
-            check_parents(root, artifact.path)
+            _check_place(root, artifact)
             _write_input(repo, artifact, root, temporary, progress)
         approximations += _settle_params(repo, record, root)
         for artifact in declared_outputs(record):
@@ -79,6 +79,14 @@ def lay_out(repo: Repo, record: Record, root: Path, temporary: Path, progress: P
         check_parents(root, inside)
         (root / record.folder).mkdir(parents=True, exist_ok=True)
     return approximations
+
+
+def _check_place(root: Path, artifact: Artifact) -> None:
+    """Raise PathError if a link leads away from where an input is written."""
+    check_parents(root, artifact.path)
+    if artifact.dataset not in ("", artifact.path):
+        # Data is written below the dataset, whatever the path says.
+        check_parents(root, f"{artifact.dataset}/inside")
 
 
 def _write_input(repo: Repo, artifact: Artifact, root: Path, temporary: Path, progress: Progress) -> None:
@@ -176,7 +184,11 @@ def _find_file(repo: Repo, root: Path, sources: Sequence[ParamSource], wanted: M
 def _versions(repo: Repo, file: str) -> Iterator[tuple[bytes, str]]:
     """Yield the contents that a file has here and had in the latest commits that changed it, with these."""
     if (repo.root / file).is_file():
-        yield (repo.root / file).read_bytes(), ""
+        try:
+            content = (repo.root / file).read_bytes()
+        except OSError as exc:
+            raise PathError(file, f"cannot be read: {exc.strerror}") from exc
+        yield content, ""
     head = repo.git.head_commit()
     for item in islice(repo.git.history(file, start=head), _MOST_VERSIONS) if head else ():
         if item.blob is not None:

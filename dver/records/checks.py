@@ -102,8 +102,11 @@ class _Checker:
         self._check_path(fields.get("path", ""))
         if not _VERSION.fullmatch(fields.get("version", "")):
             raise self._wrong("version")
-        if fields.get("dataset"):
-            self._check_path(fields["dataset"])
+        dataset = fields.get("dataset")
+        if dataset:
+            self._check_path(dataset)
+            if fields["path"] != dataset and not fields["path"].startswith(dataset + "/"):
+                raise self._wrong("dataset")
             if not CONTENT_HASH.fullmatch(fields.get("dataset_version", "")):
                 raise self._wrong("dataset_version")
         if "props" in fields:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NewType, TypeAlias
 
@@ -18,7 +19,7 @@ from blake3 import blake3
 
 from dver.errors import FormatError, UnsupportedFormatError
 from dver.objects.ids import VERSION_PREFIX
-from dver.records.checks import CONTENT_HASH, check_fields
+from dver.records.checks import check_fields
 
 RecordId = NewType("RecordId", str)
 Scalar: TypeAlias = str | int | float | bool | None
@@ -30,6 +31,7 @@ VALUE_MARK = re.compile(r"!(?:text|list|float|date|datetime|time) ")
 """How a text begins that stands for a parameter or property of another type, such as a list; `!text ` is for texts."""
 RECORD_CONTEXT = "dver 2026-11 lineage record v1"
 DATASET = "dataset"
+SHORT_DIGITS = 10
 
 LINE_ENDS = b"\r\n"
 _NAME_MEMBER = b',"id":"' + VERSION_PREFIX.encode()
@@ -221,9 +223,14 @@ def texts_apart(first: Scalar, second: Scalar) -> tuple[str, str]:
     return marked[0], marked[1]
 
 
-def parse_record_id(text: str) -> RecordId | None:
-    """Return the id that a text is, or None."""
-    return RecordId(text) if CONTENT_HASH.fullmatch(text) else None
+def short_id(record: str) -> str:
+    """Return the beginning of a record's id, as people are shown it and may type it."""
+    return record.removeprefix(VERSION_PREFIX)[:SHORT_DIGITS]
+
+
+def started_at(record: Record) -> datetime:
+    """Return when a run started, for comparing: as text, one with a fraction of a second would come too early."""
+    return datetime.fromisoformat(record.started)
 
 
 def _fields(record: Record) -> dict[str, Any]:

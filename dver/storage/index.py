@@ -105,6 +105,10 @@ class ChunkIndex:
         self.ensure_fresh()
         return self._present(ids)
 
+    def known(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Return those of `ids` that the store held when this copy was last brought up to date; it is not asked."""
+        return self._present(ids)
+
     def ensure_fresh(self) -> None:
         """Bring the copy up to date with the store unless this process has done so before."""
         with self._database.lock:

@@ -321,7 +321,7 @@ def translated(path: bytes) -> Iterator[None]:
             raise BackendError(
                 shown, BackendProblem.NO_SPACE, "no space left on the disk", hint="free some space, then run it again"
             ) from exc
-        raise PathError(shown, f"cannot be written: {exc.strerror}") from exc
+        raise PathError(shown, f"cannot be written: {exc.strerror or exc}") from exc
 
 
 def _plan(entry: FileEntry, manifest: Manifest) -> _Planned:

@@ -6,12 +6,17 @@ where there are patterns and a path is asked about, for `dver status` reads choi
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeAlias
+from functools import cached_property, lru_cache
+from itertools import dropwhile
+from typing import TYPE_CHECKING, TypeAlias
 
 from dver.errors import UsageError
+from dver.objects.paths import is_within, parents
+
+if TYPE_CHECKING:
+    from pathspec import Pattern
 
 _Matcher: TypeAlias = Callable[[bytes], bool]
 
@@ -46,9 +51,13 @@ class Rule:
     pattern: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, as what is asked about each path is worked out once.
+@dataclass(frozen=True)
 class Choice:
-    """Which paths of a dataset are wanted. Without any rule none is."""
+    """Which paths of a dataset are wanted. Without any rule none is.
+
+    A command may name thousands of paths, so nothing here compares each rule with each other, or with each path.
+    """
 
     rules: tuple[Rule, ...] = ()
 
@@ -65,24 +74,49 @@ class Choice:
     @property
     def paths(self) -> tuple[bytes, ...]:
         """The paths at which surely everything is wanted."""
-        return tuple(
-            rule.path
-            for at, rule in enumerate(self.rules)
-            if rule.wanted and not rule.pattern and not any(_may_undo(later, rule) for later in self.rules[at + 1 :])
-        )
+        found: list[bytes] = []
+        unwanted: set[bytes] = set()
+        above_unwanted: set[bytes] = set()
+        for rule in reversed(self.rules):
+            if not rule.wanted:
+                unwanted.add(rule.path)
+                above_unwanted.update(parents(rule.path))
+            elif not (rule.pattern or rule.path in above_unwanted or _is_within_any(rule.path, unwanted)):
+                found.append(rule.path)
+        return tuple(reversed(found))
 
     def covers(self, path: bytes) -> bool:
         """Whether a path is wanted."""
-        return next((wanted for wanted, matches in _compiled(self.rules) if matches(path)), False)
+        plain, patterned = self._compiled
+        last = max((plain[one] for one in (path, *parents(path)) if one in plain), default=(-1, False))
+        for at, wanted, matches in patterned:
+            if at < last[0]:
+                break
+            if matches(path):
+                return wanted
+        return last[1]
+
+    @cached_property
+    def _compiled(self) -> tuple[dict[bytes, tuple[int, bool]], tuple[tuple[int, bool, _Matcher], ...]]:
+        """The last rule for each path, with its place among the rules, and those with patterns, the last first."""
+        numbered = [*enumerate(self.rules)]
+        plain = {rule.path: (at, rule.wanted) for at, rule in numbered if not rule.pattern}
+        return plain, tuple((at, rule.wanted, _matcher(rule)) for at, rule in reversed(numbered) if rule.pattern)
 
     def then(self, *rules: Rule) -> "Choice":
         """Return the choice with more rules at its end; those that they leave without effect go."""
-        kept = list(self.rules)
-        for rule in rules:
-            kept = [old for old in kept if old != rule and (rule.pattern or not lies_within(old.path, rule.path))]
-            if rule.wanted or kept:
+        kept: list[Rule] = []
+        later: set[Rule] = set()
+        decided: set[bytes] = set()
+        for at, rule in reversed([*enumerate((*self.rules, *rules))]):
+            if rule not in later and not _is_within_any(rule.path, decided):
                 kept.append(rule)
-        return Choice(tuple(kept))
+            if at >= len(self.rules):
+                later.add(rule)
+                if not rule.pattern:
+                    decided.add(rule.path)
+        # Where nothing is wanted yet, there is nothing to take back.
+        return Choice(tuple(dropwhile(lambda rule: not rule.wanted, reversed(kept))))
 
     def encode(self) -> str:
         """Return the choice as text, one rule a line."""
@@ -135,18 +169,12 @@ def check_patterns(include: Sequence[str], exclude: Sequence[str]) -> Patterns:
                 f"{pattern!r} would turn the pattern around",
                 hint="--include and --exclude do that; \\!NAME is for names that begin with !",
             )
-        _compile(pattern)
+        # Of slashes alone, git makes patterns that match nothing, or none at all.
+        if _compiled_pattern(pattern).include is None or not pattern.strip().strip("/"):
+            raise UsageError(
+                f"{pattern!r} is no pattern that anything matches", hint="'*' matches everything in the dataset"
+            )
     return Patterns(tuple(include), tuple(exclude))
-
-
-def lies_within(path: bytes, part: bytes) -> bool:
-    """Whether a path of a dataset is `part` or lies below it; everything is within b"", the dataset itself."""
-    return not part or path == part or path.startswith(part + b"/")
-
-
-def _may_undo(later: Rule, rule: Rule) -> bool:
-    """Whether a rule may take back some of what an earlier one wants."""
-    return not later.wanted and (lies_within(later.path, rule.path) or lies_within(rule.path, later.path))
 
 
 def _narrow(scope: bytes, patterns: Patterns) -> list[Rule]:
@@ -155,21 +183,18 @@ def _narrow(scope: bytes, patterns: Patterns) -> list[Rule]:
     return [Rule(False, scope), *wanted, *(Rule(False, scope, pattern) for pattern in patterns.exclude)]
 
 
-@lru_cache(maxsize=64)
-def _compiled(rules: tuple[Rule, ...]) -> tuple[tuple[bool, _Matcher], ...]:
-    """Return the rules as functions, the last first."""
-    return tuple((rule.wanted, _matcher(rule)) for rule in reversed(rules))
+def _is_within_any(path: bytes, parts: Set[bytes]) -> bool:
+    return path in parts or any(above in parts for above in parents(path))
 
 
 def _matcher(rule: Rule) -> _Matcher:
+    """Return what a rule with a pattern matches."""
     top = rule.path
-    if not rule.pattern:
-        return lambda path: lies_within(path, top)
     matches = _compile(rule.pattern)
     start = len(top) + 1 if top else 0
 
     def fits(path: bytes) -> bool:
-        if not lies_within(path, top):
+        if not is_within(path, top):
             return False
         # Of a file that is named itself, the name is what the pattern is about.
         return matches(path[start:] if len(path) > start else path.rpartition(b"/")[2])
@@ -177,8 +202,14 @@ def _matcher(rule: Rule) -> _Matcher:
     return fits
 
 
-@lru_cache(maxsize=64)
 def _compile(pattern: str) -> _Matcher:
+    compiled = _compiled_pattern(pattern)
+    # A pattern by itself needs no look at which of several is the last.
+    return lambda path: compiled.match_file(os.fsdecode(path)) is not None
+
+
+@lru_cache(maxsize=64)
+def _compiled_pattern(pattern: str) -> "Pattern":
     # Most choices have no patterns, and the pattern library takes its time to load.
     from pathspec import GitIgnoreSpec  # noqa: PLC0415
     from pathspec.patterns.gitignore import GitIgnorePatternError  # noqa: PLC0415
@@ -187,8 +218,7 @@ def _compile(pattern: str) -> _Matcher:
         (compiled,) = GitIgnoreSpec.from_lines([pattern]).patterns
     except GitIgnorePatternError as exc:
         raise UsageError(f"{pattern!r} is no pattern: {exc}", hint="the syntax is that of .gitignore") from exc
-    # A pattern by itself needs no look at which of several is the last.
-    return lambda path: compiled.match_file(os.fsdecode(path)) is not None
+    return compiled
 
 
 def _encode_rule(rule: Rule) -> str:

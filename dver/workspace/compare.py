@@ -6,6 +6,7 @@ with the recorded ids, up to the first that differs; nothing is cut anew.
 
 import os
 import time
+from collections.abc import Collection
 
 from dver.errors import ObjectNotFoundError
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, unpack_chunks
@@ -49,6 +50,17 @@ def compare_item(path: bytes, item: WalkItem, entry: Entry, manifest: Manifest) 
     else:
         same = isinstance(entry, DirectoryEntry) and item.type is FileType.DIRECTORY
     return same, make_row(item.type, item.stat, began, differs=not same)
+
+
+def stands_for_absent(manifest: Manifest, item: WalkItem, gone: Collection[bytes]) -> bool:
+    """Whether an empty folder is one of the manifest in which there are other files than those that are `gone`.
+
+    So it is where these were never brought, and then the folder being there is no change.
+    """
+    if item.type is not FileType.DIRECTORY:
+        return False
+    below = (entry.path for entry in manifest.entries(item.path) if entry.path != item.path)
+    return any(path not in gone for path in below)
 
 
 def unchecked_row(entry: Entry) -> Row:

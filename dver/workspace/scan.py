@@ -21,7 +21,6 @@ from dver.workspace.statcache import Base, Row, StatCache, folder_fingerprint, f
 from dver.workspace.walk import FileType, Folder, WalkItem, walk_folders
 
 if TYPE_CHECKING:
-    from dver.objects.entry import Entry
     from dver.objects.manifest import Manifest
 
 _Marked: TypeAlias = tuple[Folder, bytes]
@@ -66,8 +65,9 @@ class Scanner:
     ) -> Scan:
         """Compare the working files with `base`, whose manifest is opened where it is needed.
 
-        `known` says that the stat cache holds rows for this base; otherwise all files are compared by content, and
-        the base becomes the dataset's. Nodes that are missing make a file count as modified unless its stat is known.
+        `known` says that the stat cache holds rows for this base; otherwise all files are compared by content, and the
+        base becomes the dataset's if none is missing. Nodes that are missing make a file count as modified unless its
+        stat is known.
         """
         directory = os.fsencode(self._root / dataset)
         scan = Scan(base)
@@ -93,8 +93,9 @@ class Scanner:
         scan.special.sort()
         if known:
             self._cache.update(dataset, base, fresh, still)
-        else:
-            self._cache.rebase(dataset, base, {**rows, **settled, **fresh})
+        elif not scan.deleted:
+            # With something missing, nobody knows whether it was ever here, and a base would say that it was.
+            self._cache.rebase(dataset, base, {**settled, **fresh})
         return scan
 
     def _rows(self, dataset: str, changed: Iterable[_Marked], passed: Collection[bytes]) -> dict[bytes, Row]:
@@ -123,7 +124,7 @@ class Scanner:
                     scan.modified.append(item)
                     settled[item.path] = row
             elif row is None:
-                if scan.base.parts is None:
+                if scan.base.choice is None:
                     scan.added.append(item)
                 else:
                     pending.append(item)
@@ -149,12 +150,14 @@ class Scanner:
         task: Task,
     ) -> dict[bytes, Row]:
         """Compare files by content, sort them into `scan`, and return their rows."""
-        from dver.workspace.compare import compare_if_there  # noqa: PLC0415
+        from dver.workspace.compare import compare_if_there, stands_for_absent  # noqa: PLC0415
 
         manifest = open_manifest()
         task.expect(files=len(pending), bytes=sum(item.stat.st_size for item in pending))
         try:
-            entries = find_entries(manifest, [item.path for item in pending])
+            entries = manifest.find([item.path for item in pending])
+            gone = {*scan.deleted}
+            pending = [item for item in pending if not stands_for_absent(manifest, item, gone)]
         except ObjectNotFoundError:
             # Without the base's manifest nothing can be proven equal.
             scan.modified.extend(pending)
@@ -181,7 +184,11 @@ class Scanner:
 
 
 def _pass_over(folders: Iterable[Folder], marks: Mapping[bytes, bytes], scan: Scan) -> tuple[list[_Marked], set[bytes]]:
-    """Count the files of folders whose fingerprint is the known one; return the others, and the prefixes of these."""
+    """Count the files of folders whose fingerprint is the known one, and pass over these.
+
+    Returns:
+        The other folders with their fingerprints, and the prefixes of those that were passed over.
+    """
     changed, passed = [], set()
     for folder in folders:
         mark = folder_fingerprint(folder.files, folder.folders)
@@ -205,11 +212,6 @@ def _unchanged_folders(changed: Sequence[_Marked], scan: Scan, pending: Sequence
             prefix = folder_of(prefix[:-1])
         loud.add(prefix)
     return {folder.prefix: mark for folder, mark in changed if folder.prefix not in loud}
-
-
-def find_entries(manifest: "Manifest", paths: Sequence[bytes]) -> "dict[bytes, Entry]":
-    """Return the entries at `paths`; those that the manifest lacks are left out."""
-    return manifest.find(paths)
 
 
 def _unchecked_rows(manifest: "Manifest") -> dict[bytes, Row]:

@@ -23,6 +23,15 @@ def test_a_part_from_within(dataset: Cli) -> None:
     assert dataset("status", "--exit-code").code == 0
 
 
+def test_of_many_paths_only_the_first_are_named(dataset: Cli) -> None:
+    for number in range(12):
+        dataset.write(f"data/many{number:02}", "x")
+    dataset.ok("add", "data")
+    said = dataset.ok("drop", *(f"data/many{number:02}" for number in range(12)))
+    assert "data/many09 and 2 more: 12 files" in said
+    assert "data/many10" not in said
+
+
 def test_a_remote_is_named(shared: Cli) -> None:
     for path in sorted((shared.folder / ".dver/cache").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()

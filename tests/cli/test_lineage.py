@@ -248,7 +248,7 @@ def test_says_when_no_runs_are_recorded(dataset: Cli) -> None:
 
 
 def test_writes_dot(dataset: Cli) -> None:
-    part = data('odd"\\path', dataset="set", dataset_version=data("set").version)
+    part = data('set/odd"\\path', dataset="set", dataset_version=data("set").version)
     made = record(dataset, "make", [part, data("a")], [current(dataset)])
     record(dataset, "before", outputs=[data("a")])
 
@@ -257,7 +257,7 @@ def test_writes_dot(dataset: Cli) -> None:
         "  rankdir=LR;",
         '  node [fontname="sans-serif", shape=box];',
         f'  a0 [label="data\\n{shown(current(dataset).version)}", penwidth=2];',
-        f'  a1 [label="\\"odd\\\\\\"\\\\\\\\path\\"\\n{shown(part.version)}"];',
+        f'  a1 [label="\\"set/odd\\\\\\"\\\\\\\\path\\"\\n{shown(part.version)}"];',
         f'  a2 [label="set\\n{v("set")}  (source)"];',
         f'  a3 [label="a\\n{v("a")}"];',
         f'  r0 [label="make: python make.py\\n{short(made)}, 2026-11-23 13:00", style=rounded];',

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dver.operations.mv import mv
+from dver.operations.rm import rm
 from tests.clones import Clone, Snapshot, noise
 from tests.commands import CommandResult, GitCommand
 from tests.githooks import FOLLOWING, write_hooks
@@ -445,3 +447,29 @@ def test_what_cannot_be_written_is_a_warning(followed: Followed) -> None:
     finally:
         data.chmod(0o700)
     assert "dver: warning:" in result.stderr
+
+
+def _nothing_here(followed: Followed) -> Followed:
+    other = followed.clone.clone(followed.clone.root.parent / "clone")
+    write_hooks(other.root / ".git" / "hooks", FOLLOWING)
+    return Followed(other, followed.main, followed.side)
+
+
+def test_a_commit_brings_no_dataset_that_was_rewritten_without_its_data(followed: Followed) -> None:
+    there = _nothing_here(followed)
+    with there.clone.open() as repo:
+        rm(repo, ["data/b.txt"])
+    assert there.said("commit", "--quiet", "-m", "removed") == []
+    with there.clone.open() as repo:
+        mv(repo, "data/a.bin", "data/c.bin")
+    assert there.said("commit", "--quiet", "--amend", "-m", "removed and moved") == []
+    assert not (there.clone.root / "data").exists()
+    assert there.clone.status().state == "not checked out"
+
+
+def test_a_commit_brings_no_dataset_that_was_moved_without_its_data(followed: Followed) -> None:
+    there = _nothing_here(followed)
+    with there.clone.open() as repo:
+        mv(repo, "data", "moved")
+    assert there.said("commit", "--quiet", "-m", "moved") == []
+    assert not (there.clone.root / "moved").exists()

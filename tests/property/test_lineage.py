@@ -26,7 +26,15 @@ plain = st.builds(
     observed=st.booleans(),
     props=properties,
 )
-parts = st.builds(Artifact, path=paths, version=hashes, dataset=paths, dataset_version=hashes)
+places = st.sampled_from([("a", "a"), ("a/b", "a"), ("a/b/c", "a"), ("a/b/c", "a/b"), ("run \udcff/d", "run \udcff")])
+parts = st.builds(
+    lambda place, version, dataset_version: Artifact(
+        place[0], version, dataset=place[1], dataset_version=dataset_version
+    ),
+    places,
+    hashes,
+    hashes,
+)
 artifacts = st.lists(plain | parts, max_size=3).map(tuple)
 small_texts = st.sampled_from(["", "x", "y"])
 records = st.builds(

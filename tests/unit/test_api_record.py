@@ -1,5 +1,6 @@
 """Tests of work that scripts and notebooks record themselves."""
 
+import errno
 import os
 import re
 import subprocess
@@ -179,6 +180,18 @@ def test_an_exception_goes_on_even_if_it_cannot_be_recorded(ready: Clone) -> Non
     assert "dver could not record the run" in caught.value.__notes__[0]
     with pytest.raises(UsageError, match="not recorded"):
         _ = run.id
+
+
+def test_an_exception_goes_on_even_if_the_system_stands_in_the_way_of_the_record(
+    ready: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("dver.api.recording.end_recording", full)
+    with pytest.raises(ZeroDivisionError) as caught, dver.record():
+        raise ZeroDivisionError
+    assert "dver could not record the run: [Errno 5]" in caught.value.__notes__[0]
 
 
 @pytest.mark.parametrize(("code", "state"), [(None, "complete"), (0, "complete"), (2, "failed"), ("no data", "failed")])

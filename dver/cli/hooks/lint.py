@@ -23,9 +23,9 @@ def command(session: Session, files: Sequence[str]) -> int:
 
     What is staged is looked at. Pointers, .dver/config.toml and .dver/lineage.jsonl must be readable and free of the
     marks of a merge; no secret may be in the settings, and no data of a dataset in git; and the versions that pointers
-    name must be in the cache or on a remote; remotes are asked only about those that the cache lacks. FILEs are what to
-    look at, by default all that git tracks; others than these are passed over. Exits with 1 if something is
-    wrong.
+    name must be in the cache or on a remote, or what is new of them in the one and the rest on the other; remotes are
+    asked only about those that the cache lacks. FILEs are what to look at, by default all that git tracks; others than
+    these are passed over. Exits with 1 if something is wrong.
     """
     with session.hook_repo() as repo:
         if repo is None:
@@ -38,5 +38,8 @@ def passes(session: Session, repo: Repo, files: Sequence[str] | None) -> bool:
     found = lint(repo, files)
     for finding in found:
         where = f"{session.shown(finding.path)}: " if finding.path else ""
-        session.console.error(f"{where}{finding.problem}", hint=finding.hint)
-    return not found
+        if finding.is_note:
+            session.console.note(f"{where}{finding.problem}")
+        else:
+            session.console.error(f"{where}{finding.problem}", hint=finding.hint)
+    return all(finding.is_note for finding in found)

@@ -15,6 +15,9 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 
 def _made(name: str, folder: Path) -> Data:
+    if name == "parquet":
+        # Only the benchmarks need it, and it is large.
+        pytest.importorskip("pyarrow")
     return prepare(WORKLOADS[name], folder, _SCALE)
 
 

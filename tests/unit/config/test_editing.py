@@ -24,7 +24,7 @@ from dver.config import (
     set_value,
     unset_value,
 )
-from dver.config.keys import REMOTE_OPTIONS
+from dver.config.keys import REMOTE_OPTIONS, Link
 from dver.errors import ConfigError
 
 COMMENTED = """\
@@ -61,6 +61,7 @@ def _values(kind: Kind) -> st.SearchStrategy[Value]:
         Kind.SIZE: st.integers(0, 1 << 50),
         Kind.PATTERNS: st.lists(_texts(), max_size=3).map(tuple),
         Kind.NAME: st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]*", fullmatch=True),
+        Kind.LINK: st.sampled_from([link.value for link in Link]),
         Kind.ENDPOINT: st.from_regex(r"https?://[a-z]{1,8}(:[0-9]{1,4})?/[a-z]*", fullmatch=True),
     }
     return strategies.get(kind, _texts())

@@ -117,3 +117,32 @@ def test_the_blob_of_a_file_is_what_git_would_make_of_it(bench: Workbench) -> No
     bench.commit("first", {".gitattributes": "*.txt text eol=crlf\n", "a.txt": "one\ntwo\n"})
     bench.write("a.txt", "three\r\nfour\r\n")
     assert bench.repo.blob_of("a.txt") == bench.git("hash-object", "a.txt").strip()
+
+
+def _stored(bench: Workbench) -> int:
+    return int(bench.git("count-objects").split()[0])
+
+
+@pytest.mark.parametrize("content", ["", "new\n", "a\rb\n"])
+def test_to_ask_for_the_blob_of_a_file_stores_nothing(bench: Workbench, content: str) -> None:
+    bench.git("config", "core.autocrlf", "true")
+    bench.write("a.txt", content)
+    before = _stored(bench)
+    assert bench.repo.blob_of("a.txt") == bench.git("hash-object", "a.txt").strip()
+    assert _stored(bench) == before
+    assert bench.repo.store_blob("a.txt") == bench.repo.blob_of("a.txt")
+    assert _stored(bench) == before + 1
+
+
+@pytest.mark.parametrize("attribute", ["text", "ident"])
+def test_the_blob_of_a_file_is_what_a_filter_makes_of_it(bench: Workbench, attribute: str) -> None:
+    bench.write(".gitattributes", f"*.txt {attribute}\n")
+    bench.write("a.txt", "$Id: abc $\r\n")
+    assert bench.repo.blob_of("a.txt") == bench.git("hash-object", "a.txt").strip()
+
+
+def test_the_blob_of_a_link_is_of_where_it_leads(bench: Workbench) -> None:
+    bench.write("a", "1")
+    (bench.root / "link").symlink_to("a")
+    bench.git("add", "link")
+    assert bench.repo.blob_of("link") == bench.git("rev-parse", ":link").strip()

@@ -6,7 +6,7 @@ import pytest
 
 import dver.objects.builder
 from dver.errors import FormatError
-from dver.objects.edit import edit_manifest
+from dver.objects.edit import EntryReader, edit_manifest, find_clashes
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry
 from dver.objects.ids import NodeId
 from dver.objects.manifest import build_manifest
@@ -69,6 +69,21 @@ def test_only_nodes_on_the_way_to_a_change_are_read() -> None:
     assert len(store.nodes) > 100
     assert len(set(store.loaded)) < 8
     assert edited.files == 60_000
+
+
+def test_an_edit_reads_no_node_again_that_a_check_before_it_has_read() -> None:
+    store = NodeStore()
+    entries = sorted(many_files(20_000), key=lambda entry: entry.path)
+    manifest = EntryReader(store.manifest(store.build(entries).version))
+    changes: dict[bytes, Entry | None] = {entry.path: None for entry in entries[5000:5100]}
+    changes |= {b"%s.new" % path: link(b"%s.new" % path) for path in changes}
+
+    assert [*find_clashes(manifest, changes)] == []
+    before = len(store.loaded)
+    edit_manifest(manifest, changes, store.sink)
+
+    assert before == len(set(store.loaded[:before]))
+    assert len(store.loaded) == len(set(store.loaded))
 
 
 def test_many_paths_are_found_by_reading_only_where_they_may_be() -> None:

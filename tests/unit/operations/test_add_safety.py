@@ -90,10 +90,15 @@ def test_add_refuses_data_of_another_git_repository(clone: Clone, dataset: str) 
     assert not list(clone.root.glob("**/new.dver"))
 
 
-def test_add_in_a_fresh_clone_does_not_take_what_was_never_here_as_deleted(team: Clone, tmp_path: Path) -> None:
+@pytest.mark.parametrize("look", [False, True])
+def test_add_in_a_fresh_clone_does_not_take_what_was_never_here_as_deleted(
+    team: Clone, tmp_path: Path, look: bool
+) -> None:
     other = team.clone(tmp_path / "other")
     other.write("data/new.csv", b"new")
     before = other.pointer_text()
+    if look:
+        other.status()
 
     with pytest.raises(PathError, match="was not checked out here") as caught:
         other.add()

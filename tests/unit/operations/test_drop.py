@@ -1,11 +1,15 @@
 """Drop: what is stored goes from the working tree and comes back; what is not stored stays."""
 
+import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dver.errors import DataLossError, DverError, PathError
+from dver.operations import checkout as checking_out
 from dver.operations import drop as dropping
 from dver.operations.checkout import CheckoutOptions, checkout
 from dver.operations.drop import CACHE, Drop, drop
@@ -183,7 +187,7 @@ def test_packs_that_are_missing_count_although_the_index_lists_them(stored: Clon
     lose_cache(stored, "packs")
     with pytest.raises(DataLossError) as caught:
         run_drop(stored, f"data{part}")
-    assert "packs are missing in the cache" in str(caught.value.hint)
+    assert "the cache has lost packs" in str(caught.value.hint)
     run_drop(stored, "data", force=True)
     assert not (stored.root / "data").exists()
 
@@ -268,10 +272,58 @@ def test_files_that_the_rules_leave_out_stay_and_are_not_taken_for_new(clone: Cl
     assert clone.status().state is State.UNCHANGED
 
 
+def test_the_rules_of_an_outer_folder_go_after_those_of_inner_ones(clone: Clone) -> None:
+    for folder in "", "+inner/", "inner/", "inner/+deep/":
+        clone.write(f"data/{folder}.dverignore", b"*.tmp\n")
+        clone.write(f"data/{folder}a", b"a")
+    clone.save()
+    run_drop(clone, "data")
+    assert not (clone.root / "data").exists()
+
+
+@pytest.mark.parametrize("path", ["a.bin", "sub/b.bin"])
+def test_a_file_that_is_edited_after_the_plan_was_made_is_kept(
+    stored: Clone, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    real = checking_out.delete_files
+
+    def edited(root: bytes, paths: Sequence[bytes], **options: Any) -> None:
+        stored.write(f"data/{path}", b"edited")
+        real(root, paths, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dropping, "delete_files", edited)
+        with pytest.raises(DataLossError, match="was changed while") as caught:
+            run_drop(stored, "data")
+    assert caught.value.paths == (f"data/{path}",)
+    assert (stored.root / "data" / path).read_bytes() == b"edited"
+    with pytest.raises(DataLossError, match="nothing was dropped"):
+        run_drop(stored, "data")
+    with monkeypatch.context() as patch:
+        patch.setattr(dropping, "delete_files", edited)
+        run_drop(stored, "data", force=True)
+    assert not (stored.root / "data").exists()
+
+
+def test_a_file_that_is_only_touched_after_the_plan_was_made_goes(
+    stored: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = checking_out.delete_files
+
+    def touched(root: bytes, paths: Sequence[bytes], **options: Any) -> None:
+        os.utime(stored.root / "data/a.bin", (1, 1))
+        monkeypatch.undo()
+        real(root, paths, **options)
+
+    monkeypatch.setattr(dropping, "delete_files", touched)
+    run_drop(stored, "data")
+    assert not (stored.root / "data").exists()
+
+
 def test_a_drop_that_is_killed_leaves_nothing_that_looks_changed_and_can_be_run_again(
     stored: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(_root: bytes, _paths: object) -> None:
+    def killed(_root: bytes, _paths: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -70,7 +70,7 @@ def versions(clone: Clone) -> Clone:
         (Hook.MERGE, ["0"], Move("ORIG_HEAD")),
         (Hook.MERGE, ["1"], Move("ORIG_HEAD", files=True)),
         (Hook.REWRITE, ["rebase"], Move("ORIG_HEAD", ends_rebase=True)),
-        (Hook.REWRITE, ["amend"], Move("HEAD@{1}")),
+        (Hook.REWRITE, ["amend"], Move("HEAD@{1}", commits=True)),
         (Hook.COMMIT, [], Move("HEAD@{1}", commits=True)),
         # What git does not give is as if nothing were known.
         (None, [], Move()),

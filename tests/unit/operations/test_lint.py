@@ -1,11 +1,13 @@
 """What is found wrong in git."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from dver.config import add_remote, set_value
+from dver.operations.add import add
 from dver.operations.lint import Finding, lint
 from dver.records.record import Record, State, encode_record
 from tests.clones import Clone
@@ -188,3 +190,40 @@ def test_a_remote_that_cannot_be_asked_is_said(team: Clone, tmp_path: Path) -> N
     ((path, problem),) = _problems(team)
     assert path == ""
     assert problem.startswith("cannot tell whether the data of data is stored: ")
+
+
+@pytest.fixture
+def partly(team: Clone, tmp_path: Path) -> Clone:
+    """A clone in which a file was added to a dataset that nobody brought."""
+    other = team.clone(tmp_path / "other")
+    other.write("data/sub/new", b"new")
+    with other.open() as repo:
+        add(repo, ["data/sub/new"], within=True)
+    return other
+
+
+def test_a_version_will_do_whose_new_content_is_here_and_the_rest_on_the_remote(partly: Clone) -> None:
+    assert _found(partly) == []
+    partly.push()
+    assert _found(partly) == []
+
+
+def test_new_content_that_is_nowhere_is_found(partly: Clone) -> None:
+    partly.delete_cache()
+    assert [path for path, _ in _problems(partly)] == ["data.dver"]
+
+
+def test_a_remote_without_the_rest_will_not_do(partly: Clone, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "remote" / "packs")
+    shutil.rmtree(tmp_path / "remote" / "index")
+    assert [path for path, _ in _problems(partly)] == ["data.dver"]
+
+
+def test_without_an_answer_it_is_noted_that_the_remote_had_the_rest(partly: Clone, tmp_path: Path) -> None:
+    (tmp_path / "remote").rename(tmp_path / "elsewhere")
+    (tmp_path / "remote").write_text("not a folder")
+    (found,) = _found(partly)
+    assert (found.path, found.is_note) == ("data.dver", True)
+    assert found.problem.startswith("what is new is in the cache")
+    partly.delete_cache()
+    assert [one.is_note for one in _found(partly)] == [False]

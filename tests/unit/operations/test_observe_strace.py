@@ -1,8 +1,12 @@
 """What the lines of strace say was read and written; the lines are real ones, with other paths."""
 
+import threading
+import time
+from pathlib import Path
+
 import pytest
 
-from dver.operations.observe_strace import parse_log
+from dver.operations.observe_strace import parse_log, read_log
 
 
 def seen(log: str, folder: str = "/r") -> list[tuple[str, str]]:
@@ -88,3 +92,21 @@ def test_each_process_has_a_folder_of_its_own_which_it_takes_from_its_parent() -
 def test_a_torn_log_says_what_it_can() -> None:
     log = '1  open("a", O_RDONLY) = 3</r/a>\n1  open("b", O_RDO'
     assert seen(log) == [("R", "/r/a")]
+
+
+def test_a_log_is_read_up_to_the_end_of_its_first_process_however_late_that_is_written(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text('17  open("a", O_RDONLY) = 3\n170 +++ exited with 0 +++\n1')
+
+    def write_on() -> None:
+        for piece in ("7  +", "++ exited", " with 0 +++\n", '18  open("b", O_RDONLY) = 3\n'):
+            time.sleep(0.03)
+            with log.open("a") as file:
+                file.write(piece)
+
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    found = read_log(log, "/r")
+    writer.join()
+    assert [event.place for event in found][:1] == ["/r/a"]
+    assert [event.place for event in read_log(log, "/r")] == ["/r/a", "/r/b"]

@@ -1,11 +1,13 @@
 """Parts of datasets: only what they need is fetched, and what is absent is kept."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from dver.errors import VersionNotFoundError
-from dver.operations.status import State
+from dver.operations.add import add
+from dver.operations.status import Changes, State
 from tests.clones import Clone, files_opened, noise
 from tests.unit.operations.inspection import objects_in_cache
 
@@ -169,3 +171,63 @@ def test_without_the_rest_within_reach_nothing_can_be_added(team: Clone, tmp_pat
         other.add()
 
     assert caught.value.hint
+
+
+def _with_an_empty_folder(team: Clone, tmp_path: Path) -> Clone:
+    other = team.clone(tmp_path / "other")
+    other.pull("data/sub/run.sh")
+    (other.root / "data" / "sub" / "run.sh").unlink()
+    return other
+
+
+def test_an_empty_folder_that_stands_for_absent_files_is_no_change(team: Clone, tmp_path: Path) -> None:
+    other = _with_an_empty_folder(team, tmp_path)
+    assert other.status().changes == Changes(deleted=("sub/run.sh",))
+
+    other.save()
+
+    assert other.status().state is State.UNCHANGED
+    other.push()
+    team.git("pull", "--quiet", str(other.root), "main")
+    before = team.data()
+    team.pull()
+    assert team.data() == {path: what for path, what in before.items() if path != b"sub/run.sh"}
+
+
+def test_an_empty_folder_made_by_hand_where_files_are_absent_is_no_change(team: Clone, tmp_path: Path) -> None:
+    other = team.clone(tmp_path / "other")
+    other.pull("data/zero")
+    (other.root / "data" / "sub" / "deep").mkdir(parents=True)
+    pointer = other.pointer_text()
+
+    assert other.status().state is State.UNCHANGED
+    other.add()
+    with other.open() as repo:
+        add(repo, ["data/sub"], within=True)
+
+    assert other.pointer_text() == pointer
+
+
+def test_an_empty_folder_all_of_whose_files_were_here_is_a_change(team: Clone, tmp_path: Path) -> None:
+    other = team.clone(tmp_path / "other")
+    other.pull("data/sub/deep")
+    (other.root / "data" / "sub" / "deep" / "c").unlink()
+
+    assert other.status().changes == Changes(added=("sub/deep",), deleted=("sub/deep/c",))
+
+
+@pytest.mark.parametrize("named", [(), ("data",)])
+def test_a_folder_that_stands_for_absent_files_makes_room_for_a_file(
+    team: Clone, tmp_path: Path, named: tuple[str, ...]
+) -> None:
+    other = _with_an_empty_folder(team, tmp_path)
+    shutil.rmtree(team.root / "data" / "sub")
+    team.write("data/sub", b"a file now")
+    team.save()
+    team.push()
+
+    other.git("pull", "--quiet", str(team.root), "main")
+    other.pull(*named)
+
+    assert other.status().state is State.UNCHANGED
+    assert other.data() == (team.data() if named else {})

@@ -206,3 +206,17 @@ def test_a_signal_reaches_all_commands_and_those_that_start_after_it(tmp_path: P
         work("exec sleep 20")
     assert codes == [128 + signal.SIGTERM] * 3
     assert relay.received == [signal.SIGTERM]
+
+
+def test_a_process_left_behind_that_keeps_writing_does_not_hold_up_the_end_of_its_command(tmp_path: Path) -> None:
+    behind = "for i in $(seq 500); do echo more; sleep 0.02; done; echo last"
+    found = lines_of(tmp_path, f"({behind}) & echo mine")
+    assert found[0] in ((b"mine", False), (b"more", False))
+    assert (b"mine", False) in found
+    assert (b"last", False) not in found
+
+
+def test_all_that_a_command_wrote_is_handed_on_however_long_others_write(tmp_path: Path) -> None:
+    flood = "yes more & head -c 300000 /dev/zero | tr '\\0' '\\n' >&2; echo end >&2"
+    found = lines_of(tmp_path, flood)
+    assert [text for text, is_error in found if is_error][-1] == b"end"

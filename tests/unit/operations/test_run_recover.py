@@ -2,11 +2,12 @@
 
 import os
 import shutil
+import subprocess
 from dataclasses import replace
 
 import pytest
 
-from dver.errors import DverError, LockedError
+from dver.errors import DverError, LockedError, PathError
 from dver.operations.run import started_run
 from dver.operations.run_plan import plan_run
 from dver.operations.run_recover import Recovered, check_recovered, recover, recover_for_run, unfinished_runs
@@ -202,3 +203,43 @@ def test_a_note_that_leads_through_a_link_out_of_the_repository_moves_nothing(cl
     with pytest.raises(DverError, match="lies behind the symbolic link"):
         recover_all(clone)
     assert (outside / "x").read_bytes() == b"precious"
+
+
+def test_an_attempt_to_recover_that_failed_part_way_leaves_what_it_moved(clone: Clone) -> None:
+    kill(clone, outputs=("new",))
+    (place,) = (clone.root / ".dver/tmp/runs").iterdir()
+    clone.write(f".dver/tmp/failed/killed-{place.name}/new/a", b"first")
+    clone.write(f".dver/tmp/failed/killed-{place.name}/new-2", b"second")
+    clone.write("new/a", b"third")
+    ((done,), _) = recover_all(clone)
+    assert [(done.leftovers / one).read_bytes() for one in ("new/a", "new-2", "new-3/a")] == [
+        b"first",
+        b"second",
+        b"third",
+    ]
+
+
+def test_a_failure_removes_what_earlier_ones_left_unless_somebody_is_at_it(ready: Clone) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        settling = RunNote("step", ("make",), False, "", ("x",), "2026-11-23T14:48:01.123Z", "elsewhere", 999999999)
+        entry = register(ready.root / ".dver", settling)
+        names = {"20261123144801-999999998-1", f"20261123144801-{child.pid}-1", entry.place.name, "odd"}
+        for name in names:
+            ready.write(f".dver/tmp/failed/{name}/out", b"old")
+        result = run(ready, request("echo half > out; exit 1", outputs=("out",)))
+        assert result.leftovers is not None
+        entry.remove()
+        found = {path.name for path in (ready.root / ".dver/tmp/failed").iterdir()}
+        assert found == {f"20261123144801-{child.pid}-1", entry.place.name, result.leftovers.name}
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_an_output_that_cannot_be_moved_away_is_named(ready: Clone) -> None:
+    kill(ready, outputs=("out",))
+    ready.write("out", b"half")
+    (ready.root / ".dver/tmp/failed").write_bytes(b"")
+    with pytest.raises(PathError, match="out: cannot be written"):
+        recover_all(ready)

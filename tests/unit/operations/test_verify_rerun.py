@@ -361,9 +361,12 @@ def test_nothing_is_written_through_a_link_out_of_the_tree(ready: Clone) -> None
     ready.commit()
     run(ready, request("cp single out", inputs=("single",), outputs=("out",)))
     made = records(ready)[-1]
+    version = made.inputs[0].version
 
     for odd in (
         replace(made, inputs=(replace(made.inputs[0], path="way/single"),)),
+        replace(made, inputs=(replace(made.inputs[0], path="single", dataset="way/x", dataset_version=version),)),
+        replace(made, inputs=(replace(made.inputs[0], path="single", dataset="way", dataset_version=version),)),
         replace(made, outputs=(replace(made.outputs[0], path="way/out"),)),
         replace(made, folder="way"),
         replace(made, params={"../secret.json:key": 1}),

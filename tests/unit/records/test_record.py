@@ -17,7 +17,6 @@ from dver.records.record import (
     State,
     decode_record,
     encode_record,
-    parse_record_id,
 )
 from tests.unit.records.samples import FULL, SMALL
 
@@ -202,6 +201,8 @@ def test_an_infinite_number_is_refused() -> None:
         ({"path": ""}, "wrong field: path"),
         ({"path": "\ud800"}, "wrong field: path"),
         ({"dataset": ".."}, "refused the path"),
+        ({"dataset": "data/spl"}, "wrong field: dataset"),
+        ({"dataset": "data/split/a.csv/x"}, "wrong field: dataset"),
         ({"version": "b3:1"}, "wrong field: version"),
         ({"version": "git:" + "1" * 41}, "wrong field: version"),
         ({"version": ""}, "wrong field: version"),
@@ -224,14 +225,6 @@ def test_artifacts_that_are_no_objects_are_refused() -> None:
 def test_a_folder_outside_of_the_repository_is_refused() -> None:
     with pytest.raises(FormatError, match="refused the path"):
         decode_record(changed(folder="../other"), "x")
-
-
-@pytest.mark.parametrize(
-    ("text", "is_id"),
-    [("b3:" + "0" * 64, True), ("0" * 64, False), ("b3:" + "0" * 63, False), ("b3:" + "F" * 64, False)],
-)
-def test_an_id_is_b3_and_64_digits(text: str, is_id: bool) -> None:
-    assert parse_record_id(text) == (text if is_id else None)
 
 
 def test_states_are_written_as_words() -> None:

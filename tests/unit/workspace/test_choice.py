@@ -74,6 +74,19 @@ def test_rules_without_effect_do_not_pile_up() -> None:
     assert choice.then(Rule(True, b"")).is_everything
 
 
+def test_of_many_rules_for_paths_the_last_about_a_path_or_a_folder_above_it_decides() -> None:
+    dropped = Choice.of_paths([b""]).then(*(Rule(False, b"sub/%d" % number) for number in range(3000)))
+    back = dropped.then(Rule(True, b"sub/7"), Rule(False, b"", "*.csv"), Rule(True, b"sub/7/x.csv"))
+
+    assert dropped.covers(b"sub/3000")
+    assert not dropped.covers(b"sub/2999/a")
+    assert [back.covers(b"sub/" + path) for path in (b"7/a", b"7/b.csv", b"7/x.csv", b"8/a")] == [
+        *(True, False, True, False)
+    ]
+    assert dropped.then(Rule(True, b"sub")).rules == (Rule(True, b""), Rule(True, b"sub"))
+    assert dropped.then(Rule(False, b"")).rules == ()
+
+
 def test_knows_the_paths_of_which_nothing_is_left_out() -> None:
     rules = (Rule(True, b"a"), Rule(True, b"sub"), Rule(True, b"", "*.csv"), Rule(False, b"sub/deep"), Rule(True, b"z"))
 
@@ -81,7 +94,9 @@ def test_knows_the_paths_of_which_nothing_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "reason"), [("", "empty"), (" ", "empty"), ("#x", "comment"), ("!x", "turn"), ("a\\", "no pattern")]
+    ("pattern", "reason"),
+    [("", "empty"), (" ", "empty"), ("#x", "comment"), ("!x", "turn"), ("a\\", "no pattern")]
+    + [(pattern, "that anything matches") for pattern in ("/", "//", "/ ", "///")],
 )
 def test_what_is_no_pattern_is_refused(pattern: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):

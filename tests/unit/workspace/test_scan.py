@@ -74,12 +74,18 @@ def test_an_unknown_folder_is_compared_by_content_once(scanned: Scanned) -> None
 
 def test_differences_found_in_an_unknown_folder_stay_found(scanned: Scanned) -> None:
     (scanned.folder / "a").write_bytes(b"x" * 100)
-    (scanned.folder / "b").unlink()
-    (scanned.folder / "empty").rmdir()
     (scanned.folder / "new").touch()
 
     for known in (False, True, True):
-        assert scanned.names(known=known) == ([b"new"], [b"a"], [b"b", b"empty"])
+        assert scanned.names(known=known) == ([b"new"], [b"a"], [])
+
+
+def test_a_look_at_an_unknown_folder_does_not_make_what_was_never_there_deleted(scanned: Scanned) -> None:
+    (scanned.folder / "b").unlink()
+
+    for _ in range(2):
+        assert scanned.names(known=False) == ([], [], [b"b"])
+    assert scanned.cache.base("data") is None
 
 
 def test_added_modified_and_deleted_are_told_apart_in_order(scanned: Scanned) -> None:
