@@ -59,7 +59,7 @@ def straced(strace: str, log: Path, command: Sequence[str]) -> list[str]:
     """Return a command that runs another one, and writes its system calls into a file."""
     # A question mark lets strace pass over calls that this machine does not have.
     calls = ",".join(f"?{call}" for call in _CALLS.split())
-    options = ["-D", "-f", "-q", "-y", "-e", f"trace={calls}", "-e", "signal=none", "-o", str(log)]
+    options = ["-D", "-f", "-q", "-y", "-e", f"trace={calls}", "-o", str(log)]
     return [strace, *options, "--", *command]
 
 
