@@ -118,15 +118,14 @@ class Planner:
         """Compare the working files with their base, or with the pointer beside them where no base is known."""
         pointer = read_pointer_or_problem(self._repo, dataset)
         try:
-            scan = scan_dataset(
-                self._repo, dataset, pointer.version if isinstance(pointer, Pointer) else version, self._task
-            )
+            there = pointer.version if isinstance(pointer, Pointer) else version
+            scan = scan_dataset(self._repo, dataset, there, self._task, adopt=True)
             if scan is not None:
                 open_manifest(self._repo, scan.base.version, dataset)
         except VersionNotFoundError:
             # What the files once were is on record nowhere: only what they are now, against what is wanted, counts.
             self._repo.stat_cache.forget(dataset)
-            return scan_dataset(self._repo, dataset, version, self._task)
+            return scan_dataset(self._repo, dataset, version, self._task, adopt=True)
         return scan
 
 

@@ -126,13 +126,13 @@ class _Follower:
         if base is None and before is not None and is_here:
             # What the files were is not known, so what they should have been tells which of them are the user's own.
             with suppress(VersionNotFoundError):
-                scan_dataset(repo, dataset, before, self._task)
+                scan_dataset(repo, dataset, before, self._task, adopt=True)
         return Planner(repo, self._task, force=False).plan(dataset, pointer.version, (), whole=False)
 
     def _remove(self, dataset: str) -> Followed:
         repo = self._repo
         base = self._survey.bases.get(dataset)
-        scan = scan_dataset(repo, dataset, self._survey.gone[dataset], self._task)
+        scan = scan_dataset(repo, dataset, self._survey.gone[dataset], self._task, adopt=True)
         if scan is None:
             repo.stat_cache.forget(dataset)
             return Followed(dataset)

@@ -203,10 +203,11 @@ def _count_files(repo: Repo, dataset: str, scan: Scan) -> int:
     return sum(row.kind != FileType.DIRECTORY for row in here.values())
 
 
-def scan_dataset(repo: Repo, dataset: str, wanted: VersionId, task: Task) -> Scan | None:
+def scan_dataset(repo: Repo, dataset: str, wanted: VersionId, task: Task, *, adopt: bool = False) -> Scan | None:
     """Compare a dataset's working files with their base, or, where none is known, with the version `wanted`.
 
-    Return None if nothing of the dataset is in the working tree and nothing was ever checked out.
+    Return None if nothing of the dataset is in the working tree and nothing was ever checked out. Where no base is
+    known, `wanted` becomes it if no file is missing, or with `adopt`: for those who are about to bring what is missing.
 
     Raises:
         VersionNotFoundError: no base is known, and the manifest of `wanted` is nowhere.
@@ -220,6 +221,6 @@ def scan_dataset(repo: Repo, dataset: str, wanted: VersionId, task: Task) -> Sca
         return scan if scan.present else None
     manifest = open_manifest(repo, wanted, dataset)
     try:
-        return repo.scanner.scan(dataset, Base(wanted, None), lambda: manifest, task, known=False)
+        return repo.scanner.scan(dataset, Base(wanted, None), lambda: manifest, task, known=False, adopt=adopt)
     except ObjectNotFoundError as exc:
         raise missing_version(repo, wanted, dataset) from exc

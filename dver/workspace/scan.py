@@ -61,13 +61,20 @@ class Scanner:
         self._workers = workers
 
     def scan(
-        self, dataset: str, base: Base, open_manifest: "Callable[[], Manifest]", task: Task, *, known: bool
+        self,
+        dataset: str,
+        base: Base,
+        open_manifest: "Callable[[], Manifest]",
+        task: Task,
+        *,
+        known: bool,
+        adopt: bool = False,
     ) -> Scan:
         """Compare the working files with `base`, whose manifest is opened where it is needed.
 
         `known` says that the stat cache holds rows for this base; otherwise all files are compared by content, and the
-        base becomes the dataset's if none is missing. Nodes that are missing make a file count as modified unless its
-        stat is known.
+        base becomes the dataset's if none is missing, or `adopt` says so. Nodes that are missing make a file count as
+        modified unless its stat is known.
         """
         directory = os.fsencode(self._root / dataset)
         scan = Scan(base)
@@ -93,9 +100,9 @@ class Scanner:
         scan.special.sort()
         if known:
             self._cache.update(dataset, base, fresh, still)
-        elif not scan.deleted:
-            # With something missing, nobody knows whether it was ever here, and a base would say that it was.
-            self._cache.rebase(dataset, base, {**settled, **fresh})
+        elif adopt or not scan.deleted:
+            # With something missing, nobody knows whether it was ever here, and a base says that it was.
+            self._cache.rebase(dataset, base, {**rows, **settled, **fresh})
         return scan
 
     def _rows(self, dataset: str, changed: Iterable[_Marked], passed: Collection[bytes]) -> dict[bytes, Row]:
