@@ -7,7 +7,7 @@ crash completes.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from dver.config import Link
@@ -95,9 +95,23 @@ def checkout(
         VersionNotFoundError: data is neither in the cache nor on the default remote; nothing was touched.
     """
     with repo.lock():
-        plan = _plan(repo, rev, paths, options, progress)
-        carry_out(repo, plan, options=options, progress=progress)
+        known = repo.stat_cache.bases().keys()
+        try:
+            plan = _plan(repo, rev, paths, options, progress)
+            carry_out(repo, plan, options=options, progress=progress)
+        except BaseException:
+            _forget_looks(repo, known)
+            raise
+        if options.dry_run:
+            _forget_looks(repo, known)
         return plan
+
+
+def _forget_looks(repo: Repo, known: Set[str]) -> None:
+    """Forget the bases that planning alone gave to datasets: what was never checked out would count as deleted."""
+    for dataset in repo.stat_cache.bases().keys() - known:
+        if not repo.stat_cache.is_unfinished(dataset):
+            repo.stat_cache.forget(dataset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dver.config import add_remote, set_remote_option
-from dver.errors import ConfigError, FormatError, PathError, UnsupportedFormatError
+from dver.errors import ConfigError, DataLossError, FormatError, PathError, UnsupportedFormatError
 from dver.operations import checkout as checkout_module
 from dver.operations.log import log
 from dver.operations.rm import rm
@@ -90,22 +90,29 @@ def test_add_refuses_data_of_another_git_repository(clone: Clone, dataset: str) 
     assert not list(clone.root.glob("**/new.dver"))
 
 
-@pytest.mark.parametrize("look", [False, True])
+@pytest.mark.parametrize("look", ["", "status", "dry run", "refusal"])
 def test_add_in_a_fresh_clone_does_not_take_what_was_never_here_as_deleted(
-    team: Clone, tmp_path: Path, look: bool
+    team: Clone, tmp_path: Path, look: str
 ) -> None:
     other = team.clone(tmp_path / "other")
     other.write("data/new.csv", b"new")
     before = other.pointer_text()
-    if look:
+    if look == "status":
         other.status()
+    elif look == "dry run":
+        other.checkout(dry_run=True)
+    elif look == "refusal":
+        taken = next(name for name, kind in team.data().items() if kind[0] == "file" and name.isascii()).decode()
+        other.write(f"data/{taken}", b"another")
+        with pytest.raises(DataLossError):
+            other.checkout()
 
     with pytest.raises(PathError, match="was not checked out here") as caught:
         other.add()
     assert "dver checkout data" in str(caught.value.hint)
     assert other.pointer_text() == before
 
-    other.checkout()
+    other.checkout(force=look == "refusal")
     other.add()
     assert set(other.data()) == {*team.data(), b"new.csv"}
 
