@@ -19,6 +19,7 @@ from dver.errors import DverError, LockedError
 BUSY_TIMEOUT_SECONDS = 60.0
 MEMORY = ":memory:"
 _RETRY_SECONDS = 0.01
+_PATIENCE = 10.0
 
 T = TypeVar("T")
 
@@ -181,6 +182,19 @@ def _error_code(exc: sqlite3.Error) -> int | None:
 
 def _is_busy(exc: sqlite3.Error) -> bool:
     return _error_code(exc) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def read_foreign(path: Path, sql: str) -> list[Any] | None:
+    """Return the rows of a query on a file that another process looks after, which is not changed, whatever its schema.
+
+    None stands for a file that cannot be read so.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=_PATIENCE)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            return connection.execute(sql).fetchall()
+    except sqlite3.Error:
+        return None
 
 
 def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -34,9 +34,9 @@ def write_all(fd: int, pieces: Sequence[bytes | bytearray | memoryview]) -> None
             start += 1
 
 
-def sync_directory(directory: Path) -> None:
-    """Flush a directory, so that names created in it survive a power cut."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def sync_directory(directory: Path | bytes, *, dir_fd: int | None = None) -> None:
+    """Flush a directory, so that names created in it survive a power cut; a relative one is meant from `dir_fd`."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY, dir_fd=dir_fd)
     try:
         os.fsync(fd)
     except OSError as exc:

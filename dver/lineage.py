@@ -93,8 +93,7 @@ def runs(  # noqa: PLR0913  # each is given by its name
     check_paths(path=path)
     check_counts(limit=limit)
     earliest = moment(since)
-    condition = None if where is None else history.run_condition(where)
-    with find_repo(repo) as opened:
+    with history.run_condition(where) as condition, find_repo(repo) as opened:
         wanted = history.Wanted(
             name=name,
             state=None if state is None else _state(state),
@@ -266,8 +265,7 @@ def artifacts(
     check_mappings(props=props)
     check_counts(limit=limit)
     values = {source.key: source.value for source in given_params(props or {}, "property")}
-    condition = None if where is None else listing.artifact_condition(where)
-    with find_repo(repo) as opened:
+    with listing.artifact_condition(where) as condition, find_repo(repo) as opened:
         below = None if path is None else opened.relative(os.fspath(path), Path(repo).absolute())
         wanted = listing.Wanted(path=below, kind=kind, props=values, where=condition, limit=limit)
         found = listing.artifacts(opened, wanted)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from dver.config import RemoteSettings, Settings, load_settings, resolve_url
-from dver.errors import NotARepositoryError, PathError
+from dver.config.urls import is_url
+from dver.errors import ConfigError, NotARepositoryError, PathError
 from dver.git import GitRepo
 from dver.workers import Workers
 from dver.workspace.pointers import DVER_DIRECTORY
@@ -26,17 +27,20 @@ from dver.workspace.scratch import scratch_folder, workspace_lock
 from dver.workspace.statcache import StatCache
 
 if TYPE_CHECKING:
+    from dver.config.trust import TrustedPlaces
     from dver.objects.chunker import Chunker
     from dver.records.index import LineageIndex
     from dver.storage.backend import Backend
+    from dver.storage.keyring_secrets import Encryption
     from dver.storage.markers import VersionMarkers
     from dver.storage.store import Store
 
 CONFIG_FILE = "config.toml"
 LINEAGE_NAME = "lineage.jsonl"
 LINEAGE_FILE = f"{DVER_DIRECTORY}/{LINEAGE_NAME}"
-DEFAULT_TRANSFER_JOBS = 8
+DEFAULT_TRANSFER_JOBS = 16
 MEMORY_SCHEME = "memory://"
+CACHE_NAME = "the cache"
 
 
 def _quiet(_message: str) -> None:
@@ -52,25 +56,45 @@ class Repo:
     """
 
     def __init__(
-        self, git: GitRepo, *, env: Mapping[str, str] | None = None, note: Callable[[str], None] = _quiet
+        self,
+        git: GitRepo,
+        *,
+        env: Mapping[str, str] | None = None,
+        note: Callable[[str], None] = _quiet,
+        ask: Callable[[str], str] | None = None,
+        confirm: Callable[[str], bool] | None = None,
     ) -> None:
-        """Wrap an open git repository; `find` is the usual way in. `note` takes lines that the user should see."""
+        """Wrap an open git repository; `find` is the usual way in.
+
+        `note` takes lines that the user should see; `ask` asks for a passphrase, and `confirm` a question that is
+        answered with yes or no. Both are None where nobody can answer.
+        """
         self.git = git
         self.root = git.root
         self.dver_dir = git.root / DVER_DIRECTORY
         self._env = dict(env or {})
         self._note = note
+        self._ask = ask
+        self._confirm = confirm
         self._backends: dict[str, Backend] = {}
         self._stores: dict[str, Store] = {}
 
     @classmethod
-    def find(cls, start: Path, *, env: Mapping[str, str] | None = None, note: Callable[[str], None] = _quiet) -> "Repo":
-        """Return the repository that `start` lies in.
+    def find(
+        cls,
+        start: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        note: Callable[[str], None] = _quiet,
+        ask: Callable[[str], str] | None = None,
+        confirm: Callable[[str], bool] | None = None,
+    ) -> "Repo":
+        """Return the repository that `start` lies in; see `Repo` for the rest.
 
         Raises:
             NotARepositoryError: there is no git repository, or `dver init` has not been run in it.
         """
-        repo = cls(GitRepo.find(start, env=env or {}), env=env, note=note)
+        repo = cls(GitRepo.find(start, env=env or {}), env=env, note=note, ask=ask, confirm=confirm)
         if not (repo.dver_dir / CONFIG_FILE).is_file():
             raise NotARepositoryError(f"{repo.root}: dver is not set up here yet", hint="dver init")
         return repo
@@ -141,7 +165,16 @@ class Repo:
     @property
     def cache(self) -> "Store":
         """The local store."""
-        return self._open(self._cache_url, self.settings.cache_options, "the cache")
+        return self._open(self._cache_url, self.settings.cache_options, CACHE_NAME)
+
+    def storing(self) -> AbstractContextManager[None]:
+        """Return a context in which nothing is deleted from the cache; see `Store.kept`."""
+        return self.cache.kept()
+
+    def beside(self, root: Path, *, note: Callable[[str], None] = _quiet) -> "Repo":
+        """Return the repository of another working tree, opened with the same environment but for git's."""
+        env = {name: value for name, value in self._env.items() if not name.startswith("GIT_")}
+        return Repo(GitRepo.find(root, env=env), env=env, note=note)
 
     @property
     def cached_versions(self) -> "VersionMarkers":
@@ -163,7 +196,35 @@ class Repo:
         """
         settings = self.remote_settings(name)
         url = resolve_url(settings.url, self.root)
-        return self._open(url, settings.options, f"remote {settings.name}")
+        encryption = self.encryption(name) if settings.encrypt else None
+        return self._open(url, settings.options, f"remote {settings.name}", encryption)
+
+    def remote_backend(self, name: str | None = None) -> "Backend":
+        """Return the place of a remote as it is, be what is there encrypted or not."""
+        settings = self.remote_settings(name)
+        return self._backend(resolve_url(settings.url, self.root), settings.options)
+
+    def encryption(self, name: str | None = None) -> "Encryption":
+        """Return how an encrypted remote is opened; its keys are not asked for yet."""
+        from dver.storage.keyring_secrets import (  # noqa: PLC0415
+            PASSPHRASE_FILE_VARIABLE,
+            PASSPHRASE_VARIABLE,
+            Encryption,
+            SecretSource,
+        )
+
+        settings = self.remote_settings(name)
+        file = self._env.get(PASSPHRASE_FILE_VARIABLE)
+        source = SecretSource(
+            f"remote {settings.name}",
+            key_file=Path(resolve_url(settings.key_file, self.root)) if settings.key_file else None,
+            passphrase=self._env.get(PASSPHRASE_VARIABLE),
+            passphrase_file=Path(file).expanduser() if file else None,
+            ask=self._ask,
+        )
+        url = resolve_url(settings.url, self.root)
+        index = self._index_path(url, _place(settings.options, self.remote_backend(name)))
+        return Encryption(source, settings.fingerprint, index.with_suffix(".key") if index else None)
 
     def remote_settings(self, name: str | None = None) -> RemoteSettings:
         """Return a remote's settings; without a name the default one's. ConfigError if there is none."""
@@ -202,22 +263,67 @@ class Repo:
         if known is None:
             from dver.storage.open import open_backend  # noqa: PLC0415
 
+            self._check_trusted(url, options)
             known = self._backends[url] = open_backend(url, options, note=self._note)
         return known
 
-    def _open(self, url: str, options: Mapping[str, str | bool | int], name: str) -> "Store":
-        known = self._stores.get(url)
+    @cached_property
+    def trusted(self) -> "TrustedPlaces":
+        """The places that dver may sign in to."""
+        from dver.config.trust import TrustedPlaces  # noqa: PLC0415
+
+        return TrustedPlaces.of_user(self._env)
+
+    def _check_trusted(self, url: str, options: Mapping[str, str | bool | int]) -> None:
+        """Ask before credentials are sent to a place that is new to this machine; ConfigError if it is not trusted."""
+        if not is_url(url):
+            return
+        from dver.config.trust import TRUST_VARIABLE, place_of  # noqa: PLC0415
+
+        place = place_of(url, options)
+        # A cache that the environment names is the user's own choice, but not what settings add to it.
+        named_by_user = bool(self._env.get("DVER_CACHE_DIR")) and url == self._cache_url
+        if place is None or (named_by_user and not place.options) or self.trusted.knows(place):
+            return
+        names = [name for name, one in self.settings.remotes.items() if resolve_url(one.url, self.root) == url]
+        what = f"remote {names[0]}" if names else CACHE_NAME
+        if self._confirm is not None and self._confirm(
+            f"{what} is at {place.text}, where dver has never signed in from this machine; use your credentials there?"
+        ):
+            self.trusted.add(place)
+            return
+        raise ConfigError(
+            f"{what} is at {place.text}, says this repository, and dver has never signed in there from this machine",
+            hint=f"dver remote trust {names[0] if names else '--cache'}, if you know that place;"
+            f" in scripts, {TRUST_VARIABLE} can name it",
+        )
+
+    def _open(
+        self,
+        url: str,
+        options: Mapping[str, str | bool | int],
+        name: str,
+        encryption: "Encryption | None" = None,
+    ) -> "Store":
+        # The plain view of an encrypted store and the place as it is are not the same store.
+        known = self._stores.get(f"encrypted {url}" if encryption else url)
         if known is None:
+            from dver.storage.clones import Place  # noqa: PLC0415
             from dver.storage.index import ChunkIndex  # noqa: PLC0415
             from dver.storage.store import Store  # noqa: PLC0415
 
             backend = self._backend(url, options)
-            label = name if name == "the cache" else f"{name} ({backend.location})"
-            # The same bucket name means another bucket on another service.
-            place = f"{options.get('endpoint_url', '')} {backend.location}"
-            path = self._index_path(url, place)
+            if encryption is not None:
+                from dver.storage.open import encrypted  # noqa: PLC0415
+
+                backend = encrypted(backend, encryption)
+            label = name if name == CACHE_NAME else f"{name} ({backend.location})"
+            path = self._index_path(url, _place(options, backend))
             journal = path.with_suffix(".unfinished") if path else None
-            known = self._stores[url] = Store(backend, ChunkIndex(path, backend), name=label, journal=journal)
+            used_by = Place(self.git.common_dir, self.git.main_root) if name == CACHE_NAME else None
+            known = self._stores[f"encrypted {url}" if encryption else url] = Store(
+                backend, ChunkIndex(path, backend), name=label, journal=journal, note=self._note, used_by=used_by
+            )
         return known
 
     def _index_path(self, url: str, place: str) -> Path | None:
@@ -227,6 +333,11 @@ class Repo:
         home = self._env.get("XDG_CACHE_HOME") or os.path.join(self._env.get("HOME") or Path.home(), ".cache")
         chosen = self._env.get("DVER_INDEX_DIR") or self.settings.index_dir or os.path.join(home, "dver", "index")
         return Path(chosen).expanduser() / f"{blake3(os.fsencode(place)).hexdigest(16)}.db"
+
+
+def _place(options: Mapping[str, str | bool | int], backend: "Backend") -> str:
+    # The same bucket name means another bucket on another service.
+    return f"{options.get('endpoint_url', '')} {backend.location}"
 
 
 def _resolve_parent(path: str) -> str:

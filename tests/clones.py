@@ -167,9 +167,10 @@ def files_opened(below: Path) -> Iterator[list[bytes]]:
     real_open = os.open
 
     def counting(path: str | bytes | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        if os.fsencode(path).startswith(top):
+        fd = real_open(path, flags, mode, dir_fd=dir_fd)
+        if os.fsencode(path).startswith(top) and not flags & os.O_DIRECTORY:
             opened.append(os.fsencode(path))
-        return real_open(path, flags, mode, dir_fd=dir_fd)
+        return fd
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "open", counting)

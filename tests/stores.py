@@ -24,6 +24,7 @@ from dver.storage.remote import RemoteBackend
 from dver.storage.retry import RetryBackend
 from dver.storage.store import Store
 from dver.storage.writer import StoreWriter
+from tests.encryption import encrypted
 
 if TYPE_CHECKING:
     # Slow to load, and of no use to the processes that some tests start.
@@ -33,6 +34,7 @@ SMALL_PACK = 4 * 1024
 PARAMS = ChunkerParams.from_average(1024)
 STORE_FILE = re.compile(
     r"dver-store\.json|packs/([0-9a-f]{2})/\1[0-9a-f]{62}\.pack|index/[0-9a-f]{64}\.idx|versions/[0-9a-f]{64}"
+    r"|lock|clones/[0-9a-f]{32}-[0-9a-f]{16}\.json"
 )
 
 
@@ -132,6 +134,11 @@ def s3_place(server: "S3Server", bucket: str, folder: Path) -> StorePlace:
         RemoteBackend(f"s3://{bucket}/store", options), lambda _note: None, sleep=lambda _seconds: None
     )
     return StorePlace(lambda: backend, folder)
+
+
+def encrypted_place(place: StorePlace) -> StorePlace:
+    """Return a place that keeps its store encrypted in another."""
+    return StorePlace(lambda: encrypted(place.make()), place.folder)
 
 
 def noise(size: int, seed: int = 0) -> bytes:

@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dver
@@ -22,7 +22,7 @@ from dver.api.reading import find_repo
 from dver.errors import DverError, PathError, UsageError
 from dver.operations.descriptions import Description, check_kind, mask_descriptions
 from dver.operations.observe_artifacts import Observed
-from dver.operations.recording import Begun, begin_recording, end_recording, failure, restoring_hint
+from dver.operations.recording import BegunWork, begin_recording, end_recording, failure, restoring_hint
 from dver.operations.run_params import given_params
 from dver.operations.run_plan import RunRequest
 from dver.operations.run_publish import RunResult
@@ -133,30 +133,14 @@ def record(  # noqa: PLR0913  # each is given by its name
     check_texts(name=name)
     check_mappings(params=params)
     check_tags(tags)
-    used, made = paths_of(inputs=inputs), paths_of(outputs=outputs)
-    code_files, env_files = paths_of(code=code), paths_of(env=env)
+    paths = _Paths(paths_of(inputs=inputs), paths_of(outputs=outputs), code=paths_of(code=code), env=paths_of(env=env))
     with find_repo(repo) as opened:
-        folder, command = _place_and_command(opened)
         start = Path(repo).absolute()
-        request = RunRequest(
-            command,
-            folder,
-            os.environ,
-            name=name,
-            inputs=tuple(opened.relative(path, start) for path in used),
-            code=tuple(opened.relative(path, start) for path in code_files),
-            env_files=tuple(opened.relative(path, start) for path in env_files),
-            outputs=tuple(opened.relative(path, start) for path in made),
-            params=given_params(params or {}),
-            tags=dict(tags or {}),
-            observe=observe,
-        )
+        request = _request(opened, start, paths)
+        request = replace(request, name=name, params=given_params(params or {}), tags=dict(tags or {}), observe=observe)
         begun = begin_recording(opened, request)
         root = opened.root
-    if begun.plan.masked:
-        found = ", ".join(begun.plan.masked)
-        # The caller's line is behind this one and one of contextlib.
-        warnings.warn(f"masked in the record, for it looks like a secret: {found}", stacklevel=3)
+    _warn_of_masked(begun)
     run = Recording(lambda path: opened.relative(os.fspath(path), start), request.outputs)
     try:
         yield run
@@ -167,6 +151,34 @@ def record(  # noqa: PLR0913  # each is given by its name
             _end_failed(run, root, begun, exc)
         raise
     _end(run, root, begun)
+
+
+@dataclass(frozen=True, slots=True)
+class _Paths:
+    """What goes into a block and comes out of it, as its author names it."""
+
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    code: Sequence[str]
+    env: Sequence[str]
+
+
+def _request(repo: Repo, start: Path, paths: _Paths) -> RunRequest:
+    """Return the run that a block is, with its paths relative to the repository and not to `start`."""
+    folder, command = _place_and_command(repo)
+
+    def located(named: Sequence[str]) -> tuple[str, ...]:
+        return tuple(repo.relative(path, start) for path in named)
+
+    return RunRequest(
+        command,
+        folder,
+        os.environ,
+        inputs=located(paths.inputs),
+        code=located(paths.code),
+        env_files=located(paths.env),
+        outputs=located(paths.outputs),
+    )
 
 
 def _place_and_command(repo: Repo) -> tuple[str, tuple[str, ...]]:
@@ -186,8 +198,8 @@ def _place_and_command(repo: Repo) -> tuple[str, tuple[str, ...]]:
         warnings.warn(
             "the command is left out of the record: it was not started in the repository, so nobody could start it"
             " again from there",
-            # The caller's line is behind this one, that of record, and one of contextlib.
-            stacklevel=4,
+            # The caller's line is behind this one, that of the request, that of record, and one of contextlib.
+            stacklevel=5,
         )
     return current or "", ()
 
@@ -211,7 +223,7 @@ def _started_in() -> str:
     return os.path.realpath(dver._first_folder) if dver._first_folder else ""
 
 
-def _end(run: Recording, root: Path, begun: Begun, *, failed: bool = False) -> None:
+def _end(run: Recording, root: Path, begun: BegunWork, *, failed: bool = False) -> None:
     """Publish and record; raise what went wrong beside the block itself."""
     plan = replace(begun.plan, descriptions=run._descriptions)
     with find_repo(root) as opened:
@@ -222,7 +234,7 @@ def _end(run: Recording, root: Path, begun: Begun, *, failed: bool = False) -> N
         raise problem
 
 
-def _end_failed(run: Recording, root: Path, begun: Begun, exc: BaseException) -> None:
+def _end_failed(run: Recording, root: Path, begun: BegunWork, exc: BaseException) -> None:
     """Record that the block raised. What it raised goes on to the caller, with what else there is to say."""
     try:
         _end(run, root, begun, failed=True)
@@ -234,6 +246,13 @@ def _end_failed(run: Recording, root: Path, begun: Begun, exc: BaseException) ->
         hint = restoring_hint(run._ended)
         if hint is not None:
             exc.add_note(f"dver: no output was published; {hint}")
+
+
+def _warn_of_masked(begun: BegunWork) -> None:
+    if begun.plan.masked:
+        found = ", ".join(begun.plan.masked)
+        # The caller's line is behind this one, that of record, and one of contextlib.
+        warnings.warn(f"masked in the record, for it looks like a secret: {found}", stacklevel=4)
 
 
 def _warn_of_observed(observed: Observed | None) -> None:

@@ -68,13 +68,14 @@ def command(session: Session, /, paths: Sequence[str], stage: bool | None, **giv
         if stage is None:
             stage = repo.settings.add_stage
         result, recorded = _add(session, repo, paths, stage=stage, **given)
-    _show(session, result)
-    for line in recorded:
-        session.console.done(line)
-    for added in result.added:
-        if added.settled_conflict:
-            session.console.note(_conflict_note(session, added.dataset))
-    _show_next(session, result.added, staged=stage, is_recorded=bool(recorded))
+        _show(session, result)
+        for line in recorded:
+            session.console.done(line)
+        for added in result.added:
+            if added.settled_conflict:
+                session.console.note(_conflict_note(session, added.dataset))
+        _show_next(session, result.added, staged=stage, is_recorded=bool(recorded))
+        session.tidy(repo)
 
 
 def _add(

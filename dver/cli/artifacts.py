@@ -67,8 +67,7 @@ def command(session: Session, /, as_json: bool, **given: Any) -> None:
         raise UsageError("PATH and --path say the same; give one of them")
     tags, props = unique(given.pop("tags"), TAG), unique(given.pop("props"), PROPERTY)
     place = path if place is None else place
-    condition = None if where is None else artifact_condition(where)
-    with session.repo() as repo:
+    with artifact_condition(where) as condition, session.repo() as repo:
         below = None if place is None else repo.relative(place, session.start)
         found = artifacts(repo, Wanted(path=below, tags=tags, props=props, where=condition, **given))
         damaged, count = report_damage(session, repo), repo.lineage.count()

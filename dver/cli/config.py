@@ -1,6 +1,7 @@
 """`dver config` and its subcommands."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import click
 from click.shell_completion import CompletionItem
@@ -10,6 +11,7 @@ from dver.cli.session import Session
 from dver.cli.wording import escape_text, table_lines
 from dver.config import SETTINGS, Kind, Value, find_setting, get_value, list_values, set_value, unset_value
 from dver.errors import UsageError
+from dver.operations.trust import keeping_trust
 
 _EXAMPLES = {
     "dver config list": "all settings that have a value",
@@ -64,7 +66,8 @@ def set_(session: Session, key: str, values: Sequence[str], local: bool) -> None
     if len(values) > 1 and find_setting(key).kind is not Kind.PATTERNS:
         raise UsageError(f"{key} takes one value, and here are {len(values)}", hint="quote a value that has spaces")
     with session.repo() as repo:
-        set_value(repo.dver_dir, key, values if len(values) > 1 else values[0], local=local)
+        value = values if len(values) > 1 else values[0]
+        keeping_trust(repo, key, partial(set_value, repo.dver_dir, key, value, local=local))
     session.console.done(f"set {key}")
 
 
@@ -90,7 +93,7 @@ def list_(session: Session, as_json: bool) -> None:
 def unset(session: Session, key: str, local: bool) -> int:
     """Take a value out of a settings file; exit with 1 if it is not there."""
     with session.repo() as repo:
-        found = unset_value(repo.dver_dir, key, local=local)
+        found = keeping_trust(repo, key, partial(unset_value, repo.dver_dir, key, local=local))
     where = "config.local.toml" if local else "config.toml"
     session.console.done(f"unset {key}" if found else f"{key} is not set in {where}")
     return 0 if found else 1

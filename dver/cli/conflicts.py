@@ -7,7 +7,7 @@ from dver.cli.wording import count_text, table_lines
 from dver.objects.merge import PathConflict
 from dver.operations.datasets import decode_path
 
-_CHOOSE = (
+_WAYS_TO_DECIDE = (
     "dver checkout --ours PATH or --theirs PATH decides, for a dataset or a path in it;\n"
     "   or dver checkout PATH, edit the data, then dver add PATH"
 )
@@ -25,9 +25,9 @@ def show_conflicts(session: Session, dataset: str, conflicts: Sequence[PathConfl
         console.say(f"    {line}")
     if len(conflicts) > _MOST_LINES:
         console.say(f"    and {len(conflicts) - _MOST_LINES:,} more")
-    show_choices(session)
+    show_ways_to_decide(session)
 
 
-def show_choices(session: Session) -> None:
+def show_ways_to_decide(session: Session) -> None:
     """Say what decides a conflict."""
-    session.console.say(f"  ({_CHOOSE})")
+    session.console.say(f"  ({_WAYS_TO_DECIDE})")

@@ -38,7 +38,8 @@ def command(session: Session, request: Request, patterns: Patterns, whole: bool)
         if is_named or patterns:
             check_fetched(repo, [want for want in wanted if want not in result.missing], patterns)
         problem = missing_error(result, repo, pushing=False)
-    conclude(session, request, result, problem, show_fetch)
+        conclude(session, request, result, problem, show_fetch)
+        session.tidy(repo)
 
 
 def show_fetch(session: Session, result: TransferResult) -> None:

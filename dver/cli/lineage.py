@@ -1,8 +1,6 @@
 """`dver lineage`."""
 
-import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -15,6 +13,7 @@ from dver.cli.run_words import existing_run, is_surely_run, run_hint
 from dver.cli.session import Session
 from dver.cli.wording import path_json, path_text
 from dver.errors import PathError, UsageError
+from dver.garbage import without_collecting_garbage
 from dver.operations.lineage import ArtifactId, Direction, Start, Walk, find_git_file, find_start, walk
 from dver.records.record import BLOB_PREFIX, Record, short_id
 from dver.repo import Repo
@@ -74,7 +73,8 @@ def command(
     refuse_empty(place, "the path", hint="dver ls lists the datasets")
     _check_namespace(namespace, form)
     direction = _direction(ways)
-    with _without_collecting_garbage(), session.repo() as repo:
+    # A large graph is all in use, and looking for garbage in it takes a third of the time.
+    with without_collecting_garbage(), session.repo() as repo:
         revision, start = _find_start(session, repo, place)
         walks = [walk(repo, start.artifact, one, depth=depth) for one in _DIRECTIONS[direction]]
         damaged, count = report_damage(session, repo), repo.lineage.count()
@@ -140,18 +140,6 @@ def _direction(ways: Mapping[str, bool]) -> str:
             hint="--both alone shows what led to the version and what came of it",
         )
     return wanted[0] if wanted else "up"
-
-
-@contextmanager
-def _without_collecting_garbage() -> Iterator[None]:
-    """Let Python not look for garbage: a large graph is all in use, and looking takes a third of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _show(session: Session, start: Start, walks: Sequence[Walk], form: str | None, namespace: str) -> None:

@@ -37,6 +37,10 @@ COMMANDS = {
         "pull": "Fetch, then check out.",
         "remote": "Manage the remotes that data is pushed to and fetched from.",
     },
+    "Look after the stores": {
+        "gc": "Free disk space: delete from the cache what nothing names.",
+        "fsck": "Check that what is stored is whole and undamaged, and put it right.",
+    },
     "Know where data comes from": {
         "run": "Run a command, and record what it read and made.",
         "repro": "Run again what is stale, from the records of dver run.",

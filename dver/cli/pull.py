@@ -49,6 +49,7 @@ def command(session: Session, request: Request, patterns: Patterns, whole: bool,
         fetched = fetch(repo, _wanted(session, repo, request, options), remote=request.remote, progress=session.console)
         plan = _check_out(session, repo, request, fetched, options)
         problem = missing_error(fetched, repo, pushing=False)
+        session.tidy(repo)
     tell_spared(session, plan)
     if request.as_json:
         session.console.document(_document(fetched, plan))

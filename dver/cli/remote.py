@@ -1,9 +1,11 @@
 """`dver remote` and its subcommands."""
 
 import sys
+from functools import partial
 
 import click
 
+from dver.cli import remote_key, remote_trust
 from dver.cli.command import CommandGroup
 from dver.cli.session import Session
 from dver.cli.transfers import complete_remote
@@ -17,9 +19,11 @@ from dver.config import (
     set_default_remote,
     set_remote_option,
 )
-from dver.errors import redact_url
+from dver.errors import BackendError, UsageError, redact_url
+from dver.operations.trust import keeping_trust, trust_new
 from dver.repo import Repo
 from dver.storage.check import check_backend
+from dver.storage.open import require_encryption
 
 _EXAMPLES = {
     "dver remote add origin s3://bucket/data": "name a remote; the first one is the default",
@@ -49,22 +53,53 @@ def command(ctx: click.Context) -> None:
         "dver remote add origin s3://bucket/data": "a bucket",
         "dver remote add disk /mnt/share/data": "a folder",
         "dver remote add host sftp://user@host/data": "a folder on another machine",
+        "dver remote add safe s3://bucket/safe --encrypt": "nobody there can read it",
     },
 )
 @click.argument("name", metavar="NAME")
 @click.argument("url", metavar="URL")
 @_LOCAL
+@click.option("--encrypt", is_flag=True, help="Encrypt on this machine all that is sent there.")
+@remote_key.KEY_FILE
+@remote_key.NEW_KEY_FILE
 @click.pass_obj
-def add(session: Session, name: str, url: str, local: bool) -> None:
+def add(session: Session, /, name: str, url: str, local: bool, encrypt: bool, **files: str | None) -> None:
     """Add a remote.
 
     URL is a folder, or a URL such as s3://bucket/path, gs://, az:// or sftp://. The first remote is the default one.
+
+    With --encrypt a passphrase is asked for, or taken from DVER_PASSPHRASE or the file that DVER_PASSPHRASE_FILE names,
+    unless a key file is to be used. Where the remote has keys already, one of them is needed.
     """
+    if encrypt:
+        require_encryption()
+    elif any(files.values()):
+        raise UsageError("a key file is for a remote with --encrypt")
     with session.repo() as repo:
         url = session.location(url, repo.root)
-        is_default = add_remote(repo.dver_dir, name, url, local=local)
-    session.console.done(f"added remote {name}: {redact_url(url)}" + (" (the default)" if is_default else ""))
+        key_file = remote_key.chosen_key_file(session, repo, **files)
+        is_default = add_remote(
+            repo.dver_dir, name, url, local=local, encrypt=encrypt, key_file=str(key_file) if key_file else None
+        )
+        trust_new(repo.trusted, url)
+        if encrypt:
+            _set_up_keys(session, repo, name)
+    remarks = [*(["encrypted"] if encrypt else []), *(["the default"] if is_default else [])]
+    session.console.done(f"added remote {name}: {redact_url(url)}" + (f" ({', '.join(remarks)})" if remarks else ""))
     _tip_commit(session, local=local)
+
+
+def _set_up_keys(session: Session, repo: Repo, name: str) -> None:
+    """Set up the keys of a new remote; one whose keys do not open, or that is not encrypted, is not added."""
+    try:
+        remote_key.set_up(session, repo, name)
+    except BackendError as exc:
+        # Options such as its endpoint can only be set once it is there.
+        exc.hint = f"the remote is added; when it can be reached, dver remote key init {name}"
+        raise
+    except BaseException:
+        remove_remote(repo.dver_dir, name)
+        raise
 
 
 @command.command("list", examples={"dver remote list": "names and URLs", "dver remote list --json": "for programs"})
@@ -113,22 +148,27 @@ def default(session: Session, name: str | None) -> None:
     },
 )
 @_NAME
-@click.argument("key", metavar="KEY", type=click.Choice(["url", *STORE_OPTIONS]))
+@click.argument("key", metavar="KEY", type=click.Choice(["url", "key_file", *STORE_OPTIONS]))
 @click.argument("value", metavar="[VALUE]", required=False)
 @_LOCAL
 @click.pass_obj
 def set_option(session: Session, name: str, key: str, value: str | None, local: bool) -> None:
     """Set an option of a remote, or its URL.
 
-    KEY is url, endpoint_url, region, profile, anonymous, key, secret, token and more, depending on the kind of remote.
+    KEY is url, endpoint_url, region, profile, anonymous, key, secret, token and more, depending on the kind of remote,
+    and key_file for an encrypted one.
     Without VALUE it is asked for, or read from standard input, so that a secret need not stand in the shell's history.
     """
     if value is None:
         value = _ask(name, key)
     with session.repo() as repo:
-        if key == "url":
+        if key in {"url", "key_file"}:
             value = session.location(value, repo.root)
-        set_remote_option(repo.dver_dir, name, key, value, local=local)
+        keeping_trust(
+            repo,
+            f"remotes.{name}.{key}",
+            partial(set_remote_option, repo.dver_dir, name, key, value, local=local),
+        )
     session.console.done(f"set {key} of remote {name}")
     _tip_commit(session, local=local)
 
@@ -173,10 +213,15 @@ def _list(session: Session, *, as_json: bool) -> None:
         session.console.document({"remotes": documents})
         return
     rows = [
-        [remote.name, redact_url(remote.url), "(default)" if remote.name == default_name else ""]
+        [
+            remote.name,
+            redact_url(remote.url),
+            "(encrypted)" if remote.encrypt else "",
+            "(default)" if remote.name == default_name else "",
+        ]
         for remote in remotes.values()
     ]
-    session.console.lines(table_lines(rows, "<<<"))
+    session.console.lines(table_lines(rows, "<<<<"))
     if not rows:
         session.console.tip("no remotes yet; dver remote add NAME URL adds one")
 
@@ -202,3 +247,8 @@ def _ask(name: str, key: str) -> str:
 def _tip_commit(session: Session, *, local: bool) -> None:
     if not local:
         session.console.tip("next: git commit .dver/config.toml shares this with others")
+
+
+# Groups of subcommands have modules of their own.
+for group in (remote_key.command, remote_trust.trust):
+    command.add_command(group)

@@ -58,8 +58,8 @@ def command(session: Session, /, tags: Sequence[tuple[str, str]], as_json: bool,
     refuse_empty(which["name"], "the name of --name", hint="dver runs without --name lists the runs of all names")
     refuse_empty(path, "the path of --path", hint="dver runs without --path lists all runs; --path . is this folder")
     refuse_empty(where, "the condition of --where", hint="dver runs --where \"state = 'failed'\"")
-    wanted_tags, condition = unique(tags, TAG), None if where is None else run_condition(where)
-    with session.repo() as repo:
+    wanted_tags = unique(tags, TAG)
+    with run_condition(where) as condition, session.repo() as repo:
         below = None if path is None else repo.relative(path, session.start)
         found = runs(repo, Wanted(path=below, tags=wanted_tags, where=condition, **which))
         damaged, count = report_damage(session, repo), repo.lineage.count()

@@ -4,17 +4,21 @@ Importing this module loads nothing heavy: the repository comes with the first c
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dver.cli.console import Console
-from dver.cli.wording import path_text
+from dver.cli.wording import escape_text, path_text
 from dver.errors import NotARepositoryError
 
 if TYPE_CHECKING:
     from dver.repo import Repo
+
+# Set by git for the programs that it runs.
+_GIT_RUNS_US = frozenset({"GIT_INDEX_FILE", "GIT_DIR"})
 
 
 class Session:
@@ -44,9 +48,18 @@ class Session:
         """Open the repository around `start`, and close it in the end."""
         from dver.repo import Repo  # noqa: PLC0415
 
-        with Repo.find(self.start, env=self.env, note=self.console.note) as repo:
+        ask, confirm = self.asker(), self.confirmer()
+        with Repo.find(self.start, env=self.env, note=self.console.note, ask=ask, confirm=confirm) as repo:
             self.root = repo.root
             yield repo
+
+    def asker(self) -> Callable[[str], str] | None:
+        """Return what asks for a passphrase, given a prompt; None where nobody sits at a terminal."""
+        return _ask_passphrase if _is_somebody_there() else None
+
+    def confirmer(self) -> Callable[[str], bool] | None:
+        """Return what asks a question that is answered with yes or no; None where nobody sits at a terminal."""
+        return _ask_yes_or_no if _is_somebody_there() else None
 
     @contextmanager
     def hook_repo(self) -> Iterator["Repo | None"]:
@@ -61,6 +74,15 @@ class Session:
         with repo:
             self.root = repo.root
             yield repo
+
+    def tidy(self, repo: "Repo") -> None:
+        """Keep the cache tidy after a command that stored something, but not while git waits for a hook."""
+        if _GIT_RUNS_US & self.env.keys():
+            return
+        # Deferred: only commands that store something get here.
+        from dver.operations.gc_auto import tidy  # noqa: PLC0415
+
+        tidy(repo, progress=self.console)
 
     def paths(self, repo: "Repo", words: Iterable[str]) -> list[str]:
         """Return arguments as paths relative to the repository."""
@@ -90,6 +112,24 @@ class Session:
         if ":" in text or text.startswith(("/", "~")):
             return text
         return os.path.relpath(os.path.join(os.path.realpath(self.start), text), root)
+
+
+def _is_somebody_there() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _ask_yes_or_no(question: str) -> bool:
+    # Deferred: hooks and scripts ask nobody.
+    import click  # noqa: PLC0415
+
+    return click.confirm(escape_text(question), err=True)
+
+
+def _ask_passphrase(prompt: str) -> str:
+    # Deferred: hooks and scripts ask nobody.
+    import click  # noqa: PLC0415
+
+    return str(click.prompt(prompt, hide_input=True, err=True))
 
 
 def _current_folder(env: Mapping[str, str]) -> Path:

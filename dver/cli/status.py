@@ -125,9 +125,9 @@ def _apart_from(runs: "Sequence[FoundRun]", found: Sequence[DatasetStatus]) -> S
     """Leave out what a run is making, or left half-made: nothing that helps other datasets is for these."""
     if not runs:
         return found
-    from dver.cli.unfinished import is_settled  # noqa: PLC0415
+    from dver.cli.unfinished import is_left_alone  # noqa: PLC0415
 
-    return [one for one in found if is_settled(runs, one)]
+    return [one for one in found if is_left_alone(runs, one)]
 
 
 def _show(
@@ -169,84 +169,6 @@ def _all_clean(count: int, remote: str) -> str:
     if count == 1:
         return f"nothing to do: the one dataset is unchanged{where}"
     return f"nothing to do: all {count:,} datasets are unchanged{where}"
-
-
-def _sections(remote: str, stale: Mapping[str, str]) -> list[_Section]:
-    """Return what may have to be said, the most pressing first."""
-    return [
-        _Section("Broken pointers", "", _in(State.BROKEN), _problem, names_pointer=True, hint=_hint),
-        _Section(
-            "Merge conflicts",
-            "dver checkout --ours PATH or --theirs PATH decides; dver checkout PATH merges the rest, to edit and add",
-            _in(State.CONFLICT),
-            _conflicts,
-            names_pointer=True,
-            hint=_hint,
-        ),
-        _Section(
-            "Pointer changed, data not yet",
-            "dver checkout PATH brings the data up to date",
-            _in(State.POINTER_CHANGED),
-            _changes,
-        ),
-        _Section(
-            "Checkout interrupted",
-            "dver checkout PATH goes on with it",
-            _in(State.INTERRUPTED),
-            _changes,
-        ),
-        _Section(
-            "Modified data",
-            "dver add PATH stores it as a new version; dver checkout --force PATH discards the changes",
-            _in(State.MODIFIED),
-            _changes,
-        ),
-        _Section(
-            "Not checked out",
-            "dver checkout PATH brings the data",
-            lambda one: one.state is State.NOT_CHECKED_OUT and one.in_cache,
-            _nothing,
-        ),
-        _Section(
-            "Not checked out",
-            "dver pull PATH fetches the data and checks it out",
-            lambda one: one.state is State.NOT_CHECKED_OUT and not one.in_cache,
-            _nothing,
-        ),
-        _Section("Not comparable", "", _in(State.UNKNOWN), _problem, hint=_hint),
-        _Section(
-            "Not in the cache",
-            "dver fetch PATH brings the version from the remote; dver add PATH stores the data anew",
-            lambda one: one.state in (State.UNCHANGED, State.MODIFIED) and not one.in_cache and not one.partial,
-            _nothing,
-            style="yellow",
-        ),
-        _Section(
-            "Partly here, by choice",
-            "dver checkout keeps to the choice; dver checkout PATH brings the rest, dver pull PATH from the remote",
-            lambda one: one.partial and one.state is State.UNCHANGED,
-            _part,
-            style="yellow",
-        ),
-        _Section(
-            "Stale",
-            "dver repro PATH makes them anew",
-            lambda one: one.dataset in stale,
-            lambda one: stale[one.dataset],
-            style="yellow",
-        ),
-        _Section(
-            "Pointers that git does not track",
-            "git add PATH.dver, then git commit",
-            lambda one: not one.tracked and one.state is not State.BROKEN,
-            _nothing,
-            style="yellow",
-            names_pointer=True,
-        ),
-        _Section(
-            f"Not on {remote}", "dver push PATH sends them", lambda one: one.on_remote is False, _nothing, "yellow"
-        ),
-    ]
 
 
 def _in(state: State) -> Callable[[DatasetStatus], bool]:
@@ -305,6 +227,91 @@ def _conflicts(one: DatasetStatus) -> str:
     if one.problem is not None:
         return _problem(one)
     return f"{count_text(len(one.conflicts), 'path')} in conflict" if one.conflicts else "no path in conflict"
+
+
+# What may have to be said whatever was asked for, the most pressing first.
+_SECTIONS = (
+    _Section("Broken pointers", "", _in(State.BROKEN), _problem, names_pointer=True, hint=_hint),
+    _Section(
+        "Merge conflicts",
+        "dver checkout --ours PATH or --theirs PATH decides; dver checkout PATH merges the rest, to edit and add",
+        _in(State.CONFLICT),
+        _conflicts,
+        names_pointer=True,
+        hint=_hint,
+    ),
+    _Section(
+        "Pointer changed, data not yet",
+        "dver checkout PATH brings the data up to date",
+        _in(State.POINTER_CHANGED),
+        _changes,
+    ),
+    _Section(
+        "Checkout interrupted",
+        "dver checkout PATH goes on with it",
+        _in(State.INTERRUPTED),
+        _changes,
+    ),
+    _Section(
+        "Modified data",
+        "dver add PATH stores it as a new version; dver checkout --force PATH discards the changes",
+        _in(State.MODIFIED),
+        _changes,
+    ),
+    _Section(
+        "Not checked out",
+        "dver checkout PATH brings the data",
+        lambda one: one.state is State.NOT_CHECKED_OUT and one.in_cache,
+        _nothing,
+    ),
+    _Section(
+        "Not checked out",
+        "dver pull PATH fetches the data and checks it out",
+        lambda one: one.state is State.NOT_CHECKED_OUT and not one.in_cache,
+        _nothing,
+    ),
+    _Section("Not comparable", "", _in(State.UNKNOWN), _problem, hint=_hint),
+    _Section(
+        "Not in the cache",
+        "dver fetch PATH brings the version from the remote; dver add PATH stores the data anew",
+        lambda one: one.state in (State.UNCHANGED, State.MODIFIED) and not one.in_cache and not one.partial,
+        _nothing,
+        style="yellow",
+    ),
+    _Section(
+        "Partly here, by choice",
+        "dver checkout keeps to the choice; dver checkout PATH brings the rest, dver pull PATH from the remote",
+        lambda one: one.partial and one.state is State.UNCHANGED,
+        _part,
+        style="yellow",
+    ),
+)
+_UNTRACKED = _Section(
+    "Pointers that git does not track",
+    "git add PATH.dver, then git commit",
+    lambda one: not one.tracked and one.state is not State.BROKEN,
+    _nothing,
+    style="yellow",
+    names_pointer=True,
+)
+
+
+def _sections(remote: str, stale: Mapping[str, str]) -> list[_Section]:
+    """Return what may have to be said, the most pressing first."""
+    return [
+        *_SECTIONS,
+        _Section(
+            "Stale",
+            "dver repro PATH makes them anew",
+            lambda one: one.dataset in stale,
+            lambda one: stale[one.dataset],
+            style="yellow",
+        ),
+        _UNTRACKED,
+        _Section(
+            f"Not on {remote}", "dver push PATH sends them", lambda one: one.on_remote is False, _nothing, "yellow"
+        ),
+    ]
 
 
 def _document(one: DatasetStatus, stale: str | None) -> dict[str, object]:

@@ -43,7 +43,7 @@ def sections(runs: Sequence[FoundRun], shown: Callable[[str], str]) -> Iterator[
         yield "Unfinished", _unfinished_lines(others, shown)
 
 
-def is_settled(runs: Sequence[FoundRun], one: DatasetStatus) -> bool:
+def is_left_alone(runs: Sequence[FoundRun], one: DatasetStatus) -> bool:
     """Whether no run has a dataset in hand, nor has left it otherwise than it was."""
     concerned = [run for run in runs if overlapping(run, [one.dataset]) is not None]
     return all(run.life is Life.KILLED and one.state is State.UNCHANGED for run in concerned)

@@ -51,7 +51,9 @@ def unset_value(dver_dir: Path, key: str, *, local: bool) -> bool:
     return True
 
 
-def add_remote(dver_dir: Path, name: str, url: str, *, local: bool) -> bool:
+def add_remote(
+    dver_dir: Path, name: str, url: str, *, local: bool, encrypt: bool = False, key_file: str | None = None
+) -> bool:
     """Add a remote and return whether it became the default, as the first one does."""
     check_remote_name(name)
     remotes = _remote_names(dver_dir)
@@ -65,8 +67,12 @@ def add_remote(dver_dir: Path, name: str, url: str, *, local: bool) -> bool:
     if becomes_default:
         changes[DEFAULT_REMOTE] = name
     changes[REMOTES, name, "url"] = _checked(f"{REMOTES}.{name}.url", url, local=local)
+    if encrypt:
+        changes[REMOTES, name, "encrypt"] = True
     _check_place(dver_dir, url)
     _change(dver_dir, changes, local=local)
+    if key_file is not None:
+        set_value(dver_dir, f"{REMOTES}.{name}.key_file", key_file, local=True)
     return becomes_default
 
 
@@ -107,6 +113,24 @@ def set_remote_option(dver_dir: Path, name: str, key: str, value: object, *, loc
     if key == "url":
         _check_place(dver_dir, str(value))
     set_value(dver_dir, f"{REMOTES}.{name}.{key}", value, local=local)
+
+
+def set_fingerprint(dver_dir: Path, name: str, fingerprint: str) -> bool:
+    """Note the newest master key of a remote beside its URL, and return whether that is in the committed file.
+
+    Raises:
+        ConfigError: there is no such remote.
+    """
+    key: KeyPath = (REMOTES, name, "fingerprint")
+    files = {local: read_entries(settings_file(dver_dir, local=local)) for local in (True, False)}
+    local = next((local for local, entries in files.items() if (REMOTES, name, "url") in entries), None)
+    if local is None:
+        raise _no_remote(dver_dir, name)
+    _change(dver_dir, {key: fingerprint}, local=local)
+    if not local and key in files[True]:
+        # It would win over the one that is true now.
+        _change(dver_dir, {key: None}, local=True)
+    return not local
 
 
 def _check_place(dver_dir: Path, url: str) -> None:

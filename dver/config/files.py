@@ -77,6 +77,8 @@ def refuse_secret(setting: Setting, value: Value) -> None:
     )
     if setting.secret:
         raise ConfigError(f"{setting.name} is a secret and this file is committed", hint=local_only)
+    if setting.own:
+        raise ConfigError(f"{setting.name} belongs to one clone and this file is committed", hint=local_only)
     if setting.kind in (Kind.LOCATION, Kind.ENDPOINT) and has_credentials(str(value)):
         raise ConfigError(f"{setting.name} holds a password and this file is committed", hint=local_only)
 

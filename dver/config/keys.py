@@ -48,17 +48,33 @@ class Kind(StrEnum):
     SIZE = "a size, such as 500KiB or 1 MiB"
     PATTERNS = "a list of patterns, as in .gitignore"
     LINK = "auto, reflink or copy"
+    FINGERPRINT = "a text of 32 hexadecimal digits"
+    FILE = "the path of a file"
+
+
+_SHAPES = {
+    Kind.ENDPOINT: re.compile(r"https?://.*", re.IGNORECASE | re.DOTALL),
+    Kind.FINGERPRINT: re.compile(r"[0-9a-f]{32}"),
+    Kind.LINK: re.compile("|".join(Link)),
+}
+_TEXTS = {Kind.TEXT, Kind.NAME, Kind.PATH, Kind.FILE, Kind.LOCATION, Kind.ENDPOINT, Kind.LINK, Kind.FINGERPRINT}
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. `name` is dotted, except in `STORE_OPTIONS`, which belong to a remote or the cache."""
+    """One setting. `name` is dotted, except in `STORE_OPTIONS`, which belong to a remote or the cache.
+
+    Attributes:
+        secret: whether nobody may see the value.
+        own: whether it belongs to one clone, and no committed file may have it, as is so of all secrets.
+    """
 
     name: str
     kind: Kind
     help: str
     default: Value | None = None
     secret: bool = False
+    own: bool = False
 
 
 def _by_name(settings: Iterable[Setting]) -> dict[str, Setting]:
@@ -91,7 +107,16 @@ STORE_OPTIONS = _by_name(
         Setting("host_key_policy", Kind.TEXT, "what to do about unknown SFTP servers: auto_add, warning or reject"),
     ]
 )
-REMOTE_OPTIONS = _by_name([Setting("url", Kind.LOCATION, "where the remote is"), *STORE_OPTIONS.values()])
+ENCRYPTION_OPTIONS = _by_name(
+    [
+        Setting("encrypt", Kind.FLAG, "whether what is stored there is encrypted before it is sent"),
+        Setting("fingerprint", Kind.FINGERPRINT, "names the newest master key that is known of an encrypted remote"),
+        Setting("key_file", Kind.FILE, "the file of a key that opens an encrypted remote", own=True),
+    ]
+)
+REMOTE_OPTIONS = _by_name(
+    [Setting("url", Kind.LOCATION, "where the remote is"), *STORE_OPTIONS.values(), *ENCRYPTION_OPTIONS.values()]
+)
 SETTINGS = _by_name(
     [
         Setting("cache.dir", Kind.LOCATION, "where the cache is, if not in .dver/cache"),
@@ -103,6 +128,7 @@ SETTINGS = _by_name(
         Setting("chunks.size", Kind.CHUNK_SIZE, "average size of a chunk in a new store", default=64 << 10),
         Setting("add.stage", Kind.FLAG, "whether add stages pointers in git", default=True),
         Setting("checkout.link", Kind.LINK, "whether equal files share blocks on disk", default=Link.AUTO.value),
+        Setting("gc.auto", Kind.FLAG, "whether small packs of the cache are merged when there are many", default=True),
         Setting("hooks.max_size", Kind.SIZE, "largest file that may enter git", default=1 << 20),
         Setting("hooks.allow", Kind.PATTERNS, "files that may enter git whatever their size"),
         Setting("hooks.data", Kind.PATTERNS, "files that are data and must not enter git, however small"),
@@ -214,7 +240,7 @@ def check_value(setting: Setting, value: object) -> Value:
             return _check_size(setting, value)
         case Kind.PATTERNS, (list() | tuple()):
             return tuple(_check_text(setting, one) for one in value)
-        case ((Kind.TEXT | Kind.NAME | Kind.PATH | Kind.LOCATION | Kind.ENDPOINT | Kind.LINK), str()):
+        case (_, str()) if setting.kind in _TEXTS:
             return _check_text(setting, value)
     raise ConfigError(f"{setting.name} is not {setting.kind}", hint=f"{setting.name}: {setting.help}")
 
@@ -255,11 +281,9 @@ def _check_text(setting: Setting, text: object) -> str:
             check_remote_name(text)
         case Kind.LOCATION:
             check_location(text, what)
-        case Kind.PATH if is_url(text):
+        case Kind.PATH | Kind.FILE if is_url(text):
             raise ConfigError(f"{what} is a URL and must be {setting.kind}", hint=f"{what}: {setting.help}")
-        case Kind.ENDPOINT if not text.lower().startswith(("http://", "https://")):
-            raise ConfigError(f"{what} is not {setting.kind}", hint=f"{what}: {setting.help}")
-        case Kind.LINK if text not in [*Link]:
+        case kind if kind in _SHAPES and not _SHAPES[kind].fullmatch(text):
             raise ConfigError(f"{what} is not {setting.kind}", hint=f"{what}: {setting.help}")
         case Kind.ENDPOINT:
             check_location(text, what)

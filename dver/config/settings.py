@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from dver.config.files import COMMITTED_FILE, LOCAL_FILE, read_values
 from dver.config.keys import (
+    ENCRYPTION_OPTIONS,
     REMOTES,
     SETTINGS,
     STORE_OPTIONS,
@@ -28,11 +29,21 @@ MASK = "********"
 
 @dataclass(frozen=True, slots=True)
 class RemoteSettings:
-    """A remote. URL and options may hold secrets, so they stay out of its printed form."""
+    """A remote. URL and options may hold secrets, so they stay out of its printed form.
+
+    Attributes:
+        options: those that storage of its kind takes.
+        encrypt: whether what is stored there is encrypted before it is sent.
+        fingerprint: names the newest master key that is known of it.
+        key_file: the file of a key that opens it, as the user wrote it.
+    """
 
     name: str
     url: str = field(repr=False)
     options: Mapping[str, Scalar] = field(repr=False, default_factory=dict)
+    encrypt: bool = False
+    fingerprint: str | None = None
+    key_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,7 @@ class Settings:
     transfer_jobs: int | None
     add_stage: bool
     checkout_link: Link
+    gc_auto: bool
     hook_max_size: int
     hook_allow: tuple[str, ...]
     hook_data: tuple[str, ...]
@@ -57,7 +69,7 @@ class Settings:
         """Return a remote by name, or the default one.
 
         Raises:
-            ConfigError: there is no such remote, or no default.
+            ConfigError: there is no such remote, or no default; or it was encrypted and is not said to be now.
         """
         wanted = name or self.default_remote
         if wanted is None:
@@ -65,7 +77,13 @@ class Settings:
         if wanted not in self.remotes:
             hint = suggest(wanted, self.remotes) if self.remotes else "dver remote add NAME URL"
             raise ConfigError(f"there is no remote named {wanted!r}", hint=hint)
-        return self.remotes[wanted]
+        found = self.remotes[wanted]
+        if found.fingerprint is not None and not found.encrypt:
+            raise ConfigError(
+                f"remote {wanted} has the fingerprint of a master key, and is not said to be encrypted",
+                hint=f"dver config set {REMOTES}.{wanted}.encrypt true, or dver remote remove {wanted}",
+            )
+        return found
 
     def _default_hint(self) -> str:
         return f"dver remote default {next(iter(self.remotes))}" if self.remotes else "dver remote add NAME URL"
@@ -104,6 +122,7 @@ def load_settings(dver_dir: Path, overrides: Mapping[str, object] = {}) -> Setti
         transfer_jobs=_count(values, "core.transfer_jobs"),
         add_stage=bool(values["add", "stage"]),
         checkout_link=Link(str(values["checkout", "link"])),
+        gc_auto=bool(values["gc", "auto"]),
         hook_max_size=int(_scalar(values["hooks", "max_size"])),
         hook_allow=_patterns(values, "hooks.allow"),
         hook_data=_patterns(values, "hooks.data"),
@@ -172,4 +191,19 @@ def _remotes(values: Mapping[KeyPath, Value]) -> dict[str, RemoteSettings]:
     for path, value in values.items():
         if path[0] == REMOTES:
             options.setdefault(path[1], {})[path[2]] = _scalar(value)
-    return {name: RemoteSettings(name, str(own.pop("url")), own) for name, own in options.items() if "url" in own}
+    return {name: _remote(name, own) for name, own in options.items() if "url" in own}
+
+
+def _remote(name: str, own: dict[str, Scalar]) -> RemoteSettings:
+    url = str(own.pop("url"))
+    encryption = {option: own.pop(option) for option in ENCRYPTION_OPTIONS if option in own}
+    encrypt = bool(encryption.get("encrypt", False))
+    fingerprint, key_file = (encryption.get(option) for option in ("fingerprint", "key_file"))
+    return RemoteSettings(
+        name,
+        url,
+        own,
+        encrypt=encrypt,
+        fingerprint=None if fingerprint is None else str(fingerprint),
+        key_file=None if key_file is None else str(key_file),
+    )

@@ -4,6 +4,7 @@ What walks the history is imported by the questions that need it: most commands 
 """
 
 import os
+import re
 import shlex
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from dver.git.translation import MISSING_HINT, translated
 if TYPE_CHECKING:
     from dver.git.history import HistoryItem
     from dver.git.ranges import ChangedFile
+    from dver.git.reach import Reach
 
 # Extensions that change nothing for a reader of objects; without this, libgit2 refuses to open a partial clone.
 _KNOWN_EXTENSIONS = ["partialclone", "relativeworktrees"]
@@ -34,6 +36,7 @@ _PARTIAL_INDEX = "next-index-"
 _READING_ATTEMPTS = 5
 _CHANGED_BY_FILTERS = (b"\r\n", b"$Id")
 _MOST_HELD = 1 << 26
+_WHOLE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REBASE_FOLDERS = ("rebase-merge", "rebase-apply")
 
 
@@ -95,14 +98,6 @@ class GitRepo:
         return Path(main).resolve() if main else self.root
 
     @property
-    def head_name(self) -> str | None:
-        """The branch that is checked out, also before its first commit; None for a detached HEAD."""
-        with translated("cannot read HEAD"):
-            head = self._repository.lookup_reference("HEAD")
-            target = head.raw_target
-            return os.fsdecode(target).removeprefix("refs/heads/") if isinstance(target, bytes) else None
-
-    @property
     def is_unborn(self) -> bool:
         """Whether the branch that is checked out has no commit yet."""
         with translated("cannot read HEAD"):
@@ -144,6 +139,17 @@ class GitRepo:
             return False
         return True
 
+    def find_commit(self, text: str) -> CommitId | None:
+        """Return the commit whose whole id is `text`, which may be anybody's; None where there is none here."""
+        if _WHOLE_ID.fullmatch(text) is None:
+            return None
+        try:
+            commit = self.resolve(text)
+        except GitError:
+            return None
+        # A branch may have any name, and a tag has an id of its own.
+        return commit if commit == text else None
+
     def refs(self) -> dict[str, CommitId]:
         """Return the commits of all branches, remote-tracking branches and tags, by full name (`refs/heads/main`)."""
         found: dict[str, CommitId] = {}
@@ -157,6 +163,18 @@ class GitRepo:
                 with suppress(pygit2.InvalidSpecError):
                     found[name] = CommitId(str(reference.peel(pygit2.Commit).id))
         return found
+
+    def reach(self) -> "Reach":
+        """Return what finds all that this repository leads to, in whatever way git keeps it."""
+        from dver.git.reach import Reach  # noqa: PLC0415
+
+        main: Path | None = self.root
+        if self.common_dir != self.git_dir:
+            # The main one may have no files: a bare repository with work trees linked to it.
+            workdir = _open(str(self.common_dir)).workdir
+            main = Path(workdir).resolve() if workdir else None
+        indexes = {self._staging.path, self.git_dir / _INDEX}
+        return Reach(self._repository, self._objects, self.common_dir, main, {self.git_dir: indexes})
 
     def ancestry(self, starts: Iterable[CommitId]) -> Iterator[CommitId]:
         """Yield these commits and all that lead to them, each once; it ends where a shallow clone does."""

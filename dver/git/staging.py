@@ -104,6 +104,15 @@ class StagingArea:
             and entry.mode in (FileMode.BLOB, FileMode.BLOB_EXECUTABLE)
         }
 
+    def contents(self, suffix: str) -> list[tuple[str, str]]:
+        """Return the same as pairs, in which a file in conflict comes once for each side."""
+        return [
+            (os.fsdecode(entry.path), str(entry.id))
+            for entry in self.read()
+            if is_wanted(os.fsencode(entry.path), os.fsencode(suffix))
+            and entry.mode in (FileMode.BLOB, FileMode.BLOB_EXECUTABLE)
+        ]
+
     def conflicts(self, suffix: str) -> dict[str, Conflict]:
         """Return the sides of the unmerged files whose name ends with `suffix`, by path."""
         found = {}

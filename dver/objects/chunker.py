@@ -26,7 +26,6 @@ ALGORITHM = "fastcdc-2020"
 # Level 1, the crate's default: higher levels gather the sizes closer around the average, which makes an overwritten
 # byte cheaper, but they find the old cuts again later after an insertion.
 NORMALIZATION: Literal[1] = 1
-DEFAULT_AVERAGE = 64 * 1024
 SMALLEST_AVERAGE = 1024
 LARGEST_AVERAGE = 4 * 1024 * 1024
 MAX_CHUNK = 4 * LARGEST_AVERAGE

@@ -1,8 +1,8 @@
 """The text of a pointer in a merge conflict: made here, and taken apart again, also as git itself leaves it.
 
 It is the whole pointers of both sides, and of the base if there is one, between the marks that git puts around text in
-conflict. What dver writes has comments before them: how many paths conflict, the first of these, and the choices that
-were made so far, each a side and a path as a JSON string. Only the choices are read back; all else can be worked out
+conflict. What dver writes has comments before them: how many paths conflict, the first of these, and the rulings that
+were made so far, each a side and a path as a JSON string. Only the rulings are read back; all else can be worked out
 anew. `docs/design/formats.md` has an example.
 """
 
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dver.errors import FormatError
-from dver.objects.merge import Choice, PathConflict, Side
+from dver.objects.merge import PathConflict, Ruling, Side
 from dver.objects.pointer import MAX_POINTER, Pointer, encode_pointer
 
 LISTED_CONFLICTS = 20
 
 _LONGEST_LABEL = 500
 _MARK = re.compile(rb"(<{7,}|\|{7,}|={7,}|>{7,})(?: .*)?\r?\n?\Z")
-_CHOICE = re.compile(rb'# (ours|theirs) (".*")\Z')
+_RULING = re.compile(rb'# (ours|theirs) (".*")\Z')
 
 
 class _Section(Enum):
@@ -66,21 +66,21 @@ class TornText:
     base: bytes | None
     ours: bytes
     theirs: bytes
-    choices: tuple[Choice, ...] = ()
+    rulings: tuple[Ruling, ...] = ()
 
 
 def encode_conflict(
     sides: PointerSides,
     conflicts: Sequence[PathConflict] | None,
-    choices: Sequence[Choice] = (),
+    rulings: Sequence[Ruling] = (),
     labels: Labels = Labels(),
 ) -> bytes:
     """Return the text of a pointer in conflict; `conflicts` is None where they are not known.
 
     Raises:
-        FormatError: there are more choices than a pointer has room for.
+        FormatError: there are more rulings than a pointer has room for.
     """
-    made = [f"# {choice.side.value} {path_string(choice.path)}" for choice in choices]
+    made = [f"# {ruling.side.value} {path_string(ruling.path)}" for ruling in rulings]
     body = _marked(sides, labels)
     listed = list(conflicts or ())[:LISTED_CONFLICTS]
     while True:
@@ -90,8 +90,8 @@ def encode_conflict(
         if not listed:
             raise FormatError(
                 "the pointer",
-                f"has no room for {len(made)} choices",
-                hint="dver checkout --ours FOLDER or --theirs FOLDER makes one choice for many paths",
+                f"has no room for {len(made)} rulings",
+                hint="dver checkout --ours FOLDER or --theirs FOLDER makes one ruling for many paths",
             )
         listed.pop()
 
@@ -116,7 +116,7 @@ def split_conflict(data: bytes) -> TornText | None:
     if not seen or section is not _Section.OUTSIDE:
         return None
     base, ours, theirs = (b"".join(sides[one]) for one in _SIDES)
-    return TornText(base if _Section.BASE in seen else None, ours, theirs, _choices(data))
+    return TornText(base if _Section.BASE in seen else None, ours, theirs, _rulings(data))
 
 
 def path_string(path: bytes) -> str:
@@ -124,20 +124,20 @@ def path_string(path: bytes) -> str:
     return json.dumps(path.decode("utf-8", "surrogateescape"))
 
 
-def _choices(data: bytes) -> tuple[Choice, ...]:
-    """Return the choices that the comments before the first mark record; what cannot be read is no choice."""
+def _rulings(data: bytes) -> tuple[Ruling, ...]:
+    """Return the rulings that the comments before the first mark record; what cannot be read is no ruling."""
     found = []
     for line in data.splitlines():
         if not line.startswith(b"#"):
             break
-        match = _CHOICE.match(line)
+        match = _RULING.match(line)
         if match is None:
             continue
         try:
             path = json.loads(match[2]).encode("utf-8", "surrogateescape")
         except ValueError:
             continue
-        found.append(Choice(Side(match[1].decode()), path))
+        found.append(Ruling(Side(match[1].decode()), path))
     return tuple(found)
 
 

@@ -16,9 +16,11 @@ from typing import Any, TypeAlias
 
 from dver.errors import FormatError
 from dver.objects.chunker import MAX_CHUNK
-from dver.objects.ids import ID_LENGTH, ChunkId, NodeId
+from dver.objects.ids import ID_LENGTH, Bytes, ChunkId, NodeId
+from dver.objects.names import belongs_to_git, may_belong_to_git
 
 MAX_PATH = 4096
+MAX_DEPTH = 512
 MAX_TARGET = 4096
 MAX_SIZE = (1 << 62) - 1
 INLINE_CHUNKS = 64
@@ -27,8 +29,8 @@ _CHUNK = struct.Struct("<32sI")
 _CHUNK_LENGTH = struct.Struct("<32xI")
 CHUNK_REF_LENGTH = _CHUNK.size
 
-# A part that is empty, `.`, `..` or `.git` (in any case: some file systems fold it).
-_BAD_PATH = re.compile(rb"(?:\A|/)(?:\.{0,2}|\.[gG][iI][tT])(?:/|\Z)|\0")
+# A part that is empty, `.` or `..`.
+_BAD_PATH = re.compile(rb"(?:\A|/)\.{0,2}(?:/|\Z)|\0")
 
 
 class EntryKind(IntEnum):
@@ -126,11 +128,22 @@ def chunks_size(packed: bytes, where: str) -> int:
     return size
 
 
-def check_path(path: bytes, where: str) -> None:
+def check_chunk_length(plain: Bytes, length: int, where: str) -> None:
+    """Raise FormatError unless a chunk is as long as the list that names it says."""
+    if len(plain) != length:
+        raise FormatError(where, f"a chunk is said to have {length} bytes, and has {len(plain)}")
+
+
+def check_path(path: bytes, where: str, *, hint: str | None = None) -> None:
     """Raise FormatError for a path that must not be written to a working tree; the empty path is one."""
-    if _BAD_PATH.search(path) or len(path) > MAX_PATH:
-        shown = path[:200].decode("utf-8", "backslashreplace")
-        raise FormatError(where, f"refused the path {shown!r}: not a plain path inside the dataset")
+    if _BAD_PATH.search(path) or len(path) > MAX_PATH or path.count(b"/") >= MAX_DEPTH:
+        reason = "not a plain path inside the dataset"
+    elif belongs_to_git(path):
+        reason = "it leads to git's own files, here or on another file system"
+    else:
+        return
+    shown = path[:200].decode("utf-8", "backslashreplace")
+    raise FormatError(where, f"refused the path {shown!r}: {reason}", hint=hint)
 
 
 def check_paths(paths: Sequence[bytes], where: str) -> None:
@@ -143,9 +156,9 @@ def check_paths(paths: Sequence[bytes], where: str) -> None:
         b"//" in joined
         or b"/./" in joined
         or b"/../" in joined
-        or b"/.git/" in joined.lower()
         or joined.count(b"\0") != len(paths) - 1
-        or max(map(len, paths)) > MAX_PATH
+        or max(map(len, paths)) >= 2 * MAX_DEPTH
+        or may_belong_to_git(joined)
     ):
         for path in paths:
             check_path(path, where)
@@ -154,7 +167,7 @@ def check_paths(paths: Sequence[bytes], where: str) -> None:
 def check_entry(entry: Entry, where: str) -> None:
     """Raise FormatError for an entry that `decode_entry` would refuse. Only its path may be empty."""
     if entry.path:
-        check_path(entry.path, where)
+        check_path(entry.path, where, hint="rename it, or let .dverignore name it")
     if isinstance(entry, LinkEntry):
         _check_target(entry.target, where)
     elif isinstance(entry, FileEntry):

@@ -5,7 +5,7 @@ its bytes and ends in an XXH3 of them; `docs/design/formats.md` has the byte tab
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dver.errors import FormatError, IntegrityError, UnsupportedFormatError
@@ -48,6 +48,20 @@ def decode_index(data: Bytes, where: str) -> list[IndexedPack]:
     Raises:
         FormatError, IntegrityError: the file is not an index, or is damaged.
     """
+    return [
+        IndexedPack(pack, size, tuple(decode_entries(entries, where)))
+        for pack, size, entries in split_index(data, where)
+    ]
+
+
+def split_index(data: Bytes, where: str) -> Iterator[tuple[PackId, int, memoryview]]:
+    """Yield the packs that an index file lists, each with its size and its entries as bytes, not checked one by one.
+
+    Where these are all that a pack holds, the pack is named by their hash, as by its footer's.
+
+    Raises:
+        FormatError, IntegrityError: the file is not an index, or is damaged.
+    """
     if len(data) < _HEAD.size + _CHECKSUM.size:
         raise FormatError(where, "too short for an index file")
     magic, version, reserved, count = _HEAD.unpack_from(data)
@@ -62,11 +76,10 @@ def decode_index(data: Bytes, where: str) -> list[IndexedPack]:
         raise UnsupportedFormatError(where, version, FORMAT)
     if version != FORMAT or reserved != _ZEROS:
         raise FormatError(where, "the head of the index file is malformed")
-    return _decode_packs(view[_HEAD.size : end], count, where)
+    yield from _split_packs(view[_HEAD.size : end], count, where)
 
 
-def _decode_packs(body: memoryview, count: int, where: str) -> list[IndexedPack]:
-    packs = []
+def _split_packs(body: memoryview, count: int, where: str) -> Iterator[tuple[PackId, int, memoryview]]:
     at = 0
     for _ in range(count):
         if at + _PACK.size > len(body):
@@ -78,7 +91,6 @@ def _decode_packs(body: memoryview, count: int, where: str) -> list[IndexedPack]
             raise FormatError(where, "the index file is cut short")
         if size > MAX_PACK_SIZE:
             raise FormatError(where, f"a pack has an impossible size of {size} bytes")
-        packs.append(IndexedPack(PackId(raw), size, tuple(decode_entries(body[start:at], where))))
+        yield PackId(raw), size, body[start:at]
     if at != len(body):
         raise FormatError(where, "the index file has bytes that belong to no pack")
-    return packs

@@ -158,6 +158,17 @@ class Manifest:
         for packed in self._chunk_leaves(entry):
             yield from unpack_chunks(packed, self.where)
 
+    def distinct_chunks(self, entry: FileEntry) -> Iterator[tuple[ChunkId, int]]:
+        """Yield the chunks of a file in no order, and those that a part of it repeats as a whole only once.
+
+        However large the file says it is, no more comes than its nodes name: a few of these can stand for exabytes.
+        """
+        if entry.chunk_tree is None:
+            yield from self.chunks(entry)
+            return
+        for _, node in self.chunk_tree_nodes(entry.chunk_tree):
+            yield from unpack_chunks(node.packed, self.where)
+
     def chunk_tree_nodes(self, root: NodeId) -> Iterator[tuple[NodeId, ChunksNode]]:
         """Yield the nodes of a chunk list's tree with their ids, parents first, each once."""
         seen = {root}

@@ -1,11 +1,11 @@
 """The three-way merge of manifests, path by path, from what differs between them alone.
 
 What one side changed is taken from that side, and what both changed alike stands. What they changed differently is a
-conflict of its path; until a choice decides it, the merge holds what ours has there. A path that became a file on one
+conflict of its path; until a ruling decides it, the merge holds what ours has there. A path that became a file on one
 side and a folder on the other is one conflict of the path and all below it. An empty directory is never in conflict:
 it gives way to a file of its name and to whatever lies below it.
 
-Invariant: the same three manifests and choices give the same result, so a merge can be made again at any time.
+Invariant: the same three manifests and rulings give the same result, so a merge can be made again at any time.
 """
 
 from bisect import bisect_left, insort
@@ -52,8 +52,8 @@ class PathConflict:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """The decision for a side in all conflicts at and below a path."""
+class Ruling:
+    """The side that is taken in all conflicts at and below a path."""
 
     side: Side
     path: bytes
@@ -65,8 +65,8 @@ class Merged:
 
     Attributes:
         changes: what differs from ours, by path in order: an entry, or None where ours' is deleted.
-        conflicts: what no choice has decided, in path order.
-        decided: the conflicts that choices decided, in path order.
+        conflicts: what no ruling has decided, in path order.
+        decided: the conflicts that rulings decided, in path order.
     """
 
     changes: Mapping[bytes, Entry | None]
@@ -95,13 +95,13 @@ class _Versions:
 
 
 def merge_manifests(
-    base: Manifest | None, ours: Manifest, theirs: Manifest, choices: Sequence[Choice] = (), rest: Side | None = None
+    base: Manifest | None, ours: Manifest, theirs: Manifest, rulings: Sequence[Ruling] = (), rest: Side | None = None
 ) -> Merged:
     """Return the merge of two manifests that both came from `base`, or from nothing in common where that is None.
 
-    Of several choices that cover a conflict the last one counts; `rest` decides those that none covers.
+    Of several rulings that cover a conflict the last one counts; `rest` decides those that none covers.
     """
-    return _Merge(_differing(base, ours, theirs), choices, rest).run()
+    return _Merge(_differing(base, ours, theirs), rulings, rest).run()
 
 
 def merged_entries(ours: Manifest, changes: Mapping[bytes, Entry | None]) -> Iterator[Entry]:
@@ -141,7 +141,7 @@ class _Merge:
     """One merge in the making; `results` holds files only until directories are settled."""
 
     versions: Mapping[bytes, _Versions]
-    choices: Sequence[Choice]
+    rulings: Sequence[Ruling]
     rest: Side | None
     results: dict[bytes, Entry | None] = field(default_factory=dict)
     directories: list[bytes] = field(default_factory=list)
@@ -180,9 +180,9 @@ class _Merge:
     def _decide(self, conflict: PathConflict) -> Side:
         """Note a conflict, and return the side that it gets its content from, if only for now."""
         side = self.rest
-        for choice in self.choices:
-            if is_within(conflict.path, choice.path):
-                side = choice.side
+        for ruling in self.rulings:
+            if is_within(conflict.path, ruling.path):
+                side = ruling.side
         (self.conflicts if side is None else self.decided).append(conflict)
         return side or Side.OURS
 

@@ -31,7 +31,8 @@ MAGIC = b"DVPK"
 END_MAGIC = b"DVPE"
 TARGET_SIZE = 32 * 1024 * 1024
 MAX_PLAIN = MAX_CHUNK
-MAX_FOOTER = 1 << 30
+# Of a pack of the target size with nothing but the smallest objects, and some more.
+MAX_FOOTER = 128 * 1024 * 1024
 
 _HEAD = struct.Struct("<4sB3s")
 _RECORD = struct.Struct("<32sBBHIIQ")
@@ -84,6 +85,26 @@ class Record:
         if identify(self.kind, plain) != self.id:
             raise IntegrityError(where, f"object {self.id.hex()[:16]}… does not match its id")
         return plain
+
+    def chunk(self, where: str, *, verify: bool) -> Bytes:
+        """Return the unpacked bytes of a chunk, checked against the id if `verify` says so.
+
+        Raises:
+            IntegrityError: they differ, or the record is no chunk: a node's bytes never pass for a file's.
+        """
+        if self.kind is not Kind.DATA:
+            raise IntegrityError(where, f"object {self.id.hex()[:16]}… is a manifest node where a chunk should be")
+        return self.verified(where) if verify else self.plain(where)
+
+    def node(self, where: str) -> Bytes:
+        """Return the unpacked bytes of a manifest node, checked against the id.
+
+        Raises:
+            IntegrityError: they differ, or the record is no node: a file's bytes never pass for a manifest.
+        """
+        if self.kind is not Kind.NODE:
+            raise IntegrityError(where, f"object {self.id.hex()[:16]}… is a chunk where a manifest node should be")
+        return self.verified(where)
 
 
 @dataclass(frozen=True, slots=True)

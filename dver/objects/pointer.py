@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from dver.errors import FormatError, UnsupportedFormatError
 from dver.objects.ids import VERSION_PREFIX, VersionId, format_version, parse_version
+from dver.objects.names import belongs_to_dver, belongs_to_git
 
 FORMAT = 1
 SUFFIX = ".dver"
@@ -64,10 +65,12 @@ def has_conflict_markers(data: bytes) -> bool:
 def may_be_dataset(path: str) -> bool:
     """Whether a dataset may have this path: plain, inside the repository, and neither git's nor dver's own.
 
-    Letter case does not matter, as some file systems do not tell it apart.
+    Names that some file system takes for theirs are no different.
     """
-    parts = path.lower().split("/")
-    return not {"", ".", "..", ".git"}.intersection(parts) and parts[0] != SUFFIX and "\0" not in path
+    if not {"", ".", ".."}.isdisjoint(path.split("/")) or "\0" in path:
+        return False
+    raw = path.encode("utf-8", "surrogatepass")
+    return not (belongs_to_git(raw) or belongs_to_dver(raw))
 
 
 def checked_dataset_path(pointer: str, where: str) -> str:

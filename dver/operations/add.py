@@ -120,16 +120,18 @@ def add(
         for job in jobs:
             _check_job(repo, job)
         check_nesting(list(wanted))
-        store = repo.cache
-        store.prepare(repo.chunker.params)
         added = []
         stored_bytes = 0
-        for job in jobs:
-            with StoreWriter(store) as writer, progress.task(f"adding {job.dataset}", bytes=0, files=0) as task:
-                result = _add_one(repo, job, writer, task)
-                stored_bytes += writer.stored_bytes
-            _publish(repo, result, stage=stage)
-            added.append(result)
+        # From the first object on until the last pointer is written, nobody may take these for garbage.
+        with repo.storing():
+            store = repo.cache
+            store.prepare(repo.chunker.params)
+            for job in jobs:
+                with StoreWriter(store) as writer, progress.task(f"adding {job.dataset}", bytes=0, files=0) as task:
+                    result = _add_one(repo, job, writer, task)
+                    stored_bytes += writer.stored_bytes
+                _publish(repo, result, stage=stage)
+                added.append(result)
         return AddResult(tuple(added), stored_bytes)
 
 
@@ -168,7 +170,7 @@ def _add_one(repo: Repo, job: _Job, writer: StoreWriter, task: Task) -> Added:
         _check_base(dataset, pointer, previous, stored.base)
     writer.flush()
     if stored.whole:
-        repo.cache.mark_version(summary.version, files=summary.files, size=summary.size)
+        repo.cache.mark_version(summary.version, files=summary.files, size=summary.size, dataset=dataset)
     if previous != pointer:
         write_pointer(repo.root, dataset, pointer)
     repo.stat_cache.rebase(
@@ -248,7 +250,7 @@ def _check_merged(repo: Repo, dataset: str) -> None:
     conflict = read_conflict(repo, dataset)
     assert conflict is not None
     try:
-        draft = merge_pointers(repo, dataset, conflict.sides, conflict.choices).pointer
+        draft = merge_pointers(repo, dataset, conflict.sides, conflict.rulings).pointer
     except VersionNotFoundError as exc:
         raise PathError(
             dataset,

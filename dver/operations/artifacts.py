@@ -5,11 +5,12 @@ one of the dataset too.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from dver.operations import runs
-from dver.operations.condition import Condition
+from dver.operations.condition import Condition, opened_condition
 from dver.operations.condition_syntax import number_of
 from dver.operations.lineage_source import ArtifactId, LineageSource
 from dver.operations.moves import Moves, Origins
@@ -99,13 +100,13 @@ def _with_origins(repo: Repo, found: Sequence[Listed]) -> list[Listed]:
     ]
 
 
-def artifact_condition(text: str) -> "Condition[Listed]":
-    """Return a condition in SQL on artifacts: over `ARTIFACT_COLUMNS` and `prop('…')`.
+def artifact_condition(text: str | None) -> AbstractContextManager[Condition[Listed] | None]:
+    """Open a condition in SQL on artifacts, if any is given: over `ARTIFACT_COLUMNS` and `prop('…')`.
 
     Raises:
         UsageError: it is none.
     """
-    return Condition(text, ARTIFACT_COLUMNS, {"prop": lambda listed, name: listed.artifact.props.get(name)})
+    return opened_condition(text, ARTIFACT_COLUMNS, {"prop": lambda listed, name: listed.artifact.props.get(name)})
 
 
 class _Gathered:

@@ -5,9 +5,8 @@ Each dataset's files come first, then its stat cache rows, then its pointer, so 
 crash completes.
 """
 
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from dver.config import Link
@@ -17,8 +16,17 @@ from dver.objects.ids import ChunkId, NodeId
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, decode_pointer, pointer_path
 from dver.operations.addable import check_parents
+from dver.operations.checkout_limits import check_limits
 from dver.operations.checkout_plan import DatasetPlan, Planner
-from dver.operations.datasets import Target, pointers_at, read_pointer_or_problem, select, typed, working_datasets
+from dver.operations.datasets import (
+    Target,
+    decode_path,
+    pointers_at,
+    read_pointer_or_problem,
+    select,
+    typed,
+    working_datasets,
+)
 from dver.operations.ignoring import keep_out_of_git
 from dver.operations.run_guard import recovery_hint, spare
 from dver.operations.selection import check_matches, narrowable, not_in_dataset
@@ -27,8 +35,9 @@ from dver.operations.transfer import Transfer, missing_chunks
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
 from dver.storage.writer import StoreWriter
-from dver.workspace.assemble import Assembler, translated
+from dver.workspace.assemble import Assembler
 from dver.workspace.choice import NO_PATTERNS, Patterns
+from dver.workspace.deletion import dataset_folders, delete_files
 from dver.workspace.gitignore import gitignore_path
 from dver.workspace.pointers import read_pointer, write_pointer
 from dver.workspace.reflink import Cloner
@@ -94,7 +103,7 @@ def checkout(
         DataLossError: files would be lost; all are listed, and nothing was touched.
         VersionNotFoundError: data is neither in the cache nor on the default remote; nothing was touched.
     """
-    with repo.lock():
+    with repo.lock(), repo.storing():
         known = repo.stat_cache.bases().keys()
         try:
             plan = _plan(repo, rev, paths, options, progress)
@@ -158,7 +167,8 @@ def carry_out(
     Raises:
         DataLossError: files would be lost; all are listed, and nothing was touched.
         VersionNotFoundError: data is neither in the cache nor on the default remote; nothing was touched.
-        PathError: files are to share blocks, and cannot; nothing was touched.
+        PathError: files are to share blocks, and cannot, or two names are one here; nothing was touched.
+        BackendError: the disk is smaller than what is to be written; nothing was touched.
     """
     if options.dry_run:
         return
@@ -171,6 +181,7 @@ def carry_out(
             or "dver add keeps their content; dver checkout --force gives it up",
         )
     with repo.scratch() as scratch:
+        check_limits(repo, plan.datasets, scratch)
         sharing = Sharing(repo, options.link, scratch, plan.datasets)
         _fetch_missing(repo, plan, progress)
         total = sum(dataset.write_bytes for dataset in plan.datasets)
@@ -178,7 +189,7 @@ def carry_out(
         with progress.task("checking out", bytes=total, files=files) as task:
             for dataset in plan.datasets:
                 assembler = Assembler(
-                    os.fsencode(repo.root / dataset.dataset),
+                    dataset_folders(repo.root, dataset.dataset),
                     repo.cache,
                     scratch,
                     repo.workers_for(repo.cache),
@@ -252,7 +263,7 @@ def _check_parts(repo: Repo, dataset: str, parts: tuple[bytes, ...], pointer: Po
     base = repo.stat_cache.base(dataset)
     if base is not None and base.version != pointer.version:
         raise PathError(
-            f"{dataset}/{os.fsdecode(parts[0])}",
+            f"{dataset}/{decode_path(parts[0])}",
             "is part of a dataset whose data is at another version",
             hint=f"dver checkout {typed(dataset)} for the whole, or dver cat REV:PATH for one file",
         )
@@ -288,7 +299,7 @@ def _fetch(repo: Repo, dataset: DatasetPlan, missing: Sequence[ChunkId], progres
         transfer.flush()
     if not any(missing_chunks(repo.cache, _chunks(dataset.manifest, dataset.manifest.entries()))):
         files, size = dataset.manifest.totals()
-        repo.cache.mark_version(dataset.version, files=files, size=size)
+        repo.cache.mark_version(dataset.version, files=files, size=size, dataset=dataset.dataset)
 
 
 def _not_here(repo: Repo, dataset: DatasetPlan) -> VersionNotFoundError:
@@ -304,18 +315,18 @@ def _not_here(repo: Repo, dataset: DatasetPlan) -> VersionNotFoundError:
 def _chunks(manifest: Manifest, entries: Iterable[Entry]) -> Iterator[ChunkId]:
     for entry in entries:
         if isinstance(entry, FileEntry):
-            yield from (chunk for chunk, _ in manifest.chunks(entry))
+            yield from (chunk for chunk, _ in manifest.distinct_chunks(entry))
 
 
 def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, cloner: Cloner | None, task: Task) -> None:
-    root = os.fsencode(repo.root / plan.dataset)
     if plan.writes or plan.deletes:
         repo.stat_cache.begin_checkout(plan.dataset)
-    delete_files(root, plan.deletes)
+    with dataset_folders(repo.root, plan.dataset) as folders:
+        delete_files(folders, plan.deletes)
     rows: dict[bytes, Row] = dict(plan.settled)
     written: dict[bytes, Row] = {}
     if not plan.writes and plan.choice is None and plan.manifest.get(b"") is None:
-        _make_root(root)
+        assembler.make_root()
     written.update(assembler.write((e for e in plan.writes if isinstance(e, FileEntry)), plan.manifest, cloner=cloner))
     if cloner is not None:
         plan.shared, plan.shared_bytes = cloner.files, cloner.bytes
@@ -337,51 +348,6 @@ def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, cloner: Cloner
         plan.dataset, Base(plan.version, plan.choice), rows, removed=plan.gone, keep_rows=plan.keeps_rows
     )
     repo.stat_cache.end_checkout(plan.dataset)
-
-
-def _make_root(root: bytes) -> None:
-    with translated(root):
-        os.makedirs(root, exist_ok=True)
-
-
-def delete_files(root: bytes, paths: Sequence[bytes], *, check: Callable[[bytes], None] | None = None) -> None:
-    """Delete files and empty directories, the last path first, then the directories that this leaves empty.
-
-    Args:
-        check: is called with each path right before it goes, and raises what stops the deletion there.
-    """
-    emptied = set()
-    for path in reversed(paths):
-        absolute = root + b"/" + path if path else root
-        with translated(absolute):
-            if check is not None:
-                check(path)
-            try:
-                os.unlink(absolute)
-            except FileNotFoundError:
-                continue
-            except (IsADirectoryError, PermissionError):
-                if not os.path.isdir(absolute) or os.path.islink(absolute):
-                    raise
-                _remove_if_empty(absolute)
-        emptied.add(path.rpartition(b"/")[0])
-    # Deeper ones first, so that each is looked at when what is below is done.
-    for directory in sorted(emptied, reverse=True):
-        remove_empty(root, directory)
-
-
-def remove_empty(root: bytes, directory: bytes) -> None:
-    """Delete a directory of a dataset and those above it, up to the first that holds something."""
-    while directory and _remove_if_empty(root + b"/" + directory):
-        directory = directory.rpartition(b"/")[0]
-
-
-def _remove_if_empty(directory: bytes) -> bool:
-    try:
-        os.rmdir(directory)
-    except OSError:
-        return False
-    return True
 
 
 def bring_pointer(repo: Repo, dataset: str, pointer: Pointer | None) -> None:

@@ -14,7 +14,7 @@ from dver.objects.diff import diff_manifests
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry
 from dver.objects.ids import VersionId
 from dver.objects.manifest import Manifest
-from dver.objects.paths import is_within, parents
+from dver.objects.paths import is_within_any, parents
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import decode_path, read_pointer_or_problem
 from dver.operations.reading import open_manifest, stores_to_read
@@ -142,6 +142,7 @@ class _Differences:
         self._manifest = plan.manifest
         self._scan = scan
         self._asked = asked
+        self._parts = frozenset(asked)
         self._fills_up = scan.base.choice is not None and plan.choice != scan.base.choice
         self._narrows = narrows
         self._partial = scan.base.choice is not None
@@ -194,7 +195,7 @@ class _Differences:
         return row is not None and not row.differs
 
     def _is_asked(self, path: bytes) -> bool:
-        return not self._asked or any(is_within(path, part) for part in self._asked)
+        return not self._asked or is_within_any(path, self._parts)
 
     def _sort_changes(self, changes: dict[bytes, Entry | None], base: Manifest | None) -> dict[bytes, Entry | None]:
         """Fill the plan; return the files that would be lost, with the entry they are known to equal, if any."""

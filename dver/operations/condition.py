@@ -11,11 +11,12 @@ what closes the one early breaks the other.
 
 import re
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Generic, TypeAlias, TypeVar
 
 from dver.errors import UsageError
-from dver.operations.condition_syntax import FUNCTIONS, check_quotes, typed
+from dver.operations.condition_syntax import FUNCTIONS, check_quotes, with_types_apart
 
 T = TypeVar("T")
 Value: TypeAlias = str | int | float | None
@@ -47,21 +48,18 @@ class Condition(Generic[T]):
 
     def __init__(
         self,
+        connection: sqlite3.Connection,
         text: str,
         columns: Mapping[str, Callable[[T], object]],
         functions: Mapping[str, Callable[[T, str], object]],
     ) -> None:
-        """Take an expression that may name `columns`, and call `functions` of one text besides those of SQLite.
-
-        Raises:
-            UsageError: it is no such expression.
-        """
+        """Take what `opened_condition` takes, and a connection to an empty database."""
         self._columns = columns
         self._functions = functions
         self._facts: list[Callable[[T], object]] = []
         self._thing: T | None = None
         self._pauses = 0
-        self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._connection = connection
         for limit, most in _LIMITS.items():
             self._connection.setlimit(limit, most)
         for name in functions:
@@ -96,7 +94,7 @@ class Condition(Generic[T]):
         # A comment at the end of the text must not swallow what follows.
         for form in (f"SELECT ({text}\n) FROM", f"SELECT CASE WHEN {text}\nTHEN 1 END FROM"):
             self._try(form, nothing, text)
-        cases = f"SELECT CASE WHEN {typed(text)} THEN 1 END FROM"
+        cases = f"SELECT CASE WHEN {with_types_apart(text)} THEN 1 END FROM"
         self._try(cases, nothing, text)
         return f"{cases} (SELECT {given})"
 
@@ -146,6 +144,26 @@ class Condition(Generic[T]):
             return UsageError(f"the condition cannot be read near {found[1]!r}", hint=columns)
         reason = next((words for start, words in _SAYINGS.items() if said.startswith(start)), said)
         return UsageError(f"the condition cannot be used: {reason}", hint=f"{columns}; {calls}")
+
+
+@contextmanager
+def opened_condition(
+    text: str | None,
+    columns: Mapping[str, Callable[[T], object]],
+    functions: Mapping[str, Callable[[T, str], object]],
+) -> Iterator[Condition[T] | None]:
+    """Yield the condition of an expression, to be asked within the context; None for no expression.
+
+    It may name `columns`, and call `functions` of one text besides those of SQLite.
+
+    Raises:
+        UsageError: it is no such expression.
+    """
+    if text is None:
+        yield None
+        return
+    with closing(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)) as connection:
+        yield Condition(connection, text, columns, functions)
 
 
 _SAYINGS = {

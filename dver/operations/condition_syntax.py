@@ -80,7 +80,7 @@ def check_quotes(text: str) -> None:
             )
 
 
-def typed(text: str) -> str:
+def with_types_apart(text: str) -> str:
     """Return an expression that says the same and keeps texts and numbers apart, by calls of `FUNCTIONS`.
 
     Raises:

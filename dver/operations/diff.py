@@ -16,10 +16,10 @@ from dver.objects.manifest import Manifest
 from dver.objects.paths import is_within
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import Target, decode_path, head_pointers, pointers_at, select, working_pointers
+from dver.operations.diff_working import changed_manifest
 from dver.operations.kinds import NodeKind, entry_kind
 from dver.operations.reading import open_manifest
 from dver.operations.status import scan_dataset
-from dver.operations.working import working_manifest
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
 
@@ -89,9 +89,12 @@ def diff(
     """
     before = head_pointers(repo) if old is None else pointers_at(repo, repo.git.resolve(old))
     after = working_pointers(repo) if new is None else pointers_at(repo, repo.git.resolve(new))
+    targets = select(before.keys() | after.keys(), paths)
+    looked = [target.dataset for target in targets] if new is None else []
     results = []
-    with progress.task("comparing", bytes=0, files=0) as task:
-        for target in select(before.keys() | after.keys(), paths):
+    # What draws progress has a thread, and there must be none for looking ahead.
+    with repo.scanner.looking_ahead(looked), progress.task("comparing", bytes=0, files=0) as task:
+        for target in targets:
             left = _recorded(repo, target.dataset, before.get(target.dataset))
             if new is None:
                 right = _working(repo, target.dataset, after.get(target.dataset), task)
@@ -125,7 +128,7 @@ def _working(repo: Repo, dataset: str, pointer: Pointer | None, task: Task) -> _
         raise PathError(f"{dataset}/{decode_path(scan.special[0])}", "is a socket, device or named pipe")
     if scan.is_clean:
         return _Side(open_manifest(repo, scan.base.version, dataset), scan.base.version)
-    manifest = working_manifest(repo, dataset, scan.base, task)
+    manifest = changed_manifest(repo, dataset, scan, task)
     return _Side(manifest, manifest.version)
 
 

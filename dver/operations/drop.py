@@ -9,7 +9,6 @@ once more right before it goes.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from contextlib import suppress
 from dataclasses import dataclass
 
 from dver.errors import DataLossError, DverError, IntegrityError, NotFoundError, ObjectNotFoundError, PathError
@@ -18,7 +17,6 @@ from dver.objects.entry import FileEntry
 from dver.objects.ids import ChunkId, VersionId
 from dver.objects.paths import parents
 from dver.objects.pointer import DatasetKind, Pointer
-from dver.operations.checkout import delete_files
 from dver.operations.datasets import decode_path, select, typed, working_datasets
 from dver.operations.reading import open_manifest
 from dver.operations.rewrite import pointer_of
@@ -31,6 +29,7 @@ from dver.repo import Repo
 from dver.storage.store import Store
 from dver.workspace.choice import Choice, Rule
 from dver.workspace.compare import compare_if_there
+from dver.workspace.deletion import dataset_folders, delete_files, remove_empty_below
 from dver.workspace.ignore import IGNORE_FILE
 from dver.workspace.scan import Scan
 from dver.workspace.statcache import Base, is_trusted
@@ -93,7 +92,7 @@ def drop(
         DataLossError: data would be lost; nothing was deleted, unless a file was changed since the deleting began.
         PathError: a path is no dataset, nor in one, or a checkout of the dataset is unfinished.
     """
-    with repo.lock():
+    with repo.lock(), repo.storing():
         with progress.task("comparing", bytes=0, files=0) as task:
             drops = [_plan(repo, asked, task, force=force) for asked in _targets(repo, paths)]
         if dry_run:
@@ -322,17 +321,16 @@ def _carry_out(repo: Repo, one: Drop, *, force: bool) -> None:
         repo.stat_cache.rebase(one.dataset, one.base, {}, removed=one.forgets, keep_rows=True)
     root = os.fsencode(repo.root / one.dataset)
     rules = [path for path in one.deletes if path.rpartition(b"/")[2] == _RULES]
-    delete_files(root, [path for path in one.deletes if path.rpartition(b"/")[2] != _RULES], check=check)
-    # Of one in an inner folder, the folder goes too, which may leave nothing else beside an outer one.
-    for path in sorted(rules, key=lambda rule: rule.count(b"/"), reverse=True):
-        # As long as files are there that it names, they are not to look like new data.
-        if os.listdir(os.path.dirname(root + b"/" + path)) == [_RULES]:
-            delete_files(root, [path], check=check)
-    if not one.parts:
-        # Folders whose files were gone before are left, and say nothing.
-        for folder, _, _ in os.walk(root, topdown=False):
-            with suppress(OSError):
-                os.rmdir(folder)
+    with dataset_folders(repo.root, one.dataset) as folders:
+        delete_files(folders, [path for path in one.deletes if path.rpartition(b"/")[2] != _RULES], check=check)
+        # Of one in an inner folder, the folder goes too, which may leave nothing else beside an outer one.
+        for path in sorted(rules, key=lambda rule: rule.count(b"/"), reverse=True):
+            # As long as files are there that it names, they are not to look like new data.
+            if os.listdir(os.path.dirname(root + b"/" + path)) == [_RULES]:
+                delete_files(folders, [path], check=check)
+        if not one.parts:
+            # Folders whose files were gone before are left, and say nothing.
+            remove_empty_below(folders)
 
 
 def names(one: Drop) -> Iterable[str]:

@@ -13,7 +13,7 @@ from dver.errors import BackendError, DataLossError, DverError, LockedError, Ver
 from dver.objects.ids import VersionId
 from dver.objects.pointer import Pointer
 from dver.operations.addable import check_parents
-from dver.operations.checkout import CheckoutPlan, carry_out, delete_files
+from dver.operations.checkout import CheckoutPlan, carry_out
 from dver.operations.checkout_plan import DatasetPlan, Planner
 from dver.operations.datasets import decode_path, encode_path, typed
 from dver.operations.ignoring import keep_out_of_git
@@ -23,6 +23,7 @@ from dver.operations.status import scan_dataset
 from dver.operations.survey import Move, Survey, take_survey, version_at
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
+from dver.workspace.deletion import dataset_folders, delete_files, remove_directory
 from dver.workspace.gitignore import gitignore_path
 from dver.workspace.statcache import Base
 
@@ -59,7 +60,7 @@ def follow(repo: Repo, move: Move, *, progress: Progress = NO_PROGRESS) -> list[
         if survey is None:
             return []
         done = [Followed(dataset, problem=problem) for dataset, problem in survey.problems.items()]
-        with progress.task("comparing", bytes=0, files=0) as task:
+        with repo.storing(), progress.task("comparing", bytes=0, files=0) as task:
             follower = _Follower(repo, survey, task, progress)
             # First, as what takes the place of a dataset may lie within it.
             done += [follower.remove(dataset) for dataset in survey.gone]
@@ -69,7 +70,7 @@ def follow(repo: Repo, move: Move, *, progress: Progress = NO_PROGRESS) -> list[
 
 def remove_gone(repo: Repo, *, progress: Progress = NO_PROGRESS) -> list[Followed]:
     """Remove the data of datasets whose pointer git took away; return what was removed, and what was not and why."""
-    with repo.lock(), progress.task("comparing", bytes=0, files=0) as task:
+    with repo.lock(), repo.storing(), progress.task("comparing", bytes=0, files=0) as task:
         survey = Survey(repo, Move())
         follower = _Follower(repo, survey, task, progress)
         done = [follower.remove(dataset) for dataset in survey.gone]
@@ -148,10 +149,10 @@ class _Follower:
             raise _left_behind(dataset, "its version is neither in the cache nor on the default remote", [dataset])
         repo.stat_cache.begin_checkout(dataset)
         root = os.fsencode(repo.root / dataset)
-        delete_files(root, paths)
-        if b"" not in tracked:
-            with suppress(OSError):
-                os.rmdir(root)
+        with dataset_folders(repo.root, dataset) as folders:
+            delete_files(folders, paths)
+            if b"" not in tracked:
+                remove_directory(folders, b"")
         remove_empty_parents(repo, dataset)
         if base is not None and base.parts is not None and not os.path.lexists(root):
             repo.stat_cache.rebase(dataset, base, {})

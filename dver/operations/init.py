@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dver.config import add_remote, check_chunk_size, load_settings, set_value
+from dver.config.trust import TrustedPlaces
 from dver.errors import BackendError, BackendProblem, ConfigError
 from dver.fileio import write_atomically
 from dver.git import GitRepo
+from dver.operations.trust import trust_new
 from dver.repo import CONFIG_FILE, LINEAGE_NAME
 from dver.workspace.pointers import DVER_DIRECTORY
 
@@ -53,6 +55,8 @@ def init(
     known = load_settings(folder).remotes.get(REMOTE_NAME)
     if remote is not None and (known is None or known.url != remote):
         add_remote(folder, REMOTE_NAME, remote, local=False)
+    if remote is not None:
+        trust_new(TrustedPlaces.of_user(env or {}), remote)
     git.stage([f"{DVER_DIRECTORY}/{name}" for name in (".gitignore", ".gitattributes", CONFIG_FILE)])
     return InitResult(git.root, existed)
 

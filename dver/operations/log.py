@@ -7,9 +7,11 @@ from datetime import datetime
 from dver.errors import FormatError, NotFoundError, PathError
 from dver.git import CommitId
 from dver.git.history import HistoryItem
+from dver.objects.manifest import Manifest
 from dver.objects.pointer import Pointer, dataset_path, decode_pointer, pointer_path
 from dver.operations.datasets import head_pointers, select, working_datasets
 from dver.operations.diff import ChangeKind, changes_between
+from dver.operations.kinds import NodeKind
 from dver.operations.reading import open_manifest
 from dver.repo import Repo
 
@@ -84,15 +86,25 @@ def _pointer(item: HistoryItem, blob: bytes | None) -> Pointer | None:
         return None
 
 
+def _count_files(manifest: Manifest | None) -> int:
+    """Return the number of files in a version that came, or went, as a whole: nothing need be read to know it."""
+    return 0 if manifest is None else manifest.totals()[0]
+
+
 def _count(repo: Repo, dataset: str, old: Pointer | None, new: Pointer | None) -> ChangeCounts | None:
     try:
         before = open_manifest(repo, old.version, dataset) if old else None
-        changes = changes_between(before, open_manifest(repo, new.version, dataset) if new else None)
+        after = open_manifest(repo, new.version, dataset) if new else None
+        if before is None or after is None:
+            return ChangeCounts(_count_files(after), 0, _count_files(before), 0)
+        changes = changes_between(before, after)
     except NotFoundError:
         return None
     counts = dict.fromkeys(ChangeKind, 0)
     for change in changes:
-        counts[change.kind] += 1
+        # A directory that is there for itself is empty, and no file.
+        if {change.old_kind, change.new_kind} - {None, NodeKind.DIRECTORY}:
+            counts[change.kind] += 1
     return ChangeCounts(
         counts[ChangeKind.ADDED], counts[ChangeKind.MODIFIED], counts[ChangeKind.DELETED], counts[ChangeKind.RENAMED]
     )

@@ -14,7 +14,7 @@ from dver.git import Conflict
 from dver.objects.conflict import PointerSides, split_conflict
 from dver.objects.entry import Entry
 from dver.objects.manifest import build_manifest
-from dver.objects.merge import Choice, Merged, PathConflict, Side, merge_manifests, merged_entries
+from dver.objects.merge import Merged, PathConflict, Ruling, Side, merge_manifests, merged_entries
 from dver.objects.pointer import (
     MAX_POINTER,
     SUFFIX,
@@ -38,7 +38,7 @@ class PointerMerge:
 
     Attributes:
         pointer: names the merged version; while there are conflicts, one that holds ours' entries at their paths.
-        decided: the conflicts that choices decided.
+        decided: the conflicts that rulings decided.
     """
 
     pointer: Pointer
@@ -51,7 +51,7 @@ class PointerConflict:
     """A pointer that git could not merge. A side is None where it deleted the dataset, or renamed it.
 
     Attributes:
-        choices: what was decided so far.
+        rulings: what was decided so far.
         is_unmarked: whether nothing in the file says so.
     """
 
@@ -59,7 +59,7 @@ class PointerConflict:
     base: Pointer | None
     ours: Pointer | None
     theirs: Pointer | None
-    choices: tuple[Choice, ...] = ()
+    rulings: tuple[Ruling, ...] = ()
     is_unmarked: bool = field(default=False, compare=False)
 
     @property
@@ -153,15 +153,15 @@ def read_conflict(repo: Repo, dataset: str) -> PointerConflict | None:
         pointer_or_none(base),
         None if ours is None else decode_pointer(ours, f"{where} of ours"),
         None if theirs is None else decode_pointer(theirs, f"{where} of theirs"),
-        torn.choices if torn is not None else (),
+        torn.rulings if torn is not None else (),
         is_unmarked=torn is None,
     )
 
 
 def find_conflicts(
-    repo: Repo, dataset: str, sides: PointerSides, choices: Sequence[Choice] = ()
+    repo: Repo, dataset: str, sides: PointerSides, rulings: Sequence[Ruling] = ()
 ) -> tuple[PathConflict, ...]:
-    """Return the paths that no side and no choice decides; nothing is stored.
+    """Return the paths that no side and no ruling decides; nothing is stored.
 
     Raises:
         VersionNotFoundError: a version that must be looked into is neither in the cache nor on the default remote.
@@ -169,13 +169,13 @@ def find_conflicts(
     if _decided_by_versions(sides) is not None:
         return ()
     with _reading(repo, dataset, sides):
-        return _merge(repo, dataset, sides, choices, None).conflicts
+        return _merge(repo, dataset, sides, rulings, None).conflicts
 
 
 def merge_pointers(
-    repo: Repo, dataset: str, sides: PointerSides, choices: Sequence[Choice] = (), rest: Side | None = None
+    repo: Repo, dataset: str, sides: PointerSides, rulings: Sequence[Ruling] = (), rest: Side | None = None
 ) -> PointerMerge:
-    """Merge two versions of a dataset and store the manifest of the outcome; `rest` decides what no choice does.
+    """Merge two versions of a dataset and store the manifest of the outcome; `rest` decides what no ruling does.
 
     Raises:
         VersionNotFoundError: a version that must be looked into is neither in the cache nor on the default remote.
@@ -184,7 +184,7 @@ def merge_pointers(
     if decided is not None:
         return PointerMerge(decided)
     with _reading(repo, dataset, sides):
-        merged = _merge(repo, dataset, sides, choices, rest)
+        merged = _merge(repo, dataset, sides, rulings, rest)
         pointer = _store(repo, dataset, sides, merged.changes) if merged.changes else sides.ours
     return PointerMerge(pointer, merged.conflicts, merged.decided)
 
@@ -207,10 +207,10 @@ def _reading(repo: Repo, dataset: str, sides: PointerSides) -> Iterator[None]:
         raise missing_version(repo, sides.theirs.version, dataset) from exc
 
 
-def _merge(repo: Repo, dataset: str, sides: PointerSides, choices: Sequence[Choice], rest: Side | None) -> Merged:
+def _merge(repo: Repo, dataset: str, sides: PointerSides, rulings: Sequence[Ruling], rest: Side | None) -> Merged:
     base = None if sides.base is None else open_manifest(repo, sides.base.version, dataset)
     ours, theirs = (open_manifest(repo, side.version, dataset) for side in (sides.ours, sides.theirs))
-    return merge_manifests(base, ours, theirs, choices, rest)
+    return merge_manifests(base, ours, theirs, rulings, rest)
 
 
 def _store(repo: Repo, dataset: str, sides: PointerSides, changes: Mapping[bytes, Entry | None]) -> Pointer:
@@ -223,7 +223,7 @@ def _store(repo: Repo, dataset: str, sides: PointerSides, changes: Mapping[bytes
         summary = build_manifest(merged_entries(ours, changes), writer.put_node)
         writer.flush()
     if store.has_version(sides.ours.version) and store.has_version(sides.theirs.version):
-        store.mark_version(summary.version, files=summary.files, size=summary.size)
+        store.mark_version(summary.version, files=summary.files, size=summary.size, dataset=dataset)
     kind = sides.ours.kind
     if b"" in changes:
         kind = DatasetKind.DIRECTORY if changes[b""] is None else DatasetKind.FILE

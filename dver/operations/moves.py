@@ -5,7 +5,6 @@ renamed, also if that is not committed yet; and where the version was surely not
 other, and is there no more. What is left is of the same content as what some run made, and nobody knows more.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,7 +28,6 @@ from dver.operations.lineage_source import ArtifactId, LineageSource
 from dver.records.record import BLOB_PREFIX, Artifact, Record, RecordId
 from dver.repo import Repo
 
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # What the times of commits leave out.
 _SECOND = timedelta(seconds=1)
 
@@ -135,19 +133,20 @@ class Moves:
         if any(datetime.fromisoformat(user.started) <= began for user in self._source.consumers(name)):
             return True
         since = self._past(name).since
-        return (since is not None and since + _SECOND <= began) or self._has(record.commit, name)
+        if since is not None and since + _SECOND <= began:
+            return True
+        commit = self._repo.git.find_commit(record.commit)
+        return commit is not None and self._has(commit, name)
 
     def _knows(self, commit: str) -> bool:
         """Whether a commit is here; in a shallow clone nobody can tell what was in those that are not."""
-        return not commit or (_COMMIT.fullmatch(commit) is not None and self._repo.git.is_revision(commit))
+        return not commit or self._repo.git.find_commit(commit) is not None
 
-    def _has(self, commit: str, name: ArtifactId) -> bool:
+    def _has(self, commit: CommitId, name: ArtifactId) -> bool:
         """Whether a commit has a version at its path."""
-        pointer = None
-        if _COMMIT.fullmatch(commit):
-            with suppress(GitError):
-                pointer = self._repo.git.read(CommitId(commit), pointer_path(name.path))
-        return _names(pointer, name.version)
+        with suppress(GitError):
+            return _names(self._repo.git.read(commit, pointer_path(name.path)), name.version)
+        return False
 
     def _past(self, name: ArtifactId) -> _Past:
         past = self._pasts.get(name)

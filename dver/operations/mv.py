@@ -10,7 +10,6 @@ from dver.objects.paths import parents
 from dver.objects.pointer import pointer_path
 from dver.operations.addable import check_new_dataset, check_parents
 from dver.operations.changes import rows_within
-from dver.operations.checkout import remove_empty
 from dver.operations.datasets import (
     Target,
     decode_path,
@@ -26,6 +25,8 @@ from dver.operations.rewrite import check_rewritable, pointer_of, rewrite
 from dver.operations.run_guard import check_free
 from dver.repo import Repo
 from dver.workspace.assemble import translated
+from dver.workspace.deletion import dataset_folders, remove_empty
+from dver.workspace.folders import Folders
 from dver.workspace.gitignore import gitignore_path, unignore_dataset
 from dver.workspace.pointers import write_pointer
 from dver.workspace.statcache import UNCHECKED
@@ -48,7 +49,7 @@ def mv(repo: Repo, source: str, destination: str) -> Moved:
     """
     if not source:
         raise PathError(".", "name a dataset", hint="dver ls lists them")
-    with repo.lock():
+    with repo.lock(), repo.storing():
         targets = select(working_datasets(repo), [source])
         if len(targets) != 1 or targets[0].dataset.startswith(source + "/"):
             raise PathError(source, "is a folder that holds datasets", hint="dver mv moves one dataset at a time")
@@ -74,11 +75,10 @@ def _move_dataset(repo: Repo, dataset: str, destination: str) -> Moved:
     check_parents(repo.root, destination)
     old, new = repo.root / dataset, repo.root / destination
     with translated(os.fsencode(new)):
-        new.parent.mkdir(parents=True, exist_ok=True)
         # A crash in between leaves the data at one of the two places, and pointers that `dver checkout` can follow.
         write_pointer(repo.root, destination, pointer)
         if os.path.lexists(old):
-            old.rename(new)
+            _rename(repo, dataset, destination)
         repo.stat_cache.rename(dataset, destination)
         (repo.root / pointer_path(dataset)).unlink()
     touched = [pointer_path(dataset), pointer_path(destination)]
@@ -110,9 +110,9 @@ def _move_within(repo: Repo, target: Target, destination: str) -> Moved:
             raise PathError(f"{dataset}/{decode_path(parent)}", "is not a directory", hint="choose another path")
     if os.path.lexists(old):
         with translated(new):
-            os.makedirs(os.path.dirname(new), exist_ok=True)
-            os.rename(old, new)
-        remove_empty(os.fsencode(repo.root / dataset), part.rpartition(b"/")[0])
+            _rename(repo, f"{dataset}/{decode_path(part)}", new_path)
+        with dataset_folders(repo.root, dataset) as folders:
+            remove_empty(folders, part.rpartition(b"/")[0])
     moved = list(manifest.entries(part))
     renames = {entry.path: wanted + entry.path[len(part) :] for entry in moved}
     filled = {path for path in parents(wanted) if manifest.get(path) is not None}
@@ -124,6 +124,13 @@ def _move_within(repo: Repo, target: Target, destination: str) -> Moved:
     rows = {new: known[old]._replace(checked=UNCHECKED) for old, new in renames.items() if old in known}
     rewrite(repo, dataset, changes, removed={*renames, *filled}, rows=rows)
     return Moved(f"{dataset}/{decode_path(part)}", new_path)
+
+
+def _rename(repo: Repo, old: str, new: str) -> None:
+    """Rename a path of the work tree, making the folders above the new one; through no symbolic link."""
+    with Folders(os.fsencode(repo.root)) as folders:
+        source, target = folders.above(os.fsencode(old)), folders.above(os.fsencode(new))
+        os.rename(source[1], target[1], src_dir_fd=source[0].fd, dst_dir_fd=target[0].fd)
 
 
 def _taken(path: str, removal: str | None) -> PathError:

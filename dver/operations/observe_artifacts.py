@@ -18,7 +18,7 @@ from dver.operations.datasets import encode_path, lies_in, working_datasets
 from dver.operations.loose_files import FILE, FOLDER, loose_version
 from dver.operations.observe_traces import Traces
 from dver.operations.reading import open_manifest
-from dver.operations.run_inputs import CODE, find_target, is_settled, part_version
+from dver.operations.run_inputs import CODE, find_target, matches_pointer, part_version
 from dver.operations.status import DatasetStatus, status
 from dver.progress import Progress
 from dver.records.record import BLOB_PREFIX, Artifact
@@ -120,7 +120,7 @@ class _Resolver:
     def _data(self, path: str, one: DatasetStatus | None, dataset: str) -> Artifact | None:
         """Return a dataset or a part of one; None where its files are not what its pointer says."""
         part = path[len(dataset) + 1 :]
-        if one is None or one.pointer is None or not is_settled(one, part):
+        if one is None or one.pointer is None or not matches_pointer(one, part):
             return None
         version = one.pointer.version
         if not part:

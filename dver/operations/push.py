@@ -6,9 +6,11 @@ little without the data, so one that is missing or damaged is passed over.
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dver.errors import ConfigError, DverError, IntegrityError, ObjectNotFoundError, VersionNotFoundError
+from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import VersionId
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import head_pointers, pointers_at, readable_pointers_at, select, working_pointers
@@ -111,7 +113,8 @@ def push(
     missing = tuple(want for want in absent if want not in sendable)
     if not sendable and not absent_lists:
         return TransferResult(name, len(whole), Transferred(), missing)
-    target.prepare(repo.cache.read_params() or repo.chunker.params)
+    if target.backend.is_local:
+        target.prepare(_params(repo))
     sent, label = Transferred(), f"pushing to {name}"
     if sendable:
         sent = _run(repo, repo.cache, target, sendable, label=label, progress=progress)
@@ -141,7 +144,8 @@ def fetch(
     fetchable = [want for want in absent if want.version in held]
     if not fetchable:
         return TransferResult(name, len(wanted), Transferred(), missing, parts=parts)
-    repo.cache.prepare(source.read_params() or repo.chunker.params)
+    with _catching_up(repo, source):
+        repo.cache.prepare(source.read_params() or repo.chunker.params)
     sent = _run(repo, source, repo.cache, fetchable, label=f"fetching from {name}", progress=progress)
     return TransferResult(name, len(wanted), sent, missing, parts=parts)
 
@@ -165,6 +169,21 @@ def missing_error(result: TransferResult, repo: Repo, *, pushing: bool) -> DverE
         f"remote {result.remote}{more}",
         hint="dver push --all, run where the version was added",
     )
+
+
+@contextmanager
+def _catching_up(repo: Repo, store: Store) -> Iterator[None]:
+    """Bring what is known of a distant store up to date meanwhile: what is asked of it here takes as long."""
+    if store.backend.is_local:
+        yield
+        return
+    done = repo.transfer_workers.executor.submit(store.index.ensure_fresh)
+    yield
+    done.result()
+
+
+def _params(repo: Repo) -> ChunkerParams:
+    return repo.cache.read_params() or repo.chunker.params
 
 
 def _absent(store: Store, wanted: Sequence[Wanted]) -> list[Wanted]:
@@ -213,5 +232,8 @@ def _run(
 ) -> Transferred:
     workers = repo.workers_for(source)
     with StoreWriter(target) as writer, progress.task(label, bytes=0) as task:
+        with _catching_up(repo, target):
+            if not target.backend.is_local:
+                target.prepare(_params(repo))
         transfer = Transfer(source, writer, workers, into_cache=target is repo.cache, task=task)
         return transfer.copy(wanted)

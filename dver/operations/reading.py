@@ -40,25 +40,35 @@ def lazy_manifest(repo: Repo, version: VersionId, dataset: str) -> "Manifest":
     # Deferred: where no file has changed, nobody reads one.
     from dver.objects.manifest import Manifest  # noqa: PLC0415
 
-    return Manifest(version, lambda ids: load_nodes(repo, ids), where=f"manifest of {dataset}")
+    return Manifest(version, lambda ids: load_nodes(repo, ids, version), where=f"manifest of {dataset}")
 
 
-def load_nodes(repo: Repo, ids: Sequence[NodeId]) -> Sequence[Bytes]:
+def load_nodes(repo: Repo, ids: Sequence[NodeId], version: VersionId | None = None) -> Sequence[Bytes]:
     """Return manifest nodes, each from the cache or, where that lacks it, from the default remote.
 
-    A version that was made from another of which not all is here has nodes of both kinds until it is pushed.
+    A version that was made from another of which not all is here has nodes of both kinds until it is pushed. But one
+    whose root is not here, if `version` says whose they are, was pushed or is not looked for over there.
     """
     try:
         return repo.cache.load_nodes(ids)
-    except ObjectNotFoundError:
+    except ObjectNotFoundError as exc:
         if not repo.has_remote:
             raise
         held = repo.cache.present(ids)
         here = [identity for identity in ids if identity in held]
         there = [identity for identity in ids if identity not in held]
-        nodes = dict(zip(there, repo.remote().load_nodes(there), strict=True))
+        remote = repo.remote()
+        if version is not None and NodeId(version) in there and not _may_have(remote, version):
+            raise ObjectNotFoundError(version, remote.name) from exc
+        nodes = dict(zip(there, remote.load_nodes(there), strict=True))
         nodes.update(zip(here, repo.cache.load_nodes(here), strict=True))
         return [nodes[identity] for identity in ids]
+
+
+def _may_have(remote: "Store", version: VersionId) -> bool:
+    # What is known here, or looked up on a disk, costs no request.
+    known = remote.backend.is_local or remote.index.located([NodeId(version)])
+    return bool(known) or remote.has_version(version)
 
 
 def missing_version(repo: Repo, version: VersionId, dataset: str) -> VersionNotFoundError:
@@ -68,7 +78,8 @@ def missing_version(repo: Repo, version: VersionId, dataset: str) -> VersionNotF
             version, dataset, f"the cache, and there is no store at {repo.remote().name}", hint=NO_STORE_HINT
         )
     if repo.has_remote:
-        where = f"the cache, nor in {repo.remote().name}"
+        pushed = "" if repo.remote().has_version(version) else ": it was never pushed there"
+        where = f"the cache, nor in {repo.remote().name}{pushed}"
         hint = "dver push --all, run where it was added; or dver fetch -r REMOTE, if another remote has it"
     else:
         where = "the cache, and there is no remote to fetch it from"

@@ -15,14 +15,14 @@ from dver.operations.observe import BlockObserver
 from dver.operations.record import now
 from dver.operations.run_environment import find_environment
 from dver.operations.run_plan import RunPlan, RunRequest, prepare_run
-from dver.operations.run_publish import Outcome, RunResult, named_changes, publish_run
+from dver.operations.run_publish import Execution, RunResult, named_changes, publish_run
 from dver.progress import NO_PROGRESS, Progress
 from dver.records.record import State
 from dver.repo import Repo
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class BegunWork:
     """Work that has begun.
 
     Attributes:
@@ -37,7 +37,7 @@ class Begun:
     observer: BlockObserver | None = None
 
 
-def begin_recording(repo: Repo, request: RunRequest, *, progress: Progress = NO_PROGRESS) -> Begun:
+def begin_recording(repo: Repo, request: RunRequest, *, progress: Progress = NO_PROGRESS) -> BegunWork:
     """Find what goes into the work, and check what is to come out of it.
 
     Raises:
@@ -46,10 +46,10 @@ def begin_recording(repo: Repo, request: RunRequest, *, progress: Progress = NO_
     """
     plan = prepare_run(repo, request, progress=progress)
     observer = BlockObserver(repo.root) if request.observe else None
-    return Begun(plan, now(), time.monotonic(), observer)
+    return BegunWork(plan, now(), time.monotonic(), observer)
 
 
-def end_recording(repo: Repo, begun: Begun, *, failed: bool, progress: Progress = NO_PROGRESS) -> RunResult:
+def end_recording(repo: Repo, begun: BegunWork, *, failed: bool, progress: Progress = NO_PROGRESS) -> RunResult:
     """Publish what came out of the work unless it failed, and record it; call it in the process that did the work.
 
     Raises:
@@ -59,9 +59,10 @@ def end_recording(repo: Repo, begun: Begun, *, failed: bool, progress: Progress 
     traces = None if begun.observer is None else begun.observer.stop()
     request = begun.plan.request
     folder = repo.root / request.folder
-    environment = find_environment(repo, [sys.executable], folder, request.env, shell=False)
-    outcome = Outcome(begun.started, seconds, environment, failed=failed, traces=traces)
-    return publish_run(repo, begun.plan, outcome, progress=progress)
+    with repo.storing():
+        environment = find_environment(repo, [sys.executable], folder, request.env, shell=False)
+        execution = Execution(begun.started, seconds, environment, failed=failed, traces=traces)
+        return publish_run(repo, begun.plan, execution, progress=progress)
 
 
 def failure(result: RunResult) -> DverError | None:

@@ -21,8 +21,7 @@ from dver.operations.run_command import LineSink
 from dver.operations.run_plan import RunPlan, plan_run
 from dver.operations.run_publish import RunResult
 from dver.operations.run_recover import Recovered, check_recovered, recover_for_run
-from dver.operations.run_secrets import MASK
-from dver.operations.staleness import declared_inputs, declared_outputs, param_sources
+from dver.operations.staleness import declared_inputs, declared_outputs, lacks_secret
 from dver.progress import NO_PROGRESS, Progress
 from dver.records.record import Record, State, short_id
 from dver.repo import Repo
@@ -220,9 +219,7 @@ def _check_repeatable(plan: ReproPlan, step: Record) -> None:
             f"run {name} is stale, but would overwrite {overtaken[0]}, which came from elsewhere since",
             hint=f"dver run {own} -- COMMAND, for a command that makes only that",
         )
-    by_hand = [source.value for source in param_sources(step) if not source.file]
-    # A run in which nothing was masked has a key, unless it was run without the cache.
-    if not step.key and any(MASK in text for text in (*step.command, *by_hand) if isinstance(text, str)):
+    if lacks_secret(step):
         raise DverError(
             f"run {name} cannot be repeated: a secret in it was masked when it was recorded",
             hint="dver run it anew; dver repro can repeat a command that takes its secrets from the environment",

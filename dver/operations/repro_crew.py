@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 from dver.operations.run import StartedRun, started_run
-from dver.operations.run_command import Ended, LineSink, Relay, signals_passed_on
+from dver.operations.run_command import Exit, LineSink, Relay, signals_passed_on
 from dver.operations.run_plan import RunPlan
 from dver.operations.run_publish import RunResult
 from dver.progress import Progress
@@ -36,7 +36,7 @@ class Crew:
         self._jobs = jobs
         self._relay = relay
         self._pool = pool
-        self._at_work: dict[Future[Ended], _Job] = {}
+        self._at_work: dict[Future[Exit], _Job] = {}
         self._has_failed = False
 
     @property

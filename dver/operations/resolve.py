@@ -1,7 +1,7 @@
-"""Ending a merge conflict of a dataset: by choosing a side, or by itself where nothing conflicts.
+"""Ending a merge conflict of a dataset: by taking a side, or by itself where nothing conflicts.
 
 A resolved pointer is written and staged like one that a revision brings: after the data, so that the same command run
-again after a crash completes. Choices that leave something open are recorded in the pointer's text and change nothing
+again after a crash completes. Rulings that leave something open are recorded in the pointer's text and change nothing
 else. Everything is worked out for all datasets before any is touched.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from dver.errors import BackendError, DverError, FormatError, LockedError, PathError, VersionNotFoundError
 from dver.fileio import write_atomically
 from dver.objects.conflict import encode_conflict
-from dver.objects.merge import Choice, PathConflict, Side
+from dver.objects.merge import PathConflict, Ruling, Side
 from dver.objects.paths import is_within
 from dver.objects.pointer import Pointer, pointer_path
 from dver.operations.checkout import CheckoutOptions, CheckoutPlan, Planning, bring_pointer, carry_out, plan_targets
@@ -40,7 +40,7 @@ class Resolved:
     """A dataset whose conflict is over.
 
     Attributes:
-        decided: how many conflicting paths were decided by choice.
+        decided: how many conflicting paths were decided by ruling.
         taken: the side whose version was taken as it is, without what the other side changed, because a manifest was
             out of reach.
         has_data: whether the data was brought along; it is not where its version is out of reach.
@@ -114,7 +114,7 @@ def resolve(
         PathError: a path is not in conflict, or the side has no such dataset.
         DataLossError: files would be lost; nothing was touched.
     """
-    with repo.lock():
+    with repo.lock(), repo.storing():
         work = _Work()
         conflicted = _conflicted(repo, paths)
         free, work.spared = spare(repo.dver_dir, [Target(dataset) for dataset in conflicted], paths)
@@ -123,9 +123,9 @@ def resolve(
             # Each of them has marks, or git holds its sides.
             assert conflict is not None
             if parts:
-                _choose_parts(repo, conflict, [Choice(side, part) for part in parts], work)
+                _rule_on_parts(repo, conflict, [Ruling(side, part) for part in parts], work)
             else:
-                _choose_whole(repo, conflict, side, work)
+                _rule_on_whole(repo, conflict, side, work)
         return _finish(repo, work, options, progress, whole=False)
 
 
@@ -144,7 +144,7 @@ def checkout_merging(
     Raises:
         as `checkout`, and PathError for a path within a dataset in conflict.
     """
-    with repo.lock():
+    with repo.lock(), repo.storing():
         work = _Work()
         datasets = working_datasets(repo)
         deleted, torn = deleted_on_one_side(repo), torn_datasets(repo, datasets)
@@ -182,7 +182,7 @@ def _conflicted(repo: Repo, paths: Sequence[str]) -> dict[str, list[bytes]]:
     return found
 
 
-def _choose_whole(repo: Repo, conflict: PointerConflict, side: Side, work: _Work) -> None:
+def _rule_on_whole(repo: Repo, conflict: PointerConflict, side: Side, work: _Work) -> None:
     dataset, wanted = conflict.dataset, conflict.of(side)
     if wanted is None:
         raise conflict.deleted(side)
@@ -190,30 +190,30 @@ def _choose_whole(repo: Repo, conflict: PointerConflict, side: Side, work: _Work
         work.bring(wanted, Resolved(dataset, 1, has_data=_is_within_reach(repo, dataset, wanted)))
         return
     try:
-        merged = merge_pointers(repo, dataset, conflict.sides, conflict.choices, side)
+        merged = merge_pointers(repo, dataset, conflict.sides, conflict.rulings, side)
     except VersionNotFoundError:
         work.bring(wanted, Resolved(dataset, taken=side, has_data=_is_within_reach(repo, dataset, wanted)))
     else:
         work.bring(merged.pointer, Resolved(dataset, len(merged.decided)))
 
 
-def _choose_parts(repo: Repo, conflict: PointerConflict, chosen: Sequence[Choice], work: _Work) -> None:
+def _rule_on_parts(repo: Repo, conflict: PointerConflict, added: Sequence[Ruling], work: _Work) -> None:
     dataset, sides = conflict.dataset, conflict.sides
-    choices = [*(choice for choice in conflict.choices if not _is_replaced(choice, chosen)), *chosen]
-    merged = merge_pointers(repo, dataset, sides, choices)
-    for choice in chosen:
-        if not any(is_within(found.path, choice.path) for found in (*merged.conflicts, *merged.decided)):
-            path = f"{dataset}/{decode_path(choice.path)}"
+    rulings = [*(ruling for ruling in conflict.rulings if not _is_replaced(ruling, added)), *added]
+    merged = merge_pointers(repo, dataset, sides, rulings)
+    for ruling in added:
+        if not any(is_within(found.path, ruling.path) for found in (*merged.conflicts, *merged.decided)):
+            path = f"{dataset}/{decode_path(ruling.path)}"
             raise PathError(path, "is not in conflict", hint=f"dver checkout {typed(dataset)} lists the paths that are")
     if merged.conflicts:
-        work.texts[dataset] = encode_conflict(sides, merged.conflicts, choices)
+        work.texts[dataset] = encode_conflict(sides, merged.conflicts, rulings)
         work.unresolved.append(Unresolved(dataset, merged.conflicts))
     else:
         work.bring(merged.pointer, Resolved(dataset, len(merged.decided)))
 
 
-def _is_replaced(choice: Choice, chosen: Sequence[Choice]) -> bool:
-    return any(is_within(choice.path, later.path) for later in chosen)
+def _is_replaced(ruling: Ruling, added: Sequence[Ruling]) -> bool:
+    return any(is_within(ruling.path, later.path) for later in added)
 
 
 def _merge(repo: Repo, dataset: str, work: _Work) -> None:
@@ -222,7 +222,7 @@ def _merge(repo: Repo, dataset: str, work: _Work) -> None:
     if conflict is None:
         raise FormatError(pointer_path(dataset), "changed while it was read", hint="run the command again")
     try:
-        merged = merge_pointers(repo, dataset, conflict.sides, conflict.choices)
+        merged = merge_pointers(repo, dataset, conflict.sides, conflict.rulings)
     except (VersionNotFoundError, BackendError) as exc:
         work.unresolved.append(Unresolved(dataset, (), exc))
         return
@@ -230,7 +230,7 @@ def _merge(repo: Repo, dataset: str, work: _Work) -> None:
         work.check_out(Target(dataset), merged.pointer)
         work.drafts.add(dataset)
         if conflict.is_unmarked:
-            work.texts[dataset] = encode_conflict(conflict.sides, merged.conflicts, conflict.choices)
+            work.texts[dataset] = encode_conflict(conflict.sides, merged.conflicts, conflict.rulings)
         work.unresolved.append(Unresolved(dataset, merged.conflicts))
     else:
         work.bring(merged.pointer, Resolved(dataset, len(merged.decided)))
@@ -245,7 +245,7 @@ def _is_within_reach(repo: Repo, dataset: str, pointer: Pointer) -> bool:
 
 
 def _finish(repo: Repo, work: _Work, options: CheckoutOptions, progress: Progress, *, whole: bool) -> Resolution:
-    """Check out, write the pointers and record the choices that were gathered."""
+    """Check out, write the pointers and record the rulings that were gathered."""
     whole = whole if options.whole is None else options.whole
     targets = narrowable(work.targets, work.pointers, options.patterns, is_named=whole)
     how = Planning(options.force, whole=whole, edited=frozenset(work.drafts), patterns=options.patterns)

@@ -69,7 +69,7 @@ def rewrite(
         summary = edit_manifest(open_manifest(repo, pointer.version, dataset), changes, writer.put_node)
         writer.flush()
     if cache.has_version(pointer.version):
-        cache.mark_version(summary.version, files=summary.files, size=summary.size)
+        cache.mark_version(summary.version, files=summary.files, size=summary.size, dataset=dataset)
     write_pointer(repo.root, dataset, replace(pointer, version=summary.version, size=summary.size, files=summary.files))
     base = repo.stat_cache.base(dataset)
     if base is not None:

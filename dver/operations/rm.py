@@ -5,14 +5,12 @@ Working files are deleted only if their content is known to be in the store, or 
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from dver.errors import DataLossError, ObjectNotFoundError, PathError
 from dver.objects.entry import FileEntry
 from dver.objects.paths import is_within
 from dver.objects.pointer import pointer_path
-from dver.operations.checkout import delete_files
 from dver.operations.datasets import Target, decode_path, select, typed, working_datasets
 from dver.operations.reading import lazy_manifest
 from dver.operations.rewrite import check_rewritable, pointer_of, rewrite
@@ -21,6 +19,8 @@ from dver.operations.status import scan_dataset
 from dver.operations.transfer import holds_file
 from dver.progress import NO_TASK
 from dver.repo import Repo
+from dver.workspace.deletion import dataset_folders, delete_files, remove_directory, remove_empty
+from dver.workspace.folders import Folders
 from dver.workspace.gitignore import gitignore_path, unignore_dataset
 from dver.workspace.ignore import IgnoreRules
 from dver.workspace.scan import Scan
@@ -44,7 +44,7 @@ def rm(repo: Repo, paths: Iterable[str], *, keep: bool = False, force: bool = Fa
         DataLossError: files hold data that is stored nowhere; nothing was removed. `force` removes them all the same.
         PathError: a path is no dataset, nor in one.
     """
-    with repo.lock():
+    with repo.lock(), repo.storing():
         targets = select(working_datasets(repo), [_not_root(path) for path in paths])
         check_free(repo.dver_dir, [target.dataset for target in targets])
         for target in targets:
@@ -72,7 +72,8 @@ def _remove(repo: Repo, target: Target, *, keep: bool, force: bool) -> Removed:
         _delete_data(repo, target, force=force)
     kept = keep and (repo.root / dataset).exists()
     touched = [pointer_path(dataset)]
-    (repo.root / pointer_path(dataset)).unlink(missing_ok=True)
+    with Folders(os.fsencode(repo.root)) as folders:
+        folders.unlink(os.fsencode(pointer_path(dataset)))
     if not kept and unignore_dataset(repo.root, dataset):
         touched.append(gitignore_path(dataset))
     repo.stat_cache.forget(dataset)
@@ -83,11 +84,8 @@ def _remove(repo: Repo, target: Target, *, keep: bool, force: bool) -> Removed:
 
 def remove_empty_parents(repo: Repo, dataset: str) -> None:
     """Remove folders that held nothing but the dataset, as git does."""
-    with suppress(OSError):
-        for parent in (repo.root / dataset).parents:
-            if parent == repo.root:
-                return
-            parent.rmdir()
+    with Folders(os.fsencode(repo.root)) as folders:
+        remove_empty(folders, os.fsencode(dataset).rpartition(b"/")[0])
 
 
 def _remove_part(repo: Repo, target: Target, *, keep: bool, force: bool) -> Removed:
@@ -156,10 +154,10 @@ def _delete_data(repo: Repo, target: Target, *, force: bool) -> None:
     else:
         walked = walk_dataset(root, IgnoreRules.for_dataset(repo.root, target.dataset))
         paths = [item.path for item in walked if is_within(item.path, target.part)]
-    delete_files(root, paths)
-    if not target.part:
-        with suppress(OSError):
-            os.rmdir(root)
+    with dataset_folders(repo.root, target.dataset) as folders:
+        delete_files(folders, paths)
+        if not target.part:
+            remove_directory(folders, b"")
 
 
 def _below(root: bytes, part: bytes) -> list[bytes]:

@@ -16,10 +16,10 @@ from dver.operations.observe import observing
 from dver.operations.observe_traces import Traces
 from dver.operations.record import now
 from dver.operations.run_aside import Aside, claimed, outputs_aside
-from dver.operations.run_command import Attachment, Ended, LineSink, Relay, run_command
+from dver.operations.run_command import Attachment, Exit, LineSink, Relay, run_command
 from dver.operations.run_environment import find_environment
 from dver.operations.run_plan import RunPlan
-from dver.operations.run_publish import Outcome, RunResult, publish_run, reuse_run
+from dver.operations.run_publish import Execution, RunResult, publish_run, reuse_run
 from dver.operations.run_register import Registration, RunNote, this_host
 from dver.progress import NO_PROGRESS, Progress
 from dver.records.record import State
@@ -79,7 +79,7 @@ class StartedRun:
         assert self._result is not None
         return self._result
 
-    def execute(self, relay: Relay | None = None, sink: LineSink | None = None) -> Ended:
+    def execute(self, relay: Relay | None = None, sink: LineSink | None = None) -> Exit:
         """Run the command; with a relay and a sink beside others, else alone.
 
         Raises:
@@ -99,7 +99,7 @@ class StartedRun:
             self._traces = observation.traces()
         return ended
 
-    def finish(self, ended: Ended, progress: Progress = NO_PROGRESS) -> None:
+    def finish(self, ended: Exit, progress: Progress = NO_PROGRESS) -> None:
         """Publish what the command made, or nothing, and record the run."""
         repo, request = self._repo, self._plan.request
         if not (repo.dver_dir / CONFIG_FILE).is_file():
@@ -112,10 +112,12 @@ class StartedRun:
                 " again",
             )
         folder = repo.root / request.folder
-        environment = find_environment(repo, request.command, folder, request.env, shell=request.shell)
-        failed = ended.exit_code != 0
-        outcome = Outcome(self._started, ended.seconds, environment, failed, ended.exit_code, self._traces)
-        self._result = publish_run(repo, self._plan, outcome, progress=progress)
+        # The list of packages is named by nothing until the record is written.
+        with repo.storing():
+            environment = find_environment(repo, request.command, folder, request.env, shell=request.shell)
+            failed = ended.exit_code != 0
+            execution = Execution(self._started, ended.seconds, environment, failed, ended.exit_code, self._traces)
+            self._result = publish_run(repo, self._plan, execution, progress=progress)
         if self._result.state is State.COMPLETE:
             self._aside.accept()
         elif self._result.changed and not ended.exit_code:

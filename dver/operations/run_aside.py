@@ -7,6 +7,7 @@ or for good where it may be of worth. If dver is killed, the same is done later,
 is stored nowhere is ever moved. One run at a time makes an output.
 """
 
+import errno
 import fcntl
 import itertools
 import os
@@ -26,6 +27,8 @@ from dver.operations.status import scan_dataset
 from dver.progress import NO_TASK
 from dver.repo import Repo
 from dver.workspace.assemble import translated
+from dver.workspace.deletion import remove_directory
+from dver.workspace.folders import Folders
 from dver.workspace.ignore import IgnoreRules
 from dver.workspace.scratch import RUNS_FOLDER
 from dver.workspace.walk import FileType, walk_dataset
@@ -60,17 +63,18 @@ class Aside:
             root = self._repo.root / path
             if os.path.lexists(root):
                 with translated(os.fsencode(path)):
-                    shutil.move(root, aside_place(self._place, path))
+                    _move(self._repo, root, aside_place(self._place, path))
             else:
-                self._make_folders(root.parent)
+                self._make_folders(root)
 
-    def _make_folders(self, folder: Path) -> None:
-        missing = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
+    def _make_folders(self, output: Path) -> None:
+        missing = [one for one in output.parents if not os.path.lexists(one)]
         self._made_folders += missing
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            with Folders(os.fsencode(self._repo.root)) as folders:
+                folders.above(_relative(self._repo, output))
         except OSError as exc:
-            path = os.path.relpath(folder, self._repo.root)
+            path = os.path.relpath(output.parent, self._repo.root)
             raise PathError(path, f"cannot be made for an output: {exc.strerror}") from exc
 
     def accept(self) -> None:
@@ -91,9 +95,9 @@ class Aside:
         for path in self._outputs:
             if put_back(self._repo, path, self._place, failed):
                 self.leftovers = failed
-        for folder in sorted(self._made_folders, reverse=True):
-            with suppress(OSError):
-                folder.rmdir()
+        with Folders(os.fsencode(self._repo.root)) as folders:
+            for folder in sorted(self._made_folders, reverse=True):
+                remove_directory(folders, _relative(self._repo, folder))
 
 
 def put_back(repo: Repo, path: str, place: Path, leftovers: Path) -> bool:
@@ -102,17 +106,31 @@ def put_back(repo: Repo, path: str, place: Path, leftovers: Path) -> bool:
     An empty folder is nothing.
     """
     root, before = repo.root / path, aside_place(place, path)
-    with suppress(OSError):
-        root.rmdir()
+    with Folders(os.fsencode(repo.root)) as folders:
+        remove_directory(folders, os.fsencode(path))
     with translated(os.fsencode(path)):
         was_there = os.path.lexists(root)
         if was_there:
-            (leftovers / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(root, _free_name(leftovers / path))
+            _move(repo, root, _free_name(leftovers / path))
         if os.path.lexists(before):
-            root.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(before, root)
+            _move(repo, before, root)
     return was_there
+
+
+def _move(repo: Repo, source: Path, target: Path) -> None:
+    """Move something within the work tree, making the folders above its new place; through no symbolic link."""
+    with Folders(os.fsencode(repo.root)) as folders:
+        (old, old_name), (new, new_name) = (folders.above(_relative(repo, path)) for path in (source, target))
+        try:
+            os.rename(old_name, new_name, src_dir_fd=old.fd, dst_dir_fd=new.fd)
+        except OSError as exc:
+            if exc.errno != errno.EXDEV:
+                raise
+            shutil.move(source, target)
+
+
+def _relative(repo: Repo, path: Path) -> bytes:
+    return os.fsencode(path.relative_to(repo.root))
 
 
 def _free_name(path: Path) -> Path:

@@ -44,7 +44,7 @@ LineSink: TypeAlias = Callable[[bytes, bool], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class Exit:
     """How a command ended; `exit_code` is 128 and the number of the signal that killed it, as in a shell."""
 
     exit_code: int
@@ -115,7 +115,7 @@ def run_command(
     *,
     shell: bool = False,
     attachment: Attachment = _ALONE,
-) -> Ended:
+) -> Exit:
     """Run a command in a folder and wait for its end, whatever that is.
 
     Args:
@@ -168,7 +168,7 @@ def _is_in_foreground() -> bool:
         os.close(terminal)
 
 
-def _run(words: list[str], folder: Path, env: Mapping[str, str], attachment: Attachment, relay: Relay) -> Ended:
+def _run(words: list[str], folder: Path, env: Mapping[str, str], attachment: Attachment, relay: Relay) -> Exit:
     sink = attachment.sink
     began = time.monotonic()
     try:
@@ -193,7 +193,7 @@ def _run(words: list[str], folder: Path, env: Mapping[str, str], attachment: Att
             code = process.wait()
         finally:
             relay.detach(process)
-    return Ended(code if code >= 0 else SIGNAL_BASE - code, time.monotonic() - began)
+    return Exit(code if code >= 0 else SIGNAL_BASE - code, time.monotonic() - began)
 
 
 def _read_lines(process: "subprocess.Popen[bytes]", sink: LineSink) -> None:

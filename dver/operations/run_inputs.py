@@ -31,7 +31,7 @@ CODE = "code"
 ENV = "env"
 
 _FILES = {CODE: "code", ENV: "file of the environment"}
-_SETTLED = (State.UNCHANGED, State.MODIFIED)
+_CHECKED_OUT = (State.UNCHANGED, State.MODIFIED)
 _NAMED = 3
 
 
@@ -131,7 +131,7 @@ def _is_still(repo: Repo, artifact: Artifact, found: Mapping[str, DatasetStatus]
     dataset = _dataset_of(artifact)
     one = found.get(dataset)
     part = artifact.path[len(dataset) + 1 :]
-    if one is None or one.pointer is None or not is_settled(one, part):
+    if one is None or one.pointer is None or not matches_pointer(one, part):
         return False
     version = format_version(one.pointer.version)
     if version == (artifact.dataset_version or artifact.version):
@@ -148,9 +148,9 @@ def _part_now(repo: Repo, pointer: Pointer, artifact: Artifact) -> str | None:
     return None
 
 
-def is_settled(one: DatasetStatus, part: str) -> bool:
+def matches_pointer(one: DatasetStatus, part: str) -> bool:
     """Whether the files of a dataset, or in a part of it, are what its pointer says."""
-    return one.state in _SETTLED and not _changes_within(one.changes, part)
+    return one.state in _CHECKED_OUT and not _changes_within(one.changes, part)
 
 
 def _dataset_of(artifact: Artifact) -> str:
@@ -261,7 +261,7 @@ class _Resolver:
         if one.state is State.CONFLICT:
             raise PathError(path, "its pointer is in a merge conflict", hint=f"dver checkout {path} merges what it can")
         bring = self._way_here(path, one)
-        if one.state not in _SETTLED:
+        if one.state not in _CHECKED_OUT:
             raise PathError(path, _WRONG[one.state], hint=bring)
         if target.dataset in stale:
             if not self._adding.wanted:

@@ -73,7 +73,7 @@ def restore_outputs(repo: Repo, record: Record, progress: Progress) -> CheckoutP
         VersionNotFoundError: a version is neither in the cache nor on the default remote.
         LockedError: a run makes something in or around one of them.
     """
-    with repo.lock():
+    with repo.lock(), repo.storing():
         check_not_made(repo.dver_dir, [artifact.path for artifact in record.outputs if not artifact.observed])
         plan = _plan_restoring(repo, record, progress)
         carry_out(repo, plan, progress=progress)

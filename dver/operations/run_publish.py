@@ -74,7 +74,7 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Execution:
     """How the work of a run went, whatever did it.
 
     Attributes:
@@ -92,7 +92,7 @@ class Outcome:
     traces: Traces | None = None
 
 
-def publish_run(repo: Repo, plan: RunPlan, outcome: Outcome, *, progress: Progress = NO_PROGRESS) -> RunResult:
+def publish_run(repo: Repo, plan: RunPlan, execution: Execution, *, progress: Progress = NO_PROGRESS) -> RunResult:
     """Store what came out of a run, all of it or, where something went wrong, nothing; then record the run."""
     step = plan.step
     changed = Changed(
@@ -101,31 +101,31 @@ def publish_run(repo: Repo, plan: RunPlan, outcome: Outcome, *, progress: Progre
     missing = tuple(missing_outputs(repo, step.outputs))
     added: tuple[Added, ...] = ()
     problem = None
-    failed = bool(outcome.failed or changed.inputs or changed.params or missing)
+    failed = bool(execution.failed or changed.inputs or changed.params or missing)
     if not failed:
         try:
             added = publish_outputs(repo, step.outputs, progress)
         except DverError as exc:
             failed, problem = True, exc
-    observed = _observed(repo, plan, outcome, progress)
+    observed = _observed(repo, plan, execution, progress)
     record = _with_observed(
-        _record(plan, State.FAILED if failed else State.COMPLETE, outcome.started),
+        _record(plan, State.FAILED if failed else State.COMPLETE, execution.started),
         observed,
         outputs=describe(_made(added), plan.descriptions),
-        seconds=round(outcome.seconds, 3),
-        exit_code=outcome.exit_code,
-        environment=outcome.environment,
-        note="" if outcome.failed else _why_failed(changed, missing, problem),
+        seconds=round(execution.seconds, 3),
+        exit_code=execution.exit_code,
+        environment=execution.environment,
+        note="" if execution.failed else _why_failed(changed, missing, problem),
     )
     return RunResult(
         write_record(repo, record, stage=repo.settings.add_stage),
         record.state,
-        outcome.exit_code,
-        outcome.seconds,
+        execution.exit_code,
+        execution.seconds,
         added=added,
         changed_inputs=changed.inputs,
         changed_params=changed.params,
-        missing_outputs=missing if not outcome.failed else (),
+        missing_outputs=missing if not execution.failed else (),
         left_behind=tuple(changed_outputs(repo, step.outputs, progress)) if failed else (),
         problem=problem,
         observed=observed,
@@ -143,14 +143,14 @@ def reuse_run(repo: Repo, plan: RunPlan, hit: Record, started: str, progress: Pr
     return RunResult(write_record(repo, record, stage=repo.settings.add_stage), State.CACHED, restored=restored)
 
 
-def _observed(repo: Repo, plan: RunPlan, outcome: Outcome, progress: Progress) -> Observed | None:
+def _observed(repo: Repo, plan: RunPlan, execution: Execution, progress: Progress) -> Observed | None:
     """Return what was seen beside what the user said goes in and comes out, files of parameters among it."""
     request = plan.request
     if not request.observe:
         return None
     params = [source.file for source in request.params if source.file]
     inputs = [*(artifact.path for artifact in plan.step.inputs), *params]
-    return resolve_observed(repo, outcome.traces, inputs, plan.step.outputs, progress)
+    return resolve_observed(repo, execution.traces, inputs, plan.step.outputs, progress)
 
 
 def _with_observed(record: Record, observed: Observed | None, *, outputs: tuple[Artifact, ...], **known: Any) -> Record:

@@ -187,7 +187,8 @@ def _read(place: Path) -> FoundRun | None:
         note = _note(json.loads(lines[0]), str(place))
         command_pid = _command_pid(lines[1:])
         return FoundRun(place, note, _life(place, note), command_pid)
-    except (OSError, ValueError, IndexError, KeyError, FormatError):
+    # Brackets within brackets go deeper than Python can follow.
+    except (OSError, ValueError, IndexError, KeyError, FormatError, RecursionError):
         return None
 
 
@@ -213,7 +214,7 @@ def _note(fields: Any, where: str) -> RunNote:
 
 def _command_pid(lines: Sequence[bytes]) -> int | None:
     fields = None
-    with suppress(ValueError):  # written in a single step, and yet by somebody who was killed
+    with suppress(ValueError, RecursionError):  # written in a single step, and yet by somebody who was killed
         fields = json.loads(lines[0]) if lines else None
     pid = fields.get("command_pid") if isinstance(fields, dict) else None
     return pid if type(pid) is int else None

@@ -3,11 +3,12 @@
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from dver.objects.ids import VERSION_PREFIX
-from dver.operations.condition import Condition
+from dver.operations.condition import Condition, opened_condition
 from dver.operations.lineage import ArtifactId, makers
 from dver.records.record import Record, Scalar, State
 from dver.repo import Repo
@@ -74,13 +75,13 @@ RUN_COLUMNS: Mapping[str, Callable[[Record], object]] = {
 }
 
 
-def run_condition(text: str) -> Condition[Record]:
-    """Return a condition in SQL on runs: over `RUN_COLUMNS`, `param('…')` and `tag('…')`.
+def run_condition(text: str | None) -> AbstractContextManager[Condition[Record] | None]:
+    """Open a condition in SQL on runs, if any is given: over `RUN_COLUMNS`, `param('…')` and `tag('…')`.
 
     Raises:
         UsageError: it is none.
     """
-    return Condition(text, RUN_COLUMNS, {"param": _param, "tag": lambda record, name: record.tags.get(name)})
+    return opened_condition(text, RUN_COLUMNS, {"param": _param, "tag": lambda record, name: record.tags.get(name)})
 
 
 def is_run_id(text: str) -> bool:

@@ -20,7 +20,7 @@ from dver.operations.loose_files import LOOSE_KINDS, loose_version
 from dver.operations.run_cache import Reason, ReasonKind, input_reason
 from dver.operations.run_inputs import part_version
 from dver.operations.run_params import ParamSource, read_params
-from dver.operations.run_secrets import mask
+from dver.operations.run_secrets import MASK, mask
 from dver.progress import NO_PROGRESS
 from dver.records.record import BLOB_PREFIX, Artifact, Record, Scalar, State
 from dver.repo import Repo
@@ -53,6 +53,15 @@ def dataset_of(artifact: Artifact) -> str:
 def param_sources(record: Record) -> tuple[ParamSource, ...]:
     """Return where a run's parameters come from; a value that was given by hand is the recorded one."""
     return tuple(_source(name, value) for name, value in record.params.items())
+
+
+def lacks_secret(record: Record) -> bool:
+    """Whether a run cannot be repeated from its record, because a secret in it was masked."""
+    # A run in which nothing was masked has a key, unless it was run without the cache.
+    if record.key:
+        return False
+    by_hand = [source.value for source in param_sources(record) if not source.file]
+    return any(MASK in text for text in (*record.command, *by_hand) if isinstance(text, str))
 
 
 def present_params(repo: Repo, sources: Sequence[ParamSource]) -> Mapping[str, Scalar]:

@@ -1,7 +1,7 @@
 """Status: how each dataset's working files, pointer, cache and remote stand to each other."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from dver.operations.datasets import Target, decode_path, read_pointer_or_proble
 from dver.operations.reading import lazy_manifest, missing_version, open_manifest
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
+from dver.workers import Workers
 from dver.workspace.choice import Choice
 from dver.workspace.scan import Scan
 from dver.workspace.statcache import Base
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from dver.operations.torn import Torn
     from dver.storage.markers import VersionMarkers
 
-MANY_VERSIONS = 3
+# A request for each is cheaper than to list a thousand markers of others, and several are under way at once.
+MOST_ASKED = 256
+_ASKED_AT_ONCE = 16
 
 
 class State(StrEnum):
@@ -101,7 +104,8 @@ def status(
     on_remote = present_versions(repo.remote(), versions) if remote else None
     torn = _find_torn(repo, pointers)
     results = []
-    with progress.task("comparing", bytes=0, files=0) as task:
+    # What draws progress has a thread, and there must be none for looking ahead.
+    with repo.scanner.looking_ahead(datasets), progress.task("comparing", bytes=0, files=0) as task:
         for dataset, pointer in pointers.items():
             tracked = repo.git.is_tracked(pointer_path(dataset))
             if isinstance(pointer, DverError) or dataset in torn:
@@ -148,11 +152,25 @@ def _without_pointer(
 
 
 def present_versions(store: "VersionMarkers", versions: Sequence[VersionId]) -> set[VersionId]:
-    """Return those of `versions` that a store has whole; one listing where they are many, one look-up each else."""
-    unique = set(versions)
-    if len(unique) >= MANY_VERSIONS:
-        return unique & store.versions()
-    return {version for version in unique if store.has_version(version)}
+    """Return those of `versions` that a store has whole: each is asked for, or all are listed where they are many."""
+    unique = list(dict.fromkeys(versions))
+    if len(unique) > MOST_ASKED:
+        return store.versions().intersection(unique)
+    # The first alone: whoever is refused is so once.
+    alone = len(unique) if store.backend.is_local else 1
+    found = {version for version in unique[:alone] if store.has_version(version)}
+    if len(unique) > alone:
+        found.update(_ask_at_once(store, unique[alone:]))
+    return found
+
+
+def _ask_at_once(store: "VersionMarkers", versions: Sequence[VersionId]) -> Iterator[VersionId]:
+    workers = Workers(None, min(len(versions), _ASKED_AT_ONCE), name="dver-ask")
+    try:
+        held = workers.in_order(workers.executor.submit(store.has_version, version) for version in versions)
+        yield from (version for version, is_there in zip(versions, held, strict=True) if is_there)
+    finally:
+        workers.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def _look_at(repo: Repo, dataset: str) -> Torn:
     except DverError as exc:
         return Torn(problem=exc, is_broken=True)
     try:
-        return Torn(find_conflicts(repo, dataset, sides, conflict.choices))
+        return Torn(find_conflicts(repo, dataset, sides, conflict.rulings))
     except DverError as exc:
         # Without it the conflict can still be decided; whatever is wrong must not keep the status of others back.
         return Torn(None, exc)

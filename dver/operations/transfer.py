@@ -3,11 +3,16 @@
 Push goes from the cache to a remote, fetch the other way. Records travel as they are stored, without being
 compressed anew. On the way out their XXH3 is checked; on arrival in the cache their BLAKE3 too. A version's marker
 is written last, so a transfer that is cut off leaves the other side sound, and the next one sends only the rest.
+
+A link is used in full only if something is under way at all times. So all of a transfer is one stream of reads, from
+the first chunk of the first version to the last node of the last: manifests are walked, and what comes next is looked
+up, while what was looked up before is read and what was read is written.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from dver.errors import IntegrityError, ObjectNotFoundError, VersionNotFoundError
@@ -25,6 +30,11 @@ from dver.workers import Workers
 from dver.workspace.choice import Choice
 
 LOOKUP_BATCH = 4096
+# Reads are joined among what is planned together: little at first, so that the first of them begin soon.
+_FIRST_PLAN, _LONGEST_PLAN = LOOKUP_BATCH, 8 * LOOKUP_BATCH
+# A record keeps the bytes that it was read with in memory unless more than this part of them is of no use.
+_MOST_UNUSED = 1 / 8
+_MARKERS_AT_ONCE = 16
 
 T = TypeVar("T", bound=ObjectId)
 
@@ -87,24 +97,13 @@ class Transfer:
         Raises:
             VersionNotFoundError: the source lacks something of one of them.
         """
-        for want in wanted:
-            try:
-                self._copy_one(want)
-            except ObjectNotFoundError as exc:
-                raise self._incomplete(want) from exc
+        self._bring(self._start_all(wanted))
         self._writer.flush()
-        marked = []
-        for want in wanted:
-            if want.is_whole:
-                files, size = self._manifest(want.version).totals()
-                self._target.mark_version(want.version, files=files, size=size)
-                marked.append(want.version)
-        return Transferred(tuple(marked), self._objects, self._bytes)
+        return Transferred(self._mark(wanted), self._objects, self._bytes)
 
     def copy_chunks(self, chunks: Iterable[ChunkId]) -> None:
         """Bring over chunks that the target lacks; the caller flushes the writer."""
-        for batch in _batches(chunks, LOOKUP_BATCH):
-            self._send(batch)
+        self._bring(self._start(chunks, None))
 
     def copy_nodes(self, manifest: Manifest) -> None:
         """Bring over a version's manifest without the files; the caller flushes the writer."""
@@ -114,7 +113,7 @@ class Transfer:
             for entry in node.entries:
                 if isinstance(entry, FileEntry) and entry.chunk_tree is not None:
                     nodes.extend(below for below, _ in manifest.chunk_tree_nodes(entry.chunk_tree))
-        self._send_nodes(nodes)
+        self._bring(self._start_nodes(nodes, None))
 
     def flush(self) -> Transferred:
         """Make what was copied so far durable in the target."""
@@ -129,46 +128,75 @@ class Transfer:
         )
         return VersionNotFoundError(want.version, want.dataset, f"{self._source.name} (not all of it)", hint=hint)
 
-    def _copy_one(self, want: Wanted) -> None:
-        manifest = self._manifest(want.version)
-        nodes: list[NodeId] = []
+    def _bring(self, reads: Iterator["Future[list[Record]]"]) -> None:
+        """Put what is read, in the order in which it was asked for, so that what a node names comes before it."""
+        for records in self._workers.in_order(reads):
+            self._writer.put(records)
+            size = sum(len(record.payload) for record in records)
+            self._objects += len(records)
+            self._bytes += size
+            self._task.advance(bytes=size)
 
-        self.copy_chunks(_chunks_to_bring(manifest, want, self._is_done, nodes))
-        self._send_nodes(nodes)
-        if want.is_whole:
-            self._seen.update(nodes)
+    def _start_all(self, wanted: Iterable[Wanted]) -> Iterator["Future[list[Record]]"]:
+        """Start to read versions, each time that the next read is asked for."""
+        for want in wanted:
+            nodes: list[NodeId] = []
+            try:
+                manifest = self._manifest(want.version)
+                yield from self._start(_chunks_to_bring(manifest, want, self._is_done, nodes), want)
+                yield from self._start_nodes(nodes, want)
+            except ObjectNotFoundError as exc:
+                raise self._incomplete(want) from exc
+            if want.is_whole:
+                self._seen.update(nodes)
 
-    def _send_nodes(self, nodes: Sequence[NodeId]) -> None:
-        """Copy those of `nodes` that the target lacks; most of them were read just now, to find what they name."""
+    def _start(self, chunks: Iterable[ChunkId], want: Wanted | None) -> Iterator["Future[list[Record]]"]:
+        """Start to read those of `chunks` that the target lacks."""
+        lacking: list[ChunkId] = []
+        enough = _FIRST_PLAN
+        for batch in _batches(chunks, LOOKUP_BATCH):
+            claimed = self._writer.claim(batch)
+            lacking += [chunk for chunk in dict.fromkeys(batch) if chunk in claimed]
+            if len(lacking) >= enough:
+                yield from self._start_claimed(lacking, want)
+                lacking, enough = [], min(2 * enough, _LONGEST_PLAN)
+        yield from self._start_claimed(lacking, want)
+
+    def _start_nodes(self, nodes: Sequence[NodeId], want: Wanted | None) -> Iterator["Future[list[Record]]"]:
+        """Start to read those of `nodes` that the target lacks; most were read just now, to find what they name."""
         for batch in _batches(nodes, LOOKUP_BATCH):
-            wanted = self._writer.claim(batch)
-            at_hand = self._source.nodes_at_hand([node for node in dict.fromkeys(batch) if node in wanted])
+            claimed = self._writer.claim(batch)
+            lacking = [node for node in dict.fromkeys(batch) if node in claimed]
+            at_hand = self._source.nodes_at_hand(lacking)
             records = [encode_object(Kind.NODE, node, plain) for node, plain in at_hand.items()]
             self._task.expect(bytes=sum(len(record.payload) for record in records))
-            self._deliver(records)
-            self._send_claimed([node for node in dict.fromkeys(batch) if node in wanted and node not in at_hand])
+            read: Future[list[Record]] = Future()
+            read.set_result(records)
+            yield read
+            yield from self._start_claimed([node for node in lacking if node not in at_hand], want)
 
-    def _send(self, ids: Sequence[ObjectId]) -> None:
-        """Copy those of `ids` that the target lacks."""
-        wanted = self._writer.claim(ids)
-        self._send_claimed([identity for identity in dict.fromkeys(ids) if identity in wanted])
-
-    def _send_claimed(self, ids: Sequence[ObjectId]) -> None:
-        """Copy objects, several reads at a time."""
+    def _start_claimed(self, ids: Sequence[ObjectId], want: Wanted | None) -> Iterator["Future[list[Record]]"]:
+        """Start to read objects, in about the order that they are given in, which is the one they are needed in."""
+        place = {identity: number for number, identity in enumerate(ids)}
         spans = self._source.plan(ids)
+        spans.sort(key=lambda span: min(place[location.id] for location in span.locations))
         self._task.expect(bytes=sum(at.stored_length for span in spans for at in span.locations))
-        reads = (self._workers.executor.submit(self._read, span) for span in spans)
-        for records in self._workers.in_order(reads):
-            self._deliver(records)
+        for span in spans:
+            yield self._workers.executor.submit(self._read, span, want)
 
-    def _read(self, span: Span) -> list[Record]:
-        records = []
-        for record in self._source.read_span(span):
-            if self._into_cache:
+    def _read(self, span: Span, want: Wanted | None) -> list[Record]:
+        try:
+            records = list(self._source.read_span(span))
+        except ObjectNotFoundError as exc:
+            if want is None:
+                raise
+            raise self._incomplete(want) from exc
+        if self._into_cache:
+            for record in records:
                 self._verify(record, span)
-            # The record must not keep the whole span in memory.
-            records.append(Record(record.id, record.kind, record.codec, record.plain_length, bytes(record.payload)))
-        return records
+        if sum(record.length for record in records) >= (span.end - span.start) * (1 - _MOST_UNUSED):
+            return records
+        return [replace(record, payload=bytes(record.payload)) for record in records]
 
     def _verify(self, record: Record, span: Span) -> None:
         try:
@@ -176,12 +204,27 @@ class Transfer:
         except IntegrityError as exc:
             raise IntegrityError(exc.where, exc.reason, hint=DAMAGE_HINT) from exc
 
-    def _deliver(self, records: Sequence[Record]) -> None:
-        self._writer.put(records)
-        size = sum(len(record.payload) for record in records)
-        self._objects += len(records)
-        self._bytes += size
-        self._task.advance(bytes=size)
+    def _mark(self, wanted: Sequence[Wanted]) -> tuple[VersionId, ...]:
+        """Mark the versions that were wanted whole, all of which is durable and indexed by now."""
+        whole = [want for want in wanted if want.is_whole]
+        versions = tuple(want.version for want in whole)
+        if len(whole) <= 1 or self._target.backend.is_local:
+            for want in whole:
+                self._mark_one(want)
+            return versions
+        workers = Workers(None, _MARKERS_AT_ONCE, name="dver-mark")
+        try:
+            for _ in workers.in_order(workers.executor.submit(self._mark_one, want) for want in whole):
+                pass
+        finally:
+            workers.close()
+        return versions
+
+    def _mark_one(self, want: Wanted) -> None:
+        files, size = self._manifest(want.version).totals()
+        # In the cache a name helps whoever frees space; what a remote's owner need not know is not sent there.
+        dataset = want.dataset if self._into_cache else ""
+        self._target.mark_version(want.version, files=files, size=size, dataset=dataset)
 
     def _is_done(self, node: NodeId) -> bool:
         """Whether a node and all below it are on the target, or were copied for an earlier version."""
@@ -221,10 +264,9 @@ def can_complete(source: Store, want: Wanted, held: Callable[[Iterable[ObjectId]
 def holds_file(store: Store, entry: FileEntry, manifest: Manifest) -> bool:
     """Whether a store has all chunks of a file."""
     try:
-        packed = manifest.chunk_list(entry)
+        return not any(missing_chunks(store, (chunk for chunk, _ in manifest.distinct_chunks(entry))))
     except ObjectNotFoundError:
         return False
-    return not any(missing_chunks(store, (chunk for chunk, _ in unpack_chunks(packed, manifest.where))))
 
 
 def holds_wanted(store: Store, want: Wanted) -> bool:
@@ -234,7 +276,7 @@ def holds_wanted(store: Store, want: Wanted) -> bool:
     def chunks() -> Iterator[ChunkId]:
         for entry in manifest.entries():
             if isinstance(entry, FileEntry) and want.covers(entry.path):
-                yield from (chunk for chunk, _ in manifest.chunks(entry))
+                yield from (chunk for chunk, _ in manifest.distinct_chunks(entry))
 
     try:
         return not any(missing_chunks(store, chunks()))

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from dver.errors import ObjectNotFoundError, PathError
-from dver.objects.entry import Entry, FileEntry, LinkEntry, counts_as_file, entry_size
+from dver.objects.entry import Entry, FileEntry, LinkEntry, check_chunk_length, counts_as_file, entry_size
 from dver.objects.ids import Bytes, ChunkId, VersionId
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import DatasetKind, Pointer
@@ -154,16 +155,17 @@ def read_file(repo: Repo, manifest: Manifest, entry: FileEntry, dataset: str) ->
     Raises:
         VersionNotFoundError: neither has all of it.
     """
-    chunks = [chunk for chunk, _ in manifest.chunks(entry)]
-    store = _store_with(repo, chunks, manifest.version, dataset)
-    for start in range(0, len(chunks), READ_BATCH_CHUNKS):
-        batch = chunks[start : start + READ_BATCH_CHUNKS]
+    distinct = dict.fromkeys(chunk for chunk, _ in manifest.distinct_chunks(entry))
+    store = _store_with(repo, list(distinct), manifest.version, dataset)
+    chunks = manifest.chunks(entry)
+    while batch := list(islice(chunks, READ_BATCH_CHUNKS)):
         plain = {
-            ChunkId(record.id): record.verified(store.name)
-            for span in store.plan(list(dict.fromkeys(batch)))
+            ChunkId(record.id): record.chunk(store.name, verify=True)
+            for span in store.plan(list(dict.fromkeys(chunk for chunk, _ in batch)))
             for record in store.read_span(span)
         }
-        for chunk in batch:
+        for chunk, length in batch:
+            check_chunk_length(plain[chunk], length, manifest.where)
             yield plain[chunk]
 
 

@@ -8,7 +8,6 @@ is its hash, and a line that does not fit is no record.
 Whether a result is up to date is another question, which `dver status` answers.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,7 +41,6 @@ from dver.storage.store import DAMAGE_HINT
 
 GIT = "git"
 WORKSPACE = "the working tree"
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # The remote's index names what is gone, so a push to it would not send that again.
 _LOST_HINT = (
     "dver fetch -r REMOTE, if another remote has it; or, where a cache has it, dver remote add NEW URL, then"
@@ -333,8 +331,7 @@ class _Checker:
 
     def _has_commit(self, commit: str) -> bool:
         if commit not in self._commits:
-            # A record is anybody's work, and a branch may have any name.
-            self._commits[commit] = _COMMIT.fullmatch(commit) is not None and self._repo.git.is_revision(commit)
+            self._commits[commit] = self._repo.git.find_commit(commit) is not None
         return self._commits[commit]
 
 

@@ -26,8 +26,7 @@ from dver.operations.datasets import decode_path
 from dver.operations.reading import open_manifest
 from dver.operations.run_cache import relocated
 from dver.operations.run_command import SHELL, SIGNAL_BASE
-from dver.operations.run_secrets import MASK
-from dver.operations.staleness import declared_outputs, param_sources
+from dver.operations.staleness import declared_outputs, lacks_secret
 from dver.operations.verify_tree import Approximation, Kind, lay_out
 from dver.operations.working import NodesOnly, check_storable, in_memory_manifest
 from dver.progress import NO_PROGRESS, Progress
@@ -169,9 +168,7 @@ def _obstacle(record: Record) -> DverError | None:
     """Return why a command cannot be run again from its record alone."""
     if not record.command:
         return DverError("no command is on record that could be started again, as for a block in a notebook")
-    by_hand = [source.value for source in param_sources(record) if not source.file]
-    # A run in which nothing was masked has a key, unless it was run without the cache.
-    if not record.key and any(MASK in text for text in (*record.command, *by_hand) if isinstance(text, str)):
+    if lacks_secret(record):
         return DverError("a secret in it was masked when it was recorded")
     return None
 

@@ -7,7 +7,6 @@ the scratch tree.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +16,6 @@ from itertools import islice
 from pathlib import Path
 
 from dver.errors import DverError, PathError
-from dver.git import CommitId
 from dver.git.borrowing import borrow
 from dver.objects.entry import DirectoryEntry, FileEntry, LinkEntry
 from dver.operations.addable import check_parents
@@ -31,8 +29,8 @@ from dver.progress import Progress
 from dver.records.record import BLOB_PREFIX, Artifact, Record, Scalar, scalar_text
 from dver.repo import Repo
 from dver.workspace.assemble import Assembler, translated
+from dver.workspace.deletion import dataset_folders
 
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MOST_VERSIONS = 200
 
 
@@ -104,9 +102,10 @@ def _write_input(repo: Repo, artifact: Artifact, root: Path, temporary: Path, pr
 
 
 def _check_out_commit(repo: Repo, record: Record, root: Path) -> list[Approximation]:
-    if _COMMIT.fullmatch(record.commit) and repo.git.is_revision(record.commit):
-        borrow(repo.git, root, CommitId(record.commit))
-        return [Approximation(Kind.DIRTY, record.commit)] if record.dirty else []
+    commit = repo.git.find_commit(record.commit)
+    if commit is not None:
+        borrow(repo.git, root, commit)
+        return [Approximation(Kind.DIRTY, commit)] if record.dirty else []
     head = repo.git.head_commit()
     borrow(repo.git, root, head)
     # Before the first commit, what git tracked is known only as far as the record names it.
@@ -133,7 +132,7 @@ def _write_data(repo: Repo, artifact: Artifact, root: Path, temporary: Path, pro
     part = encode_path(artifact.path[len(dataset) + 1 :])
     with progress.task(f"checking out {dataset}", bytes=0, files=0) as task:
         workers, is_local = repo.workers_for(store), store.backend.is_local
-        assembler = Assembler(os.fsencode(root / dataset), store, temporary, workers, verify=not is_local, task=task)
+        assembler = Assembler(dataset_folders(root, dataset), store, temporary, workers, verify=not is_local, task=task)
         if manifest.get(b"") is None:
             (root / dataset).mkdir(exist_ok=True)
         files = (entry for entry in manifest.entries(part) if isinstance(entry, FileEntry))

@@ -9,16 +9,15 @@ looks for one must compare with the record. A use has its record in the upper bi
 of a record lie side by side. A last line without an end is taken in, and read again when the file has grown.
 """
 
-import gc
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from dver.database import CacheDatabase, batches
 from dver.errors import FormatError
+from dver.garbage import without_collecting_garbage
 from dver.objects.ids import VERSION_PREFIX, checksum
 from dver.records.journal import LineReader, LineText
 from dver.records.record import RecordId, State, read_fields
@@ -166,7 +165,8 @@ class Catalog:
             for name in _INDEXES:
                 self._database.execute(f"DROP INDEX {name}")
         texts = _Texts(self._database)
-        with _without_collecting_garbage():
+        # Lines make very many objects, and looking for garbage among them takes a tenth of the time.
+        with without_collecting_garbage():
             for lines in _in_batches(reader):
                 # Without an index a look for each id would take too long; what is there twice is dropped afterwards.
                 self._insert(lines, texts, may_repeat=is_large)
@@ -326,18 +326,6 @@ def mark(text: str) -> int:
 def microseconds(moment: datetime) -> int:
     """Return the number that stands for a moment in the copy."""
     return (moment - _EPOCH) // _MICROSECOND
-
-
-@contextmanager
-def _without_collecting_garbage() -> Iterator[None]:
-    """Let Python not look for garbage: lines make very many objects without cycles, and looking takes a tenth."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _in_batches(lines: Iterable[LineText]) -> Iterator[list[LineText]]:

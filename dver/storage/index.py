@@ -9,52 +9,42 @@ Invariants: a row is in the copy only if a pack that was whole when it was read 
 `present` has its whole tree in the store, as far as the store may hold no parts of versions.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
 
-from dver.database import CacheDatabase, batches
-from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError, UnsupportedFormatError
-from dver.objects.codec import Codec
-from dver.objects.ids import IndexId, ObjectId, PackId, parse_id
-from dver.objects.indexfile import IndexedPack, decode_index, encode_index
-from dver.objects.pack import Kind, PackEntry
-from dver.storage.backend import Backend
+from dver.database import batches
+from dver.errors import BackendError, BackendProblem, LockedError
+from dver.objects.ids import IndexId, ObjectId, PackId, VersionId
+from dver.objects.indexfile import IndexedPack, encode_index
+from dver.objects.pack import ENTRY_LENGTH, Kind, PackEntry
+from dver.storage.backend import Backend, BlobInfo
+from dver.storage.cachelock import writing_to
+from dver.storage.index_copy import IndexCopy, Location
+from dver.storage.index_files import (
+    MAX_INDEX_FILE,
+    READERS,
+    IndexFile,
+    index_groups,
+    index_key,
+    list_index_files,
+    read_index_file,
+    read_index_files,
+)
+from dver.storage.index_rows import SortedRows
+from dver.storage.markers import read_if_there, version_key
 from dver.storage.packs import is_complete, list_packs, read_pack_entries, whole_trees
+from dver.workers import Workers
 
-SCHEMA_VERSION = 2
-_LOOKUP_BATCH = 900
-_READERS = 8
-_RECOVER_BATCH = 64
+__all__ = ["ChunkIndex", "Location", "index_key"]
+
+_RECOVER_BATCH = 16
+# From so many new entries on they are sorted first; and so many are taken in at once, while which others wait.
+_MANY_ENTRIES, _MOST_AT_ONCE = 100_000, 4_000_000
+_FEW = 16
 # Whoever may only read a store uses what its packs hold without telling others.
 _NOT_WRITABLE = frozenset({BackendProblem.DENIED, BackendProblem.READ_ONLY, BackendProblem.NO_SPACE})
-
-_K = TypeVar("_K")
-_V = TypeVar("_V")
-
-_SCHEMA = """
-CREATE TABLE index_files (id BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE packs (
-    number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, complete INTEGER NOT NULL
-);
-CREATE TABLE objects (
-    id BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL, stored INTEGER NOT NULL,
-    plain INTEGER NOT NULL, kind INTEGER NOT NULL, codec INTEGER NOT NULL
-) WITHOUT ROWID
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Location(PackEntry):
-    """Where an object lies: its entry, and the pack that this is an entry of."""
-
-    pack: PackId
-
-
-def index_key(index: IndexId) -> str:
-    """Return the key of an index file in a store."""
-    return f"index/{index.hex()}.idx"
 
 
 class ChunkIndex:
@@ -69,70 +59,95 @@ class ChunkIndex:
         """Open or make the copy at `path`; None keeps it in memory only."""
         self.path = path
         self._backend = backend
-        self._database = CacheDatabase(path, _SCHEMA, SCHEMA_VERSION)
+        self._copy = IndexCopy(path)
         self._fresh = False
         self._recovered = False
+        self._found_some = False
         self._loose: dict[ObjectId, Location] = {}
         self._damaged: set[str] = set()
         self.damaged_packs: set[PackId] = set()
 
     def close(self) -> None:
         """Close the database."""
-        self._database.close()
+        self._copy.close()
 
     def find(self, ids: Sequence[ObjectId]) -> dict[ObjectId, Location]:
         """Return where objects lie; those that are nowhere are left out.
 
         Only when something is missing is the copy brought up to date, and are the packs without an index file looked
-        at. So a place may be out of date by the time it is read: ask again after `refresh`.
+        at that may have it. So a place may be out of date by the time it is read: ask again after `refresh`.
         """
         wanted = set(ids)
         found = self._lookup(wanted)
-        for catch_up in (self.refresh, self._recover_once):
-            if len(found) == len(wanted):
-                break
-            catch_up()
+        if len(found) < len(wanted):
+            self.refresh()
+            found.update(self._lookup(wanted - found.keys()))
+        self._found_some = self._found_some or bool(found)
+        if len(found) < len(wanted) and not self._recovered and self._may_be_unlisted(wanted - found.keys()):
+            self.recover()
             found.update(self._lookup(wanted - found.keys()))
         return found
 
+    def _may_be_unlisted(self, ids: Set[ObjectId]) -> bool:
+        """Whether to look for objects in the packs that no index file lists.
+
+        From afar that takes a request for each thousand packs, and more for each of those. So a version of which
+        nothing was found yet, as it is asked for by its root first, must have its marker there.
+        """
+        if self._backend.is_local or self._found_some or len(ids) > _FEW:
+            return True
+        return any(read_if_there(self._backend, version_key(VersionId(identity))) is not None for identity in ids)
+
     def pack_size(self, pack: PackId) -> int | None:
         """Return how long a pack is, as the index says; None for one that it does not know."""
-        rows = self._database.query("SELECT size FROM packs WHERE id = ?", (pack,))
-        return rows[0][0] if rows else None
+        return self._copy.pack_size(pack)
 
     def present(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Return those of `ids` that the store is known to hold; what others wrote meanwhile may be missed."""
         self.ensure_fresh()
-        return self._present(ids)
+        return self._copy.present(ids)
 
     def known(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Return those of `ids` that the store held when this copy was last brought up to date; it is not asked."""
-        return self._present(ids)
+        return self._copy.present(ids)
+
+    def located(self, ids: Iterable[ObjectId]) -> dict[ObjectId, Location]:
+        """Return where objects lie as far as this copy knows, which is not brought up to date for it."""
+        return self._lookup(set(ids))
+
+    def expire(self) -> None:
+        """Let the next question that must not miss anything bring the copy up to date once more."""
+        self._fresh = False
+
+    def start_over(self) -> None:
+        """Forget all that this copy says, so that the next question makes it anew from what is in the store."""
+        with self._copy.lock:
+            self._copy.clear()
+            self._loose.clear()
+            self._damaged.clear()
+            self.damaged_packs.clear()
+            self._fresh = self._recovered = False
 
     def ensure_fresh(self) -> None:
         """Bring the copy up to date with the store unless this process has done so before."""
-        with self._database.lock:
+        with self._copy.lock:
             if not self._fresh:
                 self.refresh()
 
     def refresh(self) -> None:
         """Bring the copy up to date by listing the store's index files, and reading those that are new."""
-        with self._database.lock:
+        with self._copy.lock:
             # Before the listing: what another process puts into this copy meanwhile must not look as if it were gone.
-            known = self._files_read()
-            listed = {
-                IndexId(raw): info.key
-                for info in self._backend.list("index/")
-                if (raw := parse_id(info.key.removeprefix("index/").removesuffix(".idx"))) is not None
-            }
+            known = self._copy.files()
+            found = list_index_files(self._backend)
+            listed = {index: info for index, info in found.items() if info.size <= MAX_INDEX_FILE}
             vanished = bool(known - listed.keys())
             if vanished:
                 # Packs may be gone with them; starting over is simple and rare.
-                self._clear()
-            known = self._files_read()
+                self._copy.clear()
+            known = self._copy.files()
             damaged = len(self._damaged)
-            new = {index: key for index, key in listed.items() if index not in known and key not in self._damaged}
-            self._load(new)
+            self._load({i: info for i, info in listed.items() if i not in known and info.key not in self._damaged})
             self._fresh = True
             is_short = vanished or len(self._damaged) > damaged or not (listed or self._recovered)
             if is_short and self.recover():
@@ -141,17 +156,25 @@ class ChunkIndex:
     def recover(self) -> bool:
         """Index what no index file lists, from the footers of packs or, failing these, their records.
 
-        Another writer may be at work, or died at it: of its nodes only those count whose whole tree is there.
+        Another writer may be at work, or died at it: of its nodes only those count whose whole tree is there. While
+        another process deletes packs nothing is done, for those that it is about to delete are in no index file either.
         Return whether the store has it all indexed now; where it cannot be written, only this copy has.
         """
-        with self._database.lock:
+        try:
+            with writing_to(self._backend, patience=0.0):
+                return self._recover()
+        except LockedError:
+            return False
+
+    def _recover(self) -> bool:
+        with self._copy.lock:
             self._recovered = published = True
-            known = {PackId(row[0]) for row in self._database.query("SELECT id FROM packs WHERE complete")}
+            known = self._copy.packs(complete=True)
             with_nodes: list[IndexedPack] = []
             unlisted = [(pack, size) for pack, size in list_packs(self._backend).items() if pack not in known]
             for batch in batches(unlisted, _RECOVER_BATCH):
                 of_chunks: list[IndexedPack] = []
-                for found in self._map(self._read_pack, batch):
+                for found in self._read_packs(batch):
                     if not is_complete(found):
                         self.damaged_packs.add(found.id)
                     has_nodes = any(entry.kind is Kind.NODE for entry in found.entries)
@@ -161,7 +184,7 @@ class ChunkIndex:
 
     def _take_up_nodes(self, packs: Sequence[IndexedPack]) -> bool:
         """Index packs with nodes in them, leaving out the nodes whose trees are not wholly there."""
-        whole = whole_trees(self._backend, packs, self._present)
+        whole = whole_trees(self._backend, packs, self._copy.present)
         sound = []
         for pack in packs:
             entries = tuple(entry for entry in pack.entries if entry.kind is Kind.DATA or entry.id in whole)
@@ -179,17 +202,59 @@ class ChunkIndex:
         except BackendError as exc:
             if exc.problem not in _NOT_WRITABLE:
                 raise
-            self._insert(None, news)
+            self._copy.put(None, news)
             return False
         return True
 
     def _is_news(self, pack: IndexedPack) -> bool:
         """Whether publishing a pack tells more than is known; a pack known in full is never looked at again."""
         ids = {entry.id for entry in pack.entries}
-        return bool(ids) and (is_complete(pack) or len(self._present(ids)) < len(ids))
+        return bool(ids) and (is_complete(pack) or len(self._copy.present(ids)) < len(ids))
 
     def publish(self, packs: Sequence[IndexedPack]) -> None:
         """Write an index file over `packs`, which must be durable already, and take it into the copy."""
+        self._copy.put(self._write(packs), packs)
+
+    def replace(
+        self, files: Collection[IndexId], gone: Collection[PackId], packs: Sequence[IndexedPack]
+    ) -> dict[IndexId, frozenset[PackId]]:
+        """Put new index files over `packs` in the place of old ones, and forget what is in the packs that are `gone`.
+
+        For whoever deletes: when no index file is left that names these packs, they may go. Return what the new index
+        files list.
+        """
+        groups = list(index_groups(packs))
+        written = [self._write(group) for group in groups]
+        for index in sorted(set(files) - set(written)):
+            self._backend.delete(index_key(index))
+        with self._copy.transaction():
+            self._copy.forget(files, gone)
+            for index, group in zip(written, groups, strict=True):
+                self._copy.put(index, group)
+        self._loose = {identity: at for identity, at in self._loose.items() if at.pack not in gone}
+        return {index: frozenset(pack.id for pack in group) for index, group in zip(written, groups, strict=True)}
+
+    def file_sizes(self) -> dict[IndexId, int]:
+        """Return the index files of the store and their sizes in bytes."""
+        return {index: info.size for index, info in list_index_files(self._backend).items()}
+
+    def read_file(self, index: IndexId) -> list[IndexedPack]:
+        """Return what an index file lists; nothing for one that is gone or damaged."""
+        return read_index_file(self._backend, index_key(index)) or []
+
+    def packs(self, *, complete: bool = False) -> dict[PackId, int]:
+        """Return the packs that this copy knows, and their sizes in bytes; or only those that it knows in full."""
+        return self._copy.packs(complete=complete)
+
+    def objects(self) -> Iterator[tuple[ObjectId, PackId, int]]:
+        """Yield all objects in the order of their ids, each with the pack to read it from and its bytes in there."""
+        return self._copy.objects()
+
+    def loose_objects(self) -> list[Location]:
+        """Return the nodes that are in packs, but not in the index, as their trees are not wholly there."""
+        return list(self._loose.values())
+
+    def _write(self, packs: Sequence[IndexedPack]) -> IndexId:
         index, encoded = encode_index(packs)
         key = index_key(index)
         if key in self._damaged:
@@ -197,115 +262,70 @@ class ChunkIndex:
             self._backend.delete(key)
             self._damaged.discard(key)
         self._backend.write(key, [encoded])
-        self._insert(index, packs)
-
-    def _recover_once(self) -> None:
-        if not self._recovered:
-            self.recover()
+        return index
 
     def _delete_damaged(self) -> None:
         for key in sorted(self._damaged):
             # Another process may have made it anew meanwhile, under the same name.
-            if self._read_file(key) is None:
+            if read_index_file(self._backend, key) is None:
                 self._backend.delete(key)
         self._damaged.clear()
 
-    def _files_read(self) -> set[IndexId]:
-        return {IndexId(row[0]) for row in self._database.query("SELECT id FROM index_files")}
-
-    def _load(self, files: Mapping[IndexId, str]) -> None:
+    def _load(self, files: Mapping[IndexId, BlobInfo]) -> None:
         """Take index files into the copy, and note those that are damaged."""
-        keys = list(files.values())
-        for index, key, packs in zip(files, keys, self._map(self._read_file, keys), strict=True):
+        with closing(read_index_files(self._backend, files)) as read:
+            if sum(info.size for info in files.values()) >= _MANY_ENTRIES * ENTRY_LENGTH:
+                self._load_sorted(read)
+            else:
+                self._load_each(read)
+
+    def _load_each(self, read: Iterator[IndexFile]) -> None:
+        for file in read:
+            packs = file.decode()
             if packs is None:
-                self._damaged.add(key)
+                self._damaged.add(file.key)
             elif packs:
-                self._insert(index, packs)
+                self._copy.put(file.id, packs, self._is_there)
 
-    def _map(self, function: Callable[[_K], _V], items: Sequence[_K]) -> Iterator[_V]:
-        """Yield what `function` makes of each item, several at a time where each is a round trip."""
-        if self._backend.is_local or len(items) <= 1:
-            yield from map(function, items)
-            return
-        # Deferred: a store on local disk has no use for it.
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+    def _load_sorted(self, read: Iterator[IndexFile]) -> None:
+        folder = self.path.parent if self.path is not None and os.access(self.path.parent, os.W_OK) else None
+        is_done = False
+        while not is_done:
+            with SortedRows(folder) as rows:
+                is_done = self._fill(rows, read)
+                self._copy.put_sorted(rows, self._is_there)
 
-        with ThreadPoolExecutor(_READERS, thread_name_prefix="dver-index") as pool:
-            for batch in batches(items, 2 * _READERS):
-                yield from pool.map(function, batch)
+    def _fill(self, rows: SortedRows, read: Iterator[IndexFile]) -> bool:
+        """Add index files to `rows` until there are enough, and return whether these were the last."""
+        for file in read:
+            packs = file.split()
+            if packs is None:
+                self._damaged.add(file.key)
+            elif packs:
+                rows.add(file.id, packs)
+            if len(rows) >= _MOST_AT_ONCE:
+                return False
+        return True
+
+    def _is_there(self, index: IndexId) -> bool:
+        """Whether an index file was not replaced since it was read; from afar it is believed."""
+        return not self._backend.is_local or self._backend.size(index_key(index)) is not None
+
+    def _read_packs(self, listed: Sequence[tuple[PackId, int]]) -> list[IndexedPack]:
+        """Return what packs hold, reading several at a time where each is a round trip."""
+        if self._backend.is_local or len(listed) <= 1:
+            return [self._read_pack(one) for one in listed]
+        workers = Workers(None, READERS, name="dver-index")
+        try:
+            return list(workers.in_order(workers.executor.submit(self._read_pack, one) for one in listed))
+        finally:
+            workers.close()
 
     def _read_pack(self, listed: tuple[PackId, int]) -> IndexedPack:
         return IndexedPack(*listed, tuple(read_pack_entries(self._backend, *listed)))
 
-    def _read_file(self, key: str) -> list[IndexedPack] | None:
-        """Return what an index file lists, None if it is damaged; one that vanished lists nothing."""
-        try:
-            return decode_index(self._backend.read(key), f"{self._backend.location}/{key}")
-        except UnsupportedFormatError:
-            raise
-        except (IntegrityError, FormatError):
-            return None
-        except BackendError as exc:
-            if exc.problem is BackendProblem.NOT_FOUND:
-                return []
-            raise
-
-    def _insert(self, index: IndexId | None, packs: Sequence[IndexedPack]) -> None:
-        """Take packs into the copy, and note that the index file that lists them, if there is one, has been read."""
-        with self._database.transaction():
-            for pack in packs:
-                # Without an index file the pack is looked at again next time.
-                self._insert_pack(pack, complete=index is not None and is_complete(pack))
-            if index is not None:
-                self._database.execute("INSERT OR IGNORE INTO index_files VALUES (?)", (index,))
-
-    def _insert_pack(self, pack: IndexedPack, *, complete: bool) -> None:
-        found = self._database.query("SELECT number, complete FROM packs WHERE id = ?", (pack.id,))
-        if found and found[0][1]:
-            return
-        if found:
-            number = found[0][0]
-            self._database.execute("UPDATE packs SET complete = ? WHERE number = ?", (complete, number))
-        else:
-            number = self._database.execute(
-                "INSERT INTO packs (id, size, complete) VALUES (?, ?, ?)", (pack.id, pack.size, complete)
-            ).lastrowid
-        self._insert_entries(number, pack.entries)
-
-    def _insert_entries(self, pack_number: int | None, entries: Sequence[PackEntry]) -> None:
-        # In id order, so that the B-tree is filled from left to right.
-        self._database.execute_many(
-            "INSERT OR IGNORE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (e.id, pack_number, e.offset, e.stored_length, e.plain_length, int(e.kind), int(e.codec))
-                for e in sorted(entries, key=lambda entry: entry.id)
-            ],
-        )
-
-    def _present(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
-        found: set[ObjectId] = set()
-        for batch in batches(list(set(ids)), _LOOKUP_BATCH):
-            marks = ",".join("?" * len(batch))
-            found.update(row[0] for row in self._database.query(f"SELECT id FROM objects WHERE id IN ({marks})", batch))
-        return found
-
     def _lookup(self, ids: Set[ObjectId]) -> dict[ObjectId, Location]:
-        found = {identity: self._loose[identity] for identity in ids & self._loose.keys()}
-        for batch in batches(list(ids), _LOOKUP_BATCH):
-            marks = ",".join("?" * len(batch))
-            rows = self._database.query(
-                "SELECT o.id, p.id, offset, stored, plain, kind, codec FROM objects o"
-                f" JOIN packs p ON p.number = o.pack WHERE o.id IN ({marks})",
-                batch,
-            )
-            for row in rows:
-                found[row[0]] = Location(row[0], row[2], row[3], row[4], Kind(row[5]), Codec(row[6]), PackId(row[1]))
-        return found
-
-    def _clear(self) -> None:
-        with self._database.transaction():
-            for table in ("index_files", "packs", "objects"):
-                self._database.execute(f"DELETE FROM {table}")
+        return {identity: self._loose[identity] for identity in ids & self._loose.keys()} | self._copy.located(ids)
 
 
 def _locate(pack: PackId, entry: PackEntry) -> Location:

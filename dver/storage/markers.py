@@ -4,9 +4,11 @@ A store is this and more. Who only wants to know what is there needs no more tha
 index are opened or even loaded for it: a clean `dver status` asks nothing else.
 """
 
-from dver.errors import BackendError, BackendProblem
+from dver.errors import BackendError, BackendProblem, FormatError
 from dver.objects.ids import VersionId, parse_id
 from dver.storage.backend import Backend
+
+MAX_SMALL_BLOB = 1 << 20
 
 
 def version_key(version: VersionId) -> str:
@@ -15,8 +17,15 @@ def version_key(version: VersionId) -> str:
 
 
 def read_if_there(backend: Backend, key: str) -> bytes | None:
-    """Return a whole blob, or None if there is none."""
+    """Return a whole blob, which is a small one, or None if there is none.
+
+    Raises:
+        FormatError: it is too large for what is kept in such blobs.
+    """
     try:
+        # Elsewhere asking for the size would be a second round trip.
+        if backend.is_local and (backend.size(key) or 0) > MAX_SMALL_BLOB:
+            raise FormatError(f"{backend.location}/{key}", "is far too large for what it should be")
         return backend.read(key)
     except BackendError as exc:
         if exc.problem is BackendProblem.NOT_FOUND:

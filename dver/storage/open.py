@@ -1,6 +1,7 @@
 """From a URL to a backend: the one place that decides which kind serves it.
 
-Absolute paths and `file://` URLs are local folders. Everything else goes through fsspec, with a retry around it.
+Absolute paths and `file://` URLs are local folders. Everything else goes through fsspec, with a retry around it. An
+encrypted store is such a backend with another around it, whose packages are loaded only then.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from dver.storage.backend import Backend
 from dver.storage.local import LocalBackend
 
 if TYPE_CHECKING:
+    from dver.storage.keyring_secrets import Encryption
     from dver.storage.schemes import OptionValue
 
 
@@ -41,6 +43,34 @@ def open_backend(
     if options:
         raise ConfigError(f"{url}: a local folder takes no options, but has {', '.join(sorted(options))}")
     return LocalBackend(path)
+
+
+def encrypted(inner: Backend, encryption: "Encryption") -> Backend:
+    """Return the plain view of an encrypted store; its keys are asked for when it is first used.
+
+    Raises:
+        ConfigError: the packages for it are not installed.
+    """
+    require_encryption()
+    # Deferred: few remotes are encrypted.
+    from dver.storage.crypt import CryptBackend  # noqa: PLC0415
+    from dver.storage.keyring import open_keyring  # noqa: PLC0415
+
+    return CryptBackend(inner, lambda: open_keyring(inner, encryption))
+
+
+def require_encryption() -> None:
+    """Check that the packages for encrypted stores are installed.
+
+    Raises:
+        ConfigError: they are not; the hint names the extra that brings them.
+    """
+    try:
+        import dver.storage.crypt_primitives  # noqa: F401, PLC0415
+    except ImportError as exc:
+        raise ConfigError(
+            "encrypted remotes need a package that is not installed", hint="pip install 'dver[encrypt]'"
+        ) from exc
 
 
 def local_path(url: str) -> Path | None:

@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError, UnsupportedFormatError
-from dver.objects.entry import FileEntry, unpack_chunks
-from dver.objects.ids import Bytes, ObjectId, PackId, pack_id, parse_id
+from dver.objects.ids import ObjectId, PackId, pack_id, parse_id
 from dver.objects.indexfile import IndexedPack
-from dver.objects.node import NodeType, decode_chunks_node, decode_entries_node
 from dver.objects.pack import (
     TRAILER_LENGTH,
     Kind,
@@ -23,12 +21,14 @@ from dver.objects.pack import (
     encode_footer,
     scan_records,
 )
+from dver.objects.references import node_references
 from dver.storage.backend import Backend
+
+# Many times what packs are made to be; a file of any size can lie in the place of one.
+MAX_SCANNED = 1 << 30
 
 _TAIL = 64 * 1024
 _RUN = 8 * 1024 * 1024
-# [format, type, level, items], each of the first three one byte, after the byte of the array.
-_TYPE_AT = 2
 
 
 def pack_key(pack: PackId) -> str:
@@ -55,7 +55,7 @@ def is_complete(pack: IndexedPack) -> bool:
 def read_pack_entries(backend: Backend, pack: PackId, size: int) -> list[PackEntry]:
     """Return what a pack of `size` bytes holds, from its footer or, where that is damaged, from its whole records.
 
-    A file that is no pack at all, or gone by now, gives nothing.
+    A file that is no pack at all, too large for one, or gone by now, gives nothing.
     """
     where = f"{backend.location}/{pack_key(pack)}"
     try:
@@ -68,11 +68,14 @@ def read_pack_entries(backend: Backend, pack: PackId, size: int) -> list[PackEnt
         if exc.problem is not BackendProblem.NOT_FOUND:
             raise
         return []
+    if size > MAX_SCANNED:
+        return []
     try:
         return list(scan_records(backend.read(pack_key(pack)), where))
     except UnsupportedFormatError:
         raise
-    except FormatError:
+    except (FormatError, IntegrityError):
+        # An encrypted blob may not even open.
         return []
 
 
@@ -117,7 +120,8 @@ def _read_references(backend: Backend, pack: IndexedPack) -> Iterator[tuple[Obje
         for entry in run:
             try:
                 node = decode_record(data, entry.offset - start, where).verified(where)
-                yield entry.id, _references(node, where)
+                named = node_references(node, where)
+                yield entry.id, {*named.nodes, *named.chunks}
             except (FormatError, IntegrityError):
                 continue
 
@@ -134,20 +138,3 @@ def _node_runs(entries: Sequence[PackEntry]) -> Iterator[list[PackEntry]]:
             run.append(entry)
         if run:
             yield run
-
-
-def _references(encoded: Bytes, where: str) -> set[ObjectId]:
-    found: set[ObjectId] = set()
-    if len(encoded) > _TYPE_AT and encoded[_TYPE_AT] == NodeType.CHUNKS:
-        chunks = decode_chunks_node(encoded, where)
-        found.update(child for child, _ in chunks.children)
-        found.update(chunk for chunk, _ in unpack_chunks(chunks.packed, where))
-        return found
-    node = decode_entries_node(encoded, where)
-    found.update(child.id for child in node.children)
-    for entry in node.entries:
-        if isinstance(entry, FileEntry):
-            if entry.chunk_tree is not None:
-                found.add(entry.chunk_tree)
-            found.update(chunk for chunk, _ in unpack_chunks(entry.chunks, where))
-    return found

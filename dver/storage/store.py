@@ -10,8 +10,9 @@ Invariant: a version marker is written after everything that the version needs i
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dver.errors import (
@@ -26,22 +27,27 @@ from dver.errors import (
 from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import Bytes, NodeId, ObjectId, PackId, VersionId
 from dver.objects.manifest import Manifest
-from dver.objects.pack import Record, decode_record
+from dver.objects.pack import TRAILER_LENGTH, Record, decode_record
+from dver.progress import NO_PROGRESS
 from dver.storage.backend import Backend
+from dver.storage.cachelock import writing
+from dver.storage.clones import Place, register
 from dver.storage.index import ChunkIndex, Location
 from dver.storage.markers import VersionMarkers, read_if_there, version_key
 from dver.storage.packs import pack_key
 
 FORMAT = 1
 DESCRIPTION_KEY = "dver-store.json"
+MAX_DESCRIPTION = 64 * 1024
 NODE_CACHE_BYTES = 32 * 1024 * 1024
 
 _LOCAL_GAP, _LOCAL_SPAN = 4 * 1024, 4 * 1024 * 1024
-_REMOTE_GAP, _REMOTE_SPAN = 256 * 1024, 8 * 1024 * 1024
+_REMOTE_GAP, _REMOTE_SPAN = 256 * 1024, 4 * 1024 * 1024
+# A pack has the nodes of a tree in the order that they are read in. To read on costs less than to ask once more.
+_READ_ON = 512 * 1024
+_NODE_READERS = 16
 
-DAMAGE_HINT = (
-    "move the damaged store aside: dver fetch -r REMOTE fills a new cache, dver push --all -r REMOTE a new remote"
-)
+DAMAGE_HINT = "dver fsck --repair, with --remote NAME for a remote, brings back what other places still have"
 
 
 class _GoneError(Exception):
@@ -64,13 +70,26 @@ class Store(VersionMarkers):
     Attributes:
         name: what messages call it, such as "the cache" or "remote origin (s3://bucket/data)".
         journal: a local file that exists while a writer of this machine has packs that no index file lists.
+        note: told one line when a writer must wait.
+        used_by: the repository that counts on what is stored here, where the store is to know it.
     """
 
-    def __init__(self, backend: Backend, index: ChunkIndex, *, name: str, journal: Path | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        index: ChunkIndex,
+        *,
+        name: str,
+        journal: Path | None = None,
+        note: Callable[[str], None] = NO_PROGRESS.note,
+        used_by: Place | None = None,
+    ) -> None:
         super().__init__(backend)
         self.index = index
         self.name = name
         self.journal = journal
+        self.note = note
+        self.used_by = used_by
         self._nodes: OrderedDict[NodeId, bytes] = OrderedDict()
         self._node_bytes = 0
         self._lock = threading.Lock()
@@ -79,11 +98,26 @@ class Store(VersionMarkers):
         """Close the local index copy."""
         self.index.close()
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Return a context in which nothing is deleted from here, neither what it holds nor what is being written.
+
+        Whoever stores objects, or counts on those that are here, stays in it until something names them. What was known
+        of the store before may be out of date, so the index is asked anew.
+        """
+        with writing(self, self.note):
+            if self.used_by is not None:
+                register(self.backend, self.used_by)
+            if self.backend.is_local:
+                self.index.expire()
+            yield
+
     def prepare(self, params: ChunkerParams) -> None:
         """Describe a new store, or check that an existing one has these chunk sizes.
 
         Raises:
-            ConfigError: the store was made with other chunk sizes; mixing them would store everything twice.
+            ConfigError: the store was made with other chunk sizes; mixing them would store everything twice. Or it is
+                encrypted, and this is not its plain view.
             UnsupportedFormatError: a newer dver made the store.
         """
         found = self.read_params()
@@ -106,20 +140,41 @@ class Store(VersionMarkers):
             return None
         where = f"{self.backend.location}/{DESCRIPTION_KEY}"
         try:
-            fields = json.loads(data)
-        except ValueError as exc:
+            fields = json.loads(data) if len(data) <= MAX_DESCRIPTION else None
+        # Brackets within brackets go deeper than Python can follow.
+        except (ValueError, RecursionError) as exc:
             raise FormatError(where, "not a store's description") from exc
         match fields:
+            case {"encryption": _}:
+                raise ConfigError(
+                    f"{self.name} is encrypted, and the settings do not say so",
+                    hint="dver remote remove NAME, then dver remote add NAME URL --encrypt",
+                )
             case {"format": int(version)} if version > FORMAT:
                 raise UnsupportedFormatError(where, version, FORMAT)
             case {"format": 1, "chunker": dict(chunker)}:
                 return ChunkerParams.from_mapping(chunker, where)
         raise FormatError(where, "not a store's description")
 
-    def mark_version(self, version: VersionId, *, files: int, size: int) -> None:
-        """Say that everything a version needs is here; the caller has seen to it that it is durable and indexed."""
-        text = json.dumps({"files": files, "format": FORMAT, "size": size}, sort_keys=True)
+    def mark_version(self, version: VersionId, *, files: int, size: int, dataset: str = "") -> None:
+        """Say that everything a version needs is here; the caller has seen to it that it is durable and indexed.
+
+        `dataset` is what it was stored as, for people to know it by when nothing names it any more.
+        """
+        fields: dict[str, object] = {"files": files, "format": FORMAT, "size": size}
+        if dataset:
+            fields["dataset"] = dataset
+        text = json.dumps(fields, sort_keys=True)
         self.backend.write(version_key(version), [text.encode() + b"\n"])
+
+    def marked_dataset(self, version: VersionId) -> str:
+        """Return what a version was stored as, as its marker says; "" where that is not known."""
+        try:
+            fields = json.loads(read_if_there(self.backend, version_key(version)) or b"")
+        except (ValueError, RecursionError):
+            return ""
+        dataset = fields.get("dataset") if isinstance(fields, dict) else None
+        return dataset if isinstance(dataset, str) else ""
 
     def manifest(self, version: VersionId) -> Manifest:
         """Return the manifest of a version; its nodes are read as they are needed."""
@@ -133,12 +188,51 @@ class Store(VersionMarkers):
         """Return manifest nodes, checked against their ids; ObjectNotFoundError names the first that is missing."""
         found = self.nodes_at_hand(ids)
         absent = [identity for identity in ids if identity not in found]
-        for span in self.plan(absent) if absent else ():
-            for record in self.read_span(span):
-                plain = bytes(record.verified(self.name))
-                found[NodeId(record.id)] = plain
-                self._remember(NodeId(record.id), plain)
+        if absent:
+            found.update(self._read_nodes(self.plan(absent)))
         return [found[identity] for identity in ids]
+
+    def _read_nodes(self, spans: Sequence[Span]) -> Iterator[tuple[NodeId, Bytes]]:
+        """Yield the nodes at some places and remember them; from afar, what is read beside them too."""
+        if self.backend.is_local:
+            for span in spans:
+                yield from self._checked_nodes(self.read_span(span))
+            return
+        if len(spans) == 1:
+            yield from self._read_nodes_afar(spans[0], _READ_ON)
+            return
+        # Deferred: a store on local disk has no use for it.
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+        with ThreadPoolExecutor(min(len(spans), _NODE_READERS), thread_name_prefix="dver-node") as pool:
+            for nodes in pool.map(lambda span: self._read_nodes_afar(span, _READ_ON // len(spans)), spans):
+                yield from nodes
+
+    def _read_nodes_afar(self, span: Span, read_on: int) -> list[tuple[NodeId, Bytes]]:
+        size = self.index.pack_size(span.pack) or 0
+        end = max(span.end, min(span.end + read_on, size - TRAILER_LENGTH))
+        try:
+            data = self._read_range(replace(span, end=end))
+        except _GoneError:
+            return [*self._checked_nodes(self.read_span(span))]
+        nodes = [*self._checked_nodes(self._decode(span, data))]
+        self._remember_following(data, span.end - span.start)
+        return nodes
+
+    def _checked_nodes(self, records: Iterable[Record]) -> Iterator[tuple[NodeId, Bytes]]:
+        for record in records:
+            plain = bytes(record.node(self.name))
+            self._remember(NodeId(record.id), plain)
+            yield NodeId(record.id), plain
+
+    def _remember_following(self, data: bytes, at: int) -> None:
+        """Remember the nodes that lie behind those that were wanted, as far as they were read and are sound."""
+        # They say themselves what they are, and that is checked; what is no node, or not all there, ends it.
+        with suppress(FormatError, IntegrityError):
+            while True:
+                record = decode_record(data, at, self.name)
+                self._remember(NodeId(record.id), bytes(record.node(self.name)))
+                at += record.length
 
     def nodes_at_hand(self, ids: Sequence[NodeId]) -> dict[NodeId, Bytes]:
         """Return those of `ids` that were read lately and are still in memory."""

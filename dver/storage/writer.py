@@ -26,7 +26,7 @@ from dver.storage.packs import pack_key
 from dver.storage.store import Store
 
 LOCAL_WRITERS = 2
-REMOTE_WRITERS = 3
+REMOTE_WRITERS = 2
 # No writer holds a temporary file for this long, even over a slow network.
 STALE_SECONDS = 600.0
 PUBLISH_EVERY_PACKS = 16
@@ -40,6 +40,8 @@ class StoreWriter:
         self.store = store
         self.stored_bytes = 0
         self._pack_size = pack_size
+        # Uploads that begin together end together, and the link stands still until both are answered.
+        self._full_size = pack_size if store.backend.is_local else pack_size // 2
         self._claims = threading.Lock()
         self._claimed: set[ObjectId] = set()
         self._publications = 0
@@ -54,9 +56,15 @@ class StoreWriter:
         writers = LOCAL_WRITERS if store.backend.is_local else REMOTE_WRITERS
         self._pool = ThreadPoolExecutor(writers, thread_name_prefix="dver-pack")
         self._slots = threading.BoundedSemaphore(writers)
-        self._resume()
+        self._kept = contextlib.ExitStack()
 
     def __enter__(self) -> "StoreWriter":
+        self._kept.enter_context(self.store.kept())
+        try:
+            self._resume()
+        except BaseException:
+            self._kept.close()
+            raise
         return self
 
     def __exit__(
@@ -64,7 +72,10 @@ class StoreWriter:
     ) -> None:
         # Tasks of a session that is given up may still be putting: they get an error, and must not wait for ever.
         self._failure = self._failure or exc or _ended()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        try:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        finally:
+            self._kept.close()
 
     def claim(self, ids: Sequence[ObjectId]) -> set[ObjectId]:
         """Return those of `ids` that the store lacks and no other caller of this session has claimed.
@@ -161,8 +172,9 @@ class StoreWriter:
                 self._write_all()
         else:
             self._chunks.add(record)
-            if self._chunks.size >= self._pack_size:
+            if self._chunks.size >= self._full_size:
                 full, self._chunks = self._chunks, PackBuilder()
+                self._full_size = self._pack_size
                 self._start_writing(full)
 
     def _write_all(self) -> None:
@@ -185,7 +197,8 @@ class StoreWriter:
         try:
             self._check_running()
             self._collect()
-            future = self._pool.submit(self._write, builder)
+            # The writing thread alone is to hold it.
+            future = self._pool.submit(self._write, [builder])
         except BaseException:
             self._slots.release()
             raise
@@ -204,13 +217,20 @@ class StoreWriter:
         self._writing = []
         self._chunk_packs += packs
 
-    def _write(self, builder: PackBuilder) -> IndexedPack:
-        pack = builder.finish()
-        if pack.id in self.store.index.damaged_packs:
+    def _write(self, handed_over: list[PackBuilder]) -> IndexedPack:
+        pack = handed_over.pop().finish()
+        listed = IndexedPack(pack.id, pack.size, pack.entries)
+        key = pack_key(pack.id)
+        pieces = pack.pieces
+        if not self.store.backend.is_local:
+            # What is sent is sent in one piece, and there is no room for a second copy of each pack under way.
+            pieces = (b"".join(pieces),)
+        del pack
+        if listed.id in self.store.index.damaged_packs:
             # Backends keep a blob of the same name and size as it is.
-            self.store.backend.delete(pack_key(pack.id))
-        self.store.backend.write(pack_key(pack.id), pack.pieces)
-        return IndexedPack(pack.id, pack.size, pack.entries)
+            self.store.backend.delete(key)
+        self.store.backend.write(key, pieces)
+        return listed
 
 
 def _ended() -> DverError:

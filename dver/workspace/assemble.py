@@ -2,28 +2,30 @@
 
 A file is written under a temporary name in dver's own folder, given its mode, then renamed into place, so a crash
 leaves either the old file or the new one. Small files are written in batches whose chunks are read together; a
-large file is written by several tasks at once. Files with the same content may share their blocks. Parents that are
-symbolic links are refused, so nothing is written outside.
+large file is written by several tasks at once. Files with the same content may share their blocks. Folders are reached
+through descriptors, never through symbolic links, so nothing is written outside, whatever happens meanwhile.
 """
 
 import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from dver.errors import BackendError, BackendProblem, PathError
 from dver.fileio import temporary_name
-from dver.objects.entry import FileEntry, unpack_chunks
+from dver.objects.entry import INLINE_CHUNKS, FileEntry, check_chunk_length
 from dver.objects.ids import Bytes, ChunkId
 from dver.objects.manifest import Manifest
 from dver.progress import Task
 from dver.storage.store import Store
 from dver.workers import Workers
+from dver.workspace.folders import Folder, Folders, open_folder
 from dver.workspace.reflink import Cloner
 from dver.workspace.statcache import UNCHECKED, Row, make_row
 from dver.workspace.walk import FileType
@@ -34,14 +36,20 @@ LARGE_FILE = 16 * 1024 * 1024
 PART_CHUNKS = 128
 RUN_BYTES = 512 * 1024
 
+# No chunker that dver has makes shorter ones, but for the last of a file.
+_SHORTEST_CHUNK = 256
+
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """A file to write: its entry and its whole chunk list.
+    """A file to write.
 
     Attributes:
+        chunks: its whole chunk list, or nothing if the file is large: a list that repeats itself may be endless.
+        manifest: has the list in any case.
+        is_large: whether several tasks are to write it at once.
         twins: other files with the same content, which share its blocks.
         cloner: what makes them share.
         kept: a file that has the content already; there is no chunk list then.
@@ -49,30 +57,26 @@ class _Planned:
 
     entry: FileEntry
     chunks: Sequence[tuple[ChunkId, int]]
+    manifest: Manifest
+    is_large: bool = False
     twins: tuple[FileEntry, ...] = ()
     cloner: Cloner | None = None
     kept: bytes | None = None
 
-    @property
-    def is_large(self) -> bool:
-        """Whether several tasks are to write it at once."""
-        return self.kept is None and self.entry.size >= LARGE_FILE
-
 
 class Assembler:
-    """Writes files of one dataset below `root`, the dataset's absolute path."""
+    """Writes the files of one dataset, which is `folders`."""
 
     def __init__(
-        self, root: bytes, store: Store, temporary: Path, workers: Workers, *, verify: bool, task: Task
+        self, folders: Folders, store: Store, temporary: Path, workers: Workers, *, verify: bool, task: Task
     ) -> None:
         """`temporary` is an existing folder on the same file system; `verify` checks every chunk against its id."""
-        self._root = root
+        self._folders = folders
         self._store = store
-        self._temporary = os.fsencode(temporary)
+        self._scratch = open_folder(os.fsencode(temporary))
         self._workers = workers
         self._verify = verify
         self._task = task
-        self._parents = _Parents(root)
 
     def write(
         self, entries: Iterable[FileEntry], manifest: Manifest, *, cloner: Cloner | None = None
@@ -95,32 +99,33 @@ class Assembler:
 
     def write_link(self, path: bytes, target: bytes) -> tuple[bytes, Row]:
         """Make a symbolic link, replacing what is there."""
-        final = self._final(path)
-        temporary = self._temporary_path()
-        with translated(final):
+        with translated(self._folders.absolute(path)):
+            folder, name = self._folders.above(path)
+            temporary = temporary_name()
             try:
-                os.symlink(target, temporary)
-                self._move(temporary, final)
+                os.symlink(target, temporary, dir_fd=self._scratch.fd)
+                found = self._move(temporary, folder, name)
             except BaseException:
-                _remove_quietly(temporary)
+                self._remove_quietly(temporary)
                 raise
-            return path, make_row(FileType.LINK, os.lstat(final), UNCHECKED)
+            return path, make_row(FileType.LINK, found, UNCHECKED)
 
     def make_directory(self, path: bytes) -> tuple[bytes, Row]:
         """Make an empty directory unless there is one."""
-        final = self._final(path)
-        with translated(final):
-            _make_directory(final)
-            return path, make_row(FileType.DIRECTORY, os.lstat(final), UNCHECKED)
+        with translated(self._folders.absolute(path)):
+            folder, name = self._folders.above(path)
+            return path, make_row(FileType.DIRECTORY, _make_directory(folder, name), UNCHECKED)
+
+    def make_root(self) -> None:
+        """Make the dataset's own directory unless there is one."""
+        with translated(self._folders.absolute(b"")):
+            self._folders.make()
 
     def _write_all(self, files: Iterable[_Planned]) -> Iterator[tuple[bytes, Row]]:
         for rows in self._workers.in_order(self._start(batch) for batch in _batches(files)):
             yield from rows
 
     def _start(self, batch: list[_Planned]) -> Future[list[tuple[bytes, Row]]]:
-        for planned in batch:
-            for entry in (planned.entry, *planned.twins):
-                self._parents.ensure(entry.path)
         if len(batch) == 1 and batch[0].is_large:
             done: Future[list[tuple[bytes, Row]]] = Future()
             done.set_result(self._write_large(batch[0]))
@@ -132,7 +137,7 @@ class Assembler:
         rows = []
         for planned in batch:
             if planned.kept is None:
-                rows += self._write_small(planned, [plain[chunk] for chunk, _ in planned.chunks])
+                rows += self._write_small(planned, plain)
             else:
                 rows += self._write_kept(planned, planned.kept)
         self._task.advance(files=len(rows), bytes=sum(row.size for _, row in rows))
@@ -142,19 +147,20 @@ class Assembler:
         plain: dict[ChunkId, Bytes] = {}
         for span in self._store.plan(list(ids)):
             for record in self._store.read_span(span):
-                unpack = record.verified if self._verify else record.plain
-                plain[ChunkId(record.id)] = unpack(self._store.name)
+                plain[ChunkId(record.id)] = record.chunk(self._store.name, verify=self._verify)
         return plain
 
-    def _write_small(self, planned: _Planned, pieces: Sequence[Bytes]) -> list[tuple[bytes, Row]]:
+    def _write_small(self, planned: _Planned, plain: Mapping[ChunkId, Bytes]) -> list[tuple[bytes, Row]]:
         def fill(fd: int) -> None:
-            for piece in pieces:
-                _write_at_end(fd, piece)
+            for chunk, length in planned.chunks:
+                check_chunk_length(plain[chunk], length, planned.manifest.where)
+                _write_at_end(fd, plain[chunk])
 
         return self._write_file(planned, fill)
 
     def _write_large(self, planned: _Planned) -> list[tuple[bytes, Row]]:
-        rows = self._write_file(planned, lambda fd: self._write_parts(fd, planned.chunks))
+        chunks = planned.manifest.chunks(planned.entry)
+        rows = self._write_file(planned, lambda fd: self._write_parts(fd, chunks))
         self._task.advance(files=len(rows), bytes=sum(row.size for _, row in rows[1:]))
         return rows
 
@@ -185,9 +191,9 @@ class Assembler:
 
     def _put(self, entry: FileEntry, fill: Callable[[int], bool]) -> list[tuple[bytes, Row]]:
         """Make a file under a temporary name, have it filled, and move it into place if that was possible."""
-        final = self._final(entry.path)
-        temporary = self._temporary_path()
-        with translated(final):
+        with translated(self._folders.absolute(entry.path)):
+            folder, name = self._folders.above(entry.path)
+            temporary = temporary_name()
             try:
                 fd = self._create(temporary, entry)
                 try:
@@ -195,19 +201,18 @@ class Assembler:
                 finally:
                     os.close(fd)
                 if not possible:
-                    _remove_quietly(temporary)
+                    self._remove_quietly(temporary)
                     return []
-                self._move(temporary, final)
+                found = self._move(temporary, folder, name)
             except BaseException:
-                _remove_quietly(temporary)
+                self._remove_quietly(temporary)
                 raise
-            return [(entry.path, make_row(FileType.FILE, os.lstat(final), UNCHECKED))]
+            return [(entry.path, make_row(FileType.FILE, found, UNCHECKED))]
 
-    def _write_parts(self, fd: int, chunks: Sequence[tuple[ChunkId, int]]) -> None:
+    def _write_parts(self, fd: int, chunks: Iterator[tuple[ChunkId, int]]) -> None:
         def parts() -> Iterator[Future[None]]:
             offset = 0
-            for start in range(0, len(chunks), PART_CHUNKS):
-                part = chunks[start : start + PART_CHUNKS]
+            while part := list(islice(chunks, PART_CHUNKS)):
                 yield self._workers.executor.submit(self._write_part, fd, offset, part)
                 offset += sum(length for _, length in part)
 
@@ -215,39 +220,40 @@ class Assembler:
             pass
 
     def _write_part(self, fd: int, offset: int, part: Sequence[tuple[ChunkId, int]]) -> None:
-        places: dict[ChunkId, list[int]] = {}
+        places: dict[ChunkId, list[tuple[int, int]]] = {}
         start = offset
         for chunk, length in part:
-            places.setdefault(chunk, []).append(offset)
+            places.setdefault(chunk, []).append((offset, length))
             offset += length
         run = _Run(fd)
         for span in self._store.plan(list(places)):
             for record in self._store.read_span(span):
-                plain = record.verified(self._store.name) if self._verify else record.plain(self._store.name)
-                for place in places[ChunkId(record.id)]:
+                plain = record.chunk(self._store.name, verify=self._verify)
+                for place, length in places[ChunkId(record.id)]:
+                    check_chunk_length(plain, length, self._store.name)
                     run.add(plain, place)
         run.write()
         self._task.advance(bytes=offset - start)
 
-    def _create(self, temporary: bytes, entry: FileEntry) -> int:
+    def _create(self, temporary: str, entry: FileEntry) -> int:
         # The umask takes away what the user wants taken away, as git does it.
         mode = 0o777 if entry.executable else 0o666
-        return os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        return os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=self._scratch.fd)
 
-    def _move(self, temporary: bytes, final: bytes) -> None:
+    def _move(self, temporary: str, folder: Folder, name: bytes) -> os.stat_result:
+        """Move what was made into its place, and return its stat there."""
+        source = self._scratch.fd
         try:
-            os.rename(temporary, final)
+            os.rename(temporary, name, src_dir_fd=source, dst_dir_fd=folder.fd)
         except IsADirectoryError:
             # Only an empty one gives way.
-            os.rmdir(final)
-            os.rename(temporary, final)
+            os.rmdir(name, dir_fd=folder.fd)
+            os.rename(temporary, name, src_dir_fd=source, dst_dir_fd=folder.fd)
+        return os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
 
-    def _temporary_path(self) -> bytes:
-        return self._temporary + b"/" + os.fsencode(temporary_name())
-
-    def _final(self, path: bytes) -> bytes:
-        self._parents.ensure(path)
-        return self._root + b"/" + path if path else self._root
+    def _remove_quietly(self, temporary: str) -> None:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=self._scratch.fd)
 
 
 class _Run:
@@ -275,41 +281,6 @@ class _Run:
             self._pieces = []
 
 
-class _Parents:
-    """Makes the directories above files, refusing to go through symbolic links; each is looked at once."""
-
-    def __init__(self, root: bytes) -> None:
-        self._root = root
-        self._known: set[bytes] = set()
-
-    def ensure(self, path: bytes) -> None:
-        directory = path.rpartition(b"/")[0]
-        if not path:
-            above = os.path.dirname(self._root)
-            with translated(above):
-                os.makedirs(above, exist_ok=True)
-        elif directory not in self._known:
-            self._make(directory)
-
-    def _make(self, directory: bytes) -> None:
-        if directory and directory not in self._known:
-            self._make(directory.rpartition(b"/")[0])
-        absolute = self._root + b"/" + directory if directory else self._root
-        with translated(absolute):
-            if not directory:
-                os.makedirs(absolute, exist_ok=True)
-            else:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(absolute)
-            if not stat.S_ISDIR(os.lstat(absolute).st_mode):
-                raise PathError(
-                    os.fsdecode(absolute),
-                    "is in the way: a directory is needed there",
-                    hint="move it away, then run the command again",
-                )
-        self._known.add(directory)
-
-
 @contextlib.contextmanager
 def translated(path: bytes) -> Iterator[None]:
     """Turn what the file system says while `path` is written into an error of dver's."""
@@ -325,13 +296,17 @@ def translated(path: bytes) -> Iterator[None]:
 
 
 def _plan(entry: FileEntry, manifest: Manifest) -> _Planned:
-    return _Planned(entry, tuple(unpack_chunks(manifest.chunk_list(entry), manifest.where)))
+    if entry.size >= LARGE_FILE:
+        return _Planned(entry, (), manifest, is_large=True)
+    most = entry.size // _SHORTEST_CHUNK + INLINE_CHUNKS
+    chunks = tuple(islice(manifest.chunks(entry), most + 1))
+    return _Planned(entry, chunks, manifest) if len(chunks) <= most else _Planned(entry, (), manifest, is_large=True)
 
 
 def _plan_group(entry: FileEntry, manifest: Manifest, twins: tuple[FileEntry, ...], cloner: Cloner) -> _Planned:
     kept = cloner.kept(entry)
     if kept is not None:
-        return _Planned(entry, (), twins, cloner, kept)
+        return _Planned(entry, (), manifest, twins=twins, cloner=cloner, kept=kept)
     return replace(_plan(entry, manifest), twins=twins, cloner=cloner)
 
 
@@ -369,15 +344,13 @@ def _write_at(fd: int, data: Bytes, offset: int) -> None:
         offset += written
 
 
-def _make_directory(path: bytes) -> None:
+def _make_directory(folder: Folder, name: bytes) -> os.stat_result:
     try:
-        os.mkdir(path)
+        os.mkdir(name, dir_fd=folder.fd)
     except FileExistsError:
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            os.unlink(path)
-            os.mkdir(path)
-
-
-def _remove_quietly(path: bytes) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(path)
+        found = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            return found
+        os.unlink(name, dir_fd=folder.fd)
+        os.mkdir(name, dir_fd=folder.fd)
+    return os.stat(name, dir_fd=folder.fd, follow_symlinks=False)

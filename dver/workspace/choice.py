@@ -6,6 +6,7 @@ where there are patterns and a path is asked about, for `dver status` reads choi
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -216,7 +217,7 @@ def _compiled_pattern(pattern: str) -> "Pattern":
 
     try:
         (compiled,) = GitIgnoreSpec.from_lines([pattern]).patterns
-    except GitIgnorePatternError as exc:
+    except (GitIgnorePatternError, re.error) as exc:
         raise UsageError(f"{pattern!r} is no pattern: {exc}", hint="the syntax is that of .gitignore") from exc
     return compiled
 

@@ -17,6 +17,8 @@ from dver.workspace.statcache import UNCHECKED, WITHOUT_READING, Row, make_row
 from dver.workspace.walk import FileType, WalkItem, is_executable
 
 _READ_AHEAD = 4 * 1024 * 1024
+# One of each kind for all: a dataset may have millions.
+_UNCHECKED_ROWS = {kind: Row(kind, 0, 0, 0, 0, UNCHECKED, 0) for kind in FileType}
 
 
 def compare_if_there(
@@ -66,10 +68,8 @@ def stands_for_absent(manifest: Manifest, item: WalkItem, gone: Collection[bytes
 def unchecked_row(entry: Entry) -> Row:
     """Return the row of an entry that no file was compared with yet."""
     if isinstance(entry, FileEntry):
-        kind = FileType.FILE
-    else:
-        kind = FileType.LINK if isinstance(entry, LinkEntry) else FileType.DIRECTORY
-    return Row(kind, 0, 0, 0, 0, UNCHECKED, 0)
+        return _UNCHECKED_ROWS[FileType.FILE]
+    return _UNCHECKED_ROWS[FileType.LINK if isinstance(entry, LinkEntry) else FileType.DIRECTORY]
 
 
 def _compare_bytes(path: bytes, item: WalkItem, packed: bytes, where: str) -> tuple[bool, Row]:

@@ -38,7 +38,7 @@ def add_attributes(root: Path) -> bool:
     if any(_is_enough(line) for line in text.splitlines()):
         return False
     start = len(_BYTE_ORDER_MARK) if text.startswith(_BYTE_ORDER_MARK) else 0
-    write_git_file(path, text[:start] + _BLOCK + text[start:])
+    write_git_file(root, GITATTRIBUTES, text[:start] + _BLOCK + text[start:])
     return True
 
 
@@ -50,7 +50,7 @@ def remove_attributes(root: Path) -> bool:
         return False
     rest = text.replace(_BLOCK, b"", 1)
     if rest:
-        write_git_file(path, rest)
+        write_git_file(root, GITATTRIBUTES, rest)
     else:
         path.unlink()
     return True

@@ -1,28 +1,50 @@
 """The files in a work tree that tell git what to do, to which dver adds lines: read whole, and replaced whole."""
 
+import os
 import stat
 from pathlib import Path
 
 from dver.errors import PathError
-from dver.fileio import write_atomically
+from dver.workspace.folders import Folders
+
+MAX_GIT_FILE = 64 * 1024 * 1024
 
 
 def read_git_file(path: Path) -> bytes:
-    """Return the content of a file, or nothing where there is none; PathError if it cannot be read."""
+    """Return the content of a file, or nothing where there is none; PathError if it cannot be read, or is a link."""
     try:
-        return path.read_bytes()
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return b""
     except OSError as exc:
+        if path.is_symlink():
+            raise _irregular(path) from exc
         raise PathError(str(path), f"cannot be read: {exc.strerror}") from exc
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise _irregular(path)
+    with open(fd, "rb") as file:
+        data = file.read(MAX_GIT_FILE + 1)
+    if len(data) > MAX_GIT_FILE:
+        raise PathError(str(path), "is far too large for such a file", hint="move it away")
+    return data
 
 
-def write_git_file(path: Path, data: bytes) -> None:
-    """Give a file another content and leave its permissions; PathError if it cannot be written."""
+def _irregular(path: Path) -> PathError:
+    # A clone may bring a link to anything.
+    return PathError(str(path), "is not a file, and git reads no other", hint="put a file in its place")
+
+
+def write_git_file(root: Path, name: str, data: bytes) -> None:
+    """Give a file of the work tree at `root` another content and leave its permissions.
+
+    Raises:
+        PathError: it cannot be written, or a symbolic link leads to it.
+    """
+    path = root / name
     try:
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
-        write_atomically(path, data)
-        if mode is not None:
-            path.chmod(mode)
+        with Folders(os.fsencode(root)) as folders:
+            folders.write(os.fsencode(name), data, mode=mode)
     except OSError as exc:
         raise PathError(str(path), f"cannot be written: {exc.strerror}") from exc

@@ -26,7 +26,7 @@ def ignore_dataset(root: Path, dataset: str) -> bool:
     if line in before.split(b"\n"):
         return False
     separator = b"\n" if before and not before.endswith(b"\n") else b""
-    write_git_file(path, before + separator + line + b"\n")
+    write_git_file(root, gitignore_path(dataset), before + separator + line + b"\n")
     return True
 
 
@@ -39,7 +39,7 @@ def unignore_dataset(root: Path, dataset: str) -> bool:
         return False
     rest = b"\n".join(kept)
     if rest.strip():
-        write_git_file(path, rest)
+        write_git_file(root, gitignore_path(dataset), rest)
     else:
         path.unlink()
     return True

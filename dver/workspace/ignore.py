@@ -2,10 +2,14 @@
 
 Such a file counts for its own directory and everything below, from the repository's root down. The last pattern
 that matches decides, and a deeper file overrules one above, as in git. Settings that list patterns have the same
-syntax.
+syntax. Such files come with datasets and may be anybody's work: only regular files are read, links are passed over as
+git passes over those in its place, and no pattern takes longer than its length and that of the path call for.
 """
 
 import os
+import re
+import stat
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +20,20 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 IGNORE_FILE = ".dverignore"
+MAX_IGNORE_FILE = 1 << 20
+
 _IGNORE_NAME = os.fsencode(IGNORE_FILE)
+# A link could lead to anything, and opening a pipe would wait for its other end.
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+# Parts of the regular expressions that patterns become: what stands for one letter that is no slash, a `*` and such
+# letters up to the next, one segment of a path, and `**` between segments or before the first.
+_LETTER = r"(?:\\.|[^\\\[\]()|?*+{}/^$.]|\[(?:\^/|\w[\w-]*)\](?![*+]))"
+_STAR = re.compile(rf"\[\^/\]\*({_LETTER}+)(?=\[\^/\]\*)")
+_SEGMENT = rf"((?:{_LETTER}|\[\^/\][*+]|\(\?>\[\^/\]\*\?{_LETTER}+\))+)"
+_STARS = re.compile(rf"\(\?:/\.\+\)\?/{_SEGMENT}(?=\(\?:/\.\+\)\?/)")
+_MOST_WILDCARDS = 3
+_FIRST_STARS = re.compile(rf"\^\(\?:\.\+/\)\?{_SEGMENT}(?=\(\?:/\.\+\)\?/)")
 
 
 class IgnoreRules:
@@ -81,21 +98,62 @@ class PathPatterns:
 
 def _read_spec(path: bytes) -> "GitIgnoreSpec | None":
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:  # bytes paths
-            lines = file.read().splitlines()
+        fd = os.open(path, _FLAGS)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as exc:
+        if os.path.islink(path):
+            return None
         raise ConfigError(f"{os.fsdecode(path)}: cannot be read: {exc.strerror}") from exc
-    return _compile(lines, os.fsdecode(path))
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        return None
+    with open(fd, "rb") as file:
+        data = file.read(MAX_IGNORE_FILE + 1)
+    if len(data) > MAX_IGNORE_FILE:
+        raise ConfigError(f"{os.fsdecode(path)}: is too large for a file of patterns", hint="move it away")
+    return _compile(data.decode("utf-8", "surrogateescape").splitlines(), os.fsdecode(path))
 
 
 def _compile(lines: Sequence[str], where: str) -> "GitIgnoreSpec":
     # Most repositories have no patterns, and the pattern library takes its time to load.
     from pathspec import GitIgnoreSpec  # noqa: PLC0415
     from pathspec.patterns.gitignore import GitIgnorePatternError  # noqa: PLC0415
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern  # noqa: PLC0415
+
+    def pattern(line: str) -> GitIgnoreSpecPattern:
+        found = GitIgnoreSpecPattern(line)
+        if found.regex is None or "*" not in line:
+            return found
+        expression = without_retries(found.regex.pattern)
+        if _is_costly(expression):
+            raise ConfigError(
+                f"{where}: a pattern has too many wildcards: {line[:80]!r}", hint="write several patterns"
+            )
+        return GitIgnoreSpecPattern(re.compile(expression), found.include)
 
     try:
-        return GitIgnoreSpec.from_lines(lines)
-    except GitIgnorePatternError as exc:
+        with warnings.catch_warnings():
+            # Python has plans for brackets within brackets; what they mean here is for the library to keep.
+            warnings.simplefilter("ignore", FutureWarning)
+            return GitIgnoreSpec.from_lines(lines, pattern)
+    # The latter for letters in brackets that are in no order, which the library passes on as they are.
+    except (GitIgnorePatternError, re.error) as exc:
         raise ConfigError(f"{where}: {exc}", hint="the syntax is that of .gitignore") from exc
+
+
+def without_retries(expression: str) -> str:
+    """Return the regular expression of a pattern so that it matches the same, and never tries a `*` in vain again.
+
+    Where another `*` follows, the first place at which what is between them fits is as good as any later one, so it is
+    kept. Without that, a line of a dozen `*` would take longer than anybody lives on a name that nearly fits.
+    """
+    expression = _STAR.sub(r"(?>[^/]*?\1)", expression)
+    expression = _STARS.sub(r"(?>(?:/.+?)??/\1(?=/))", expression)
+    return _FIRST_STARS.sub(r"^(?>(?:.+?/)??\1(?=/))", expression)
+
+
+def _is_costly(expression: str) -> bool:
+    """Whether a pattern would still be tried in too many ways, as it has several `*` around what may be a slash."""
+    within = expression.replace("(?>[^/]*?", "").replace("[^/]*", "*").replace("[^/]", "?").split("/")
+    return max(part.count("*") for part in within) > _MOST_WILDCARDS or expression.count(".+)?") > _MOST_WILDCARDS

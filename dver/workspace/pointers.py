@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dver.errors import PathError
-from dver.fileio import write_atomically
 from dver.objects.pointer import (
     MAX_POINTER,
     SUFFIX,
@@ -45,10 +44,12 @@ def read_pointer(root: Path, dataset: str) -> Pointer | None:
 
 def write_pointer(root: Path, dataset: str, pointer: Pointer) -> None:
     """Write a dataset's pointer into the working tree, whole or not at all."""
-    path = root / pointer_path(dataset)
+    # Deferred: most commands only read pointers.
+    from dver.workspace.folders import Folders  # noqa: PLC0415
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, encode_pointer(pointer))
+        with Folders(os.fsencode(root)) as folders:
+            folders.write(os.fsencode(pointer_path(dataset)), encode_pointer(pointer))
     except OSError as exc:
         raise PathError(pointer_path(dataset), f"cannot be written: {exc.strerror}") from exc
 

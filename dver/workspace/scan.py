@@ -2,12 +2,15 @@
 
 The stat cache answers for files whose stat is unchanged, and for whole folders in which nothing changed; only the
 others are compared by content, in parallel, and the answers are kept, so that a second scan reads no data. What
-compares, and the manifest to compare with, is loaded only then.
+compares, and the manifest to compare with, is loaded only then. Files are taken in batches, so that memory holds what
+differs, and not all that is there.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -16,17 +19,20 @@ from typing import TYPE_CHECKING, TypeAlias
 from dver.errors import ObjectNotFoundError
 from dver.progress import Task
 from dver.workers import Workers
+from dver.workspace.ahead import Place, fingerprint, look_ahead
 from dver.workspace.ignore import IgnoreRules
-from dver.workspace.statcache import Base, Row, StatCache, folder_fingerprint, folder_of, is_trusted
-from dver.workspace.walk import FileType, Folder, WalkItem, walk_folders
+from dver.workspace.statcache import Base, Fingerprint, Row, StatCache, count_files, folder_of, is_trusted
+from dver.workspace.walk import BLOCK_FILES, Block, FileType, Folder, Seen, WalkItem, file_type, walk_folders
 
 if TYPE_CHECKING:
     from dver.objects.manifest import Manifest
 
-_Marked: TypeAlias = tuple[Folder, bytes]
+_Range: TypeAlias = tuple[bytes, bytes]
 
 _BATCH = 64
 _path_of = attrgetter("path")
+# No path comes after this one, for no name is as long.
+_END = b"\xff" * 4096
 
 
 @dataclass(slots=True)
@@ -51,6 +57,14 @@ class Scan:
         """Whether the working files are exactly the base, as far as it was checked out."""
         return not (self.added or self.modified or self.deleted or self.special)
 
+    def take(self, other: "Scan") -> None:
+        """Take over what another scan found of other files of the dataset."""
+        self.unchanged += other.unchanged
+        self.added += other.added
+        self.modified += other.modified
+        self.deleted += other.deleted
+        self.special += other.special
+
 
 class Scanner:
     """Scans datasets of one working tree."""
@@ -59,6 +73,21 @@ class Scanner:
         self._root = root
         self._cache = cache
         self._workers = workers
+        self._looked: dict[str, _Looked] = {}
+
+    @contextmanager
+    def looking_ahead(self, datasets: Iterable[str]) -> Iterator[None]:
+        """Return a context in which datasets are to be scanned, once each: it looks at all of them at once, first.
+
+        That takes several processes where there are many files. It is best begun before anything makes a thread.
+        """
+        names = {*datasets}
+        bases = self._cache.bases() if names else {}
+        self._looked = self._look_ahead({dataset: base for dataset, base in bases.items() if dataset in names})
+        try:
+            yield
+        finally:
+            self._looked = {}
 
     def scan(
         self,
@@ -76,103 +105,174 @@ class Scanner:
         base becomes the dataset's if none is missing, or `adopt` says so. Nodes that are missing make a file count as
         modified unless its stat is known.
         """
-        directory = os.fsencode(self._root / dataset)
+        looked = self._looked.pop(dataset, None)
+        if not known:
+            looked = _Looked(base, self._place(dataset, {}), {})
+        elif looked is None or looked.base != base:
+            looked = self._look_ahead({dataset: base})[dataset]
         scan = Scan(base)
-        folders = walk_folders(directory, IgnoreRules.for_dataset(self._root, dataset))
-        marks = self._cache.folders(dataset) if known else {}
-        try:
-            changed, passed = _pass_over(folders, marks, scan)
-        except (FileNotFoundError, NotADirectoryError):
+        changed = self._changed(looked, scan)
+        if changed is None:
             scan.present = False
-            scan.deleted = sorted(self._cache.rows(dataset) if known else _unchecked_rows(open_manifest()))
+            scan.deleted = sorted(self._cache.paths(dataset) if known else _unchecked_rows(open_manifest()))
             return scan
-        if not changed:
-            return scan
-        rows = self._rows(dataset, changed, passed) if known else _unchecked_rows(open_manifest())
-        settled: dict[bytes, Row] = {}
-        items = chain.from_iterable(folder.items() for folder, _ in changed)
-        pending = self._classify(items, rows, scan, settled)
-        scan.deleted = sorted(rows)
-        still = _unchanged_folders(changed, scan, pending) if known else {}
-        fresh = self._compare(directory, pending, open_manifest, scan, task) if pending else {}
+        comparer = _Comparer(looked.place.directory, open_manifest, self._workers, scan, task)
+        if known:
+            self._settle_known(dataset, changed, scan, comparer)
+        else:
+            self._settle_unknown(dataset, changed, scan, comparer, adopt=adopt)
         for found in (scan.added, scan.modified):
             found.sort(key=_path_of)
         scan.special.sort()
-        if known:
-            self._cache.update(dataset, base, fresh, still)
-        elif adopt or not scan.deleted:
-            # With something missing, nobody knows whether it was ever here, and a base says that it was.
-            self._cache.rebase(dataset, base, {**rows, **settled, **fresh})
         return scan
 
-    def _rows(self, dataset: str, changed: Iterable[_Marked], passed: Collection[bytes]) -> dict[bytes, Row]:
-        """Return the rows of what is, or was, in changed folders and in folders of theirs that are gone."""
-        rows: dict[bytes, Row] = {}
-        top: bytes | None = None
-        for prefix in sorted(folder.prefix for folder, _ in changed):
-            if top is None or not prefix.startswith(top):
-                top = prefix
-                rows.update(self._cache.rows(dataset, prefix))
-        return {path: row for path, row in rows.items() if folder_of(path) not in passed} if passed else rows
+    def _place(self, dataset: str, marks: Mapping[bytes, bytes]) -> Place:
+        return Place(os.fsencode(self._root / dataset), IgnoreRules.for_dataset(self._root, dataset), marks)
 
-    def _classify(
-        self, walked: Iterable[WalkItem], rows: dict[bytes, Row], scan: Scan, settled: dict[bytes, Row]
-    ) -> list[WalkItem]:
-        """Sort walked files into `scan`; return those that need a comparison, in order.
+    def _look_ahead(self, bases: Mapping[str, Base]) -> "dict[str, _Looked]":
+        places = [self._place(dataset, self._cache.folders(dataset)) for dataset in bases]
+        found = zip(bases.items(), places, look_ahead(places, self._workers.jobs), strict=True)
+        return {dataset: _Looked(base, place, seen) for (dataset, base), place, seen in found}
 
-        Rows of what is there are taken out of `rows`; those that stay good without being trusted go into `settled`.
-        """
-        pending = []
-        for item in walked:
-            row = rows.pop(item.path, None)
-            if item.type is FileType.OTHER:
-                scan.special.append(item.path)
-                if row is not None:
-                    scan.modified.append(item)
-                    settled[item.path] = row
-            elif row is None:
-                if scan.base.choice is None:
-                    scan.added.append(item)
-                else:
-                    pending.append(item)
-            elif is_trusted(row, item.type, item.stat):
-                if row.differs:
-                    scan.modified.append(item)
-                else:
-                    scan.unchanged += 1
-            elif item.type is FileType.DIRECTORY and row.kind == FileType.DIRECTORY and not row.differs:
-                scan.unchanged += 1
-                settled[item.path] = row
-            else:
-                pending.append(item)
-        pending.sort(key=_path_of)
-        return pending
+    def _changed(self, looked: "_Looked", scan: Scan) -> "Iterator[Sequence[_Piece]] | None":
+        """Return what is in folders that are not as they were, in batches; None if there is nothing at all."""
+        walk = walk_folders(looked.place.directory, looked.place.rules, looked.seen)
+        try:
+            first = next(walk)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return _batches(_pass_over(chain([first], walk), looked.place.marks, scan))
 
-    def _compare(
+    def _settle_known(
+        self, dataset: str, changed: "Iterator[Sequence[_Piece]]", scan: Scan, comparer: "_Comparer"
+    ) -> None:
+        """Sort what is in changed folders into `scan` by what the stat cache knows, and keep what comes to light."""
+        loud: set[bytes] = set()
+        for batch in changed:
+            part = Scan(scan.base)
+            rows: dict[bytes, Row] = {}
+            for some in self._cache.rows_between(dataset, [each for piece in batch for each in piece.ranges]):
+                rows |= some
+            pending = _classify(batch, rows, part, {})
+            part.deleted = sorted(rows)
+            loud |= _loud_folders(batch, part, pending)
+            quiet = {piece.prefix: piece.mark for piece in batch if piece.mark and piece.prefix not in loud}
+            scan.take(part)
+            self._cache.update(dataset, scan.base, comparer.compare(pending), quiet)
+        scan.deleted.sort()
+        self._cache.update(dataset, scan.base, comparer.finish())
+
+    def _settle_unknown(
+        self,
+        dataset: str,
+        changed: "Iterator[Sequence[_Piece]]",
+        scan: Scan,
+        comparer: "_Comparer",
+        *,
+        adopt: bool,
+    ) -> None:
+        """Compare everything with the manifest, and make that the base where one can know that it is."""
+        rows = _unchecked_rows(comparer.manifest)
+        settled: dict[bytes, Row] = {}
+        for batch in changed:
+            part = Scan(scan.base)
+            pending = _classify(batch, rows, part, settled)
+            scan.take(part)
+            settled |= comparer.compare(pending)
+        scan.deleted = sorted(rows)
+        settled |= comparer.finish()
+        if adopt or not scan.deleted:
+            # With something missing, nobody knows whether it was ever here, and a base says that it was.
+            self._cache.rebase(dataset, scan.base, settled | rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What is known of a dataset before it is scanned, and which of its folders were seen to be as they were."""
+
+    base: Base
+    place: Place
+    seen: Mapping[bytes, Seen]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A folder that is not as it was, or, if it has very many files, some neighbours of these.
+
+    Attributes:
+        ranges: of the paths that belong to it, be they in the folder or in one in it that is gone.
+        mark: the folder's fingerprint, with the last piece of it.
+    """
+
+    prefix: bytes
+    names: Sequence[bytes]
+    stats: Sequence[os.stat_result]
+    ranges: Sequence[_Range]
+    mark: bytes | None
+
+    def items(self) -> Iterator[WalkItem]:
+        """Yield what is in it."""
+        for name, found in zip(self.names, self.stats, strict=True):
+            yield WalkItem(self.prefix + name, file_type(found), found)
+
+
+class _Comparer:
+    """Compares files of a dataset by content, and sorts them into a scan."""
+
+    def __init__(
         self,
         directory: bytes,
-        pending: Sequence[WalkItem],
         open_manifest: "Callable[[], Manifest]",
+        workers: Workers,
         scan: Scan,
         task: Task,
-    ) -> dict[bytes, Row]:
-        """Compare files by content, sort them into `scan`, and return their rows."""
-        from dver.workspace.compare import compare_if_there, stands_for_absent  # noqa: PLC0415
+    ) -> None:
+        self._directory = directory
+        self._open_manifest = open_manifest
+        self._workers = workers
+        self._scan = scan
+        self._task = task
+        self._empty: list[WalkItem] = []
 
-        manifest = open_manifest()
-        task.expect(files=len(pending), bytes=sum(item.stat.st_size for item in pending))
+    @cached_property
+    def manifest(self) -> "Manifest":
+        """The manifest of the base."""
+        return self._open_manifest()
+
+    def compare(self, pending: Sequence[WalkItem]) -> dict[bytes, Row]:
+        """Compare files, and return their rows. Empty directories are put off."""
+        self._empty += [item for item in pending if item.type is FileType.DIRECTORY]
+        return self._compare([item for item in pending if item.type is not FileType.DIRECTORY])
+
+    def finish(self) -> dict[bytes, Row]:
+        """Compare the empty directories, now that the scan has all that is gone, and return their rows."""
+        if not self._empty:
+            return {}
+        from dver.workspace.compare import stands_for_absent  # noqa: PLC0415
+
         try:
-            entries = manifest.find([item.path for item in pending])
-            gone = {*scan.deleted}
-            pending = [item for item in pending if not stands_for_absent(manifest, item, gone)]
+            gone = {*self._scan.deleted}
+            pending = [item for item in self._empty if not stands_for_absent(self.manifest, item, gone)]
+        except ObjectNotFoundError:
+            pending = self._empty
+        return self._compare(pending)
+
+    def _compare(self, pending: Sequence[WalkItem]) -> dict[bytes, Row]:
+        if not pending:
+            return {}
+        from dver.workspace.compare import compare_if_there  # noqa: PLC0415
+
+        self._task.expect(files=len(pending), bytes=sum(item.stat.st_size for item in pending))
+        try:
+            entries = self.manifest.find([item.path for item in pending])
         except ObjectNotFoundError:
             # Without the base's manifest nothing can be proven equal.
-            scan.modified.extend(pending)
+            self._scan.modified.extend(pending)
             return {}
 
         def compare(items: Sequence[WalkItem]) -> list[tuple[bool, Row | None]]:
-            found = [compare_if_there(directory, item, entries.get(item.path), manifest) for item in items]
-            task.advance(files=len(items), bytes=sum(item.stat.st_size for item in items))
+            found = [compare_if_there(self._directory, item, entries.get(item.path), self.manifest) for item in items]
+            self._task.advance(files=len(items), bytes=sum(item.stat.st_size for item in items))
             return found
 
         batches = [pending[start : start + _BATCH] for start in range(0, len(pending), _BATCH)]
@@ -182,43 +282,114 @@ class Scanner:
                 if row is not None:
                     rows[item.path] = row
                 if same:
-                    scan.unchanged += 1
+                    self._scan.unchanged += 1
                 elif item.path not in entries:
-                    scan.added.append(item)
+                    self._scan.added.append(item)
                 else:
-                    scan.modified.append(item)
+                    self._scan.modified.append(item)
         return rows
 
 
-def _pass_over(folders: Iterable[Folder], marks: Mapping[bytes, bytes], scan: Scan) -> tuple[list[_Marked], set[bytes]]:
-    """Count the files of folders whose fingerprint is the known one, and pass over these.
+def _pass_over(walk: Iterable[Folder | bytes], marks: Mapping[bytes, bytes], scan: Scan) -> Iterator[_Piece]:
+    """Count the files of folders that were seen, or whose fingerprint is the known one; yield the pieces of others."""
+    for found in walk:
+        prefix = found if isinstance(found, bytes) else found.prefix
+        mark = marks.get(prefix)
+        if mark is not None and (isinstance(found, bytes) or fingerprint(found) == mark):
+            scan.unchanged += count_files(mark)
+        elif not isinstance(found, bytes):
+            yield from _pieces(found)
 
-    Returns:
-        The other folders with their fingerprints, and the prefixes of those that were passed over.
+
+def _pieces(folder: Folder) -> Iterator[_Piece]:
+    made = Fingerprint()
+    gaps = _gaps(folder)
+    low = folder.prefix
+    last = Block([], [])
+    for block in folder.blocks():
+        made.add(block.names, block.stats)
+        if last.names and block.names:
+            high = folder.prefix + block.names[0]
+            yield _Piece(folder.prefix, last.names, last.stats, _clip(gaps, low, high), None)
+            low = high
+        if block.names:
+            last = block
+    yield _Piece(folder.prefix, last.names, last.stats, _clip(gaps, low, _END), made.finish(folder.folders))
+
+
+def _gaps(folder: Folder) -> list[_Range]:
+    """Return the ranges of paths that are in a folder, and not in one of the folders in it."""
+    gaps = []
+    low = folder.prefix
+    for inner in sorted(folder.prefix + name + b"/" for name in folder.folders):
+        gaps.append((low, inner))
+        # "0" is the byte after "/".
+        low = inner[:-1] + b"0"
+    return [*gaps, (low, folder.prefix[:-1] + b"0" if folder.prefix else _END)]
+
+
+def _clip(ranges: Iterable[_Range], low: bytes, high: bytes) -> list[_Range]:
+    clipped = [(max(start, low), min(end, high)) for start, end in ranges]
+    return [(start, end) for start, end in clipped if start < end]
+
+
+def _batches(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
+    batch: list[_Piece] = []
+    files = 0
+    for piece in pieces:
+        batch.append(piece)
+        files += len(piece.names) + 1
+        if files >= BLOCK_FILES:
+            yield batch
+            batch, files = [], 0
+    if batch:
+        yield batch
+
+
+def _classify(batch: Iterable[_Piece], rows: dict[bytes, Row], scan: Scan, settled: dict[bytes, Row]) -> list[WalkItem]:
+    """Sort walked files into `scan`; return those that need a comparison, in order.
+
+    Rows of what is there are taken out of `rows`; those that stay good without being trusted go into `settled`.
     """
-    changed, passed = [], set()
-    for folder in folders:
-        mark = folder_fingerprint(folder.files, folder.folders)
-        if marks.get(folder.prefix) == mark:
-            scan.unchanged += len(folder.files)
-            passed.add(folder.prefix)
+    pending = []
+    for item in chain.from_iterable(piece.items() for piece in batch):
+        row = rows.pop(item.path, None)
+        if item.type is FileType.OTHER:
+            scan.special.append(item.path)
+            if row is not None:
+                scan.modified.append(item)
+                settled[item.path] = row
+        elif row is None:
+            if scan.base.choice is None:
+                scan.added.append(item)
+            else:
+                pending.append(item)
+        elif is_trusted(row, item.type, item.stat):
+            if row.differs:
+                scan.modified.append(item)
+            else:
+                scan.unchanged += 1
+        elif item.type is FileType.DIRECTORY and row.kind == FileType.DIRECTORY and not row.differs:
+            scan.unchanged += 1
+            settled[item.path] = row
         else:
-            changed.append((folder, mark))
-    return changed, passed
+            pending.append(item)
+    pending.sort(key=_path_of)
+    return pending
 
 
-def _unchanged_folders(changed: Sequence[_Marked], scan: Scan, pending: Sequence[WalkItem]) -> dict[bytes, bytes]:
-    """Return the fingerprints of those folders in which all is certainly as in the base, and nothing is gone."""
-    found = chain(pending, scan.added, scan.modified)
-    loud = {folder_of(path) for path in chain((item.path for item in found), scan.special)}
-    for path in scan.deleted:
+def _loud_folders(batch: Iterable[_Piece], part: Scan, pending: Iterable[WalkItem]) -> set[bytes]:
+    """Return the folders in which not all is certainly as in the base, or something is gone."""
+    loud = {folder_of(item.path) for item in chain(pending, part.added, part.modified)}
+    loud.update(map(folder_of, part.special))
+    prefixes = {piece.prefix for piece in batch}
+    for path in part.deleted:
         prefix = folder_of(path)
         # A folder that is gone makes the one around it another one.
-        while prefix and prefix not in loud:
-            loud.add(prefix)
+        while prefix not in prefixes:
             prefix = folder_of(prefix[:-1])
         loud.add(prefix)
-    return {folder.prefix: mark for folder, mark in changed if folder.prefix not in loud}
+    return loud
 
 
 def _unchecked_rows(manifest: "Manifest") -> dict[bytes, Row]:

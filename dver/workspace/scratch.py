@@ -27,7 +27,7 @@ def scratch_folder(directory: Path) -> Iterator[Path]:
     host = socket.gethostname().replace("/", "_")
     mine = directory / f"{host}-{os.getpid()}"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        _make(directory)
         _remove_stale(directory, host)
         mine.mkdir(exist_ok=True)
     except OSError as exc:
@@ -42,7 +42,7 @@ def scratch_folder(directory: Path) -> Iterator[Path]:
 def workspace_lock(directory: Path, note: Callable[[str], None]) -> Iterator[None]:
     """Hold the working tree's lock; while another process holds it, say so once and wait."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        _make(directory)
         file = (directory / LOCK_NAME).open("a+b")
     except OSError as exc:
         raise BackendError(str(directory), BackendProblem.OTHER, f"cannot be written: {exc.strerror}") from exc
@@ -58,6 +58,14 @@ def workspace_lock(directory: Path, note: Callable[[str], None]) -> Iterator[Non
                     waiting = True
                 time.sleep(_POLL_SECONDS)
         yield
+
+
+def _make(directory: Path) -> None:
+    """Make the folder, which is `.dver/tmp`, unless it is there; a clone may bring a link in its place."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for folder in (directory.parent, directory):
+        if folder.is_symlink():
+            raise BackendError(str(folder), BackendProblem.OTHER, "is a symbolic link", hint=f"rm {folder}")
 
 
 def has_runs(directory: Path) -> bool:

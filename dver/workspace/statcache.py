@@ -14,14 +14,15 @@ moment of the comparison. A later write within the same clock tick would otherwi
 
 import marshal
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
-from stat import S_IFMT
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from dver.database import CacheDatabase
+from dver.database import CacheDatabase, batches, read_foreign
 from dver.objects.ids import VersionId, checksum
 from dver.workspace.choice import Choice
 
@@ -35,6 +36,10 @@ _SECOND_NS = 1_000_000_000
 # Values of `Row.checked`: never trust the row; trust it whatever the times, as the size alone told the files apart.
 UNCHECKED = 0
 WITHOUT_READING = 1 << 62
+
+_told_by = attrgetter("st_mode", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
+_DIGEST_BYTES, _COUNT_BYTES = 8, 4
+_RANGES_AT_ONCE = 250
 
 _SCHEMA = """
 CREATE TABLE datasets (
@@ -110,15 +115,37 @@ def clock_tick(mtime: int, ctime: int) -> int:
     return TICK_NS if mtime % _SECOND_NS or ctime % _SECOND_NS else COARSE_TICK_NS
 
 
-def folder_fingerprint(files: Iterable[tuple[bytes, os.stat_result]], folders: Iterable[bytes]) -> bytes:
-    """Return what stands for the stats of a folder's files by name, and for the names of the folders in it."""
-    stats = [
-        (name, S_IFMT(found.st_mode), found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-        for name, found in files
-    ]
-    stats.sort()
+class Fingerprint:
+    """What stands for the stats of a folder's files by name, and for the names of the folders in it, in order.
+
+    Attributes:
+        digests: those of the blocks of files that were taken, in order.
+        files: how many files they are.
+    """
+
+    def __init__(self, digests: Iterable[int] = (), files: int = 0) -> None:
+        """Begin a fingerprint, be it with blocks that were taken elsewhere."""
+        self.digests = [*digests]
+        self.files = files
+
+    def add(self, names: Sequence[bytes], stats: Sequence[os.stat_result]) -> None:
+        """Take the next block of files in the folder."""
+        self.digests.append(_digest((names, list(map(_told_by, stats)))))
+        self.files += len(names)
+
+    def finish(self, folders: Sequence[bytes]) -> bytes:
+        """Return the fingerprint of a folder that has these folders in it; the number of its files is part of it."""
+        return _digest((self.digests, folders)).to_bytes(_DIGEST_BYTES) + self.files.to_bytes(_COUNT_BYTES)
+
+
+def _digest(values: tuple[Any, ...]) -> int:
     # Later versions of the format tell objects from equal ones, so the same values may give other bytes.
-    return checksum(marshal.dumps((stats, sorted(folders)), 2)).to_bytes(8)
+    return checksum(marshal.dumps(values, 2))
+
+
+def count_files(fingerprint: bytes) -> int:
+    """Return the number of files in a folder from its fingerprint."""
+    return int.from_bytes(fingerprint[_DIGEST_BYTES:])
 
 
 class StatCache:
@@ -153,6 +180,28 @@ class StatCache:
             question += " AND f.path > ? AND f.path < ?"
             values += [prefix, prefix[:-1] + b"0"]
         return {row[0]: Row._make(row[1:]) for row in self._database.query(question, values)}
+
+    def paths(self, dataset: str) -> list[bytes]:
+        """Return the paths of all rows of a dataset."""
+        found = self._database.query(
+            "SELECT f.path FROM files f JOIN datasets d ON d.number = f.dataset WHERE d.path = ?",
+            (os.fsencode(dataset),),
+        )
+        return [path for (path,) in found]
+
+    def rows_between(self, dataset: str, ranges: Sequence[tuple[bytes, bytes]]) -> Iterator[dict[bytes, Row]]:
+        """Yield the rows, by path, from the first of a pair of paths up to, but without, the second; in pieces."""
+        number = self._number(dataset)
+        for some in batches(ranges, _RANGES_AT_ONCE):
+            places = ",".join(["(?,?)"] * len(some))
+            # The order of the tables is given: each range is one search in the table of files.
+            found = self._database.query(
+                f"WITH wanted(low, high) AS (VALUES {places})"
+                " SELECT f.path, f.kind, f.size, f.mtime, f.ctime, f.inode, f.checked, f.differs"
+                " FROM wanted CROSS JOIN files f WHERE f.dataset = ? AND f.path >= low AND f.path < high",
+                [*chain.from_iterable(some), number],
+            )
+            yield {row[0]: Row._make(row[1:]) for row in found}
 
     def row(self, dataset: str, path: bytes) -> Row | None:
         """Return the row of one path of a dataset."""
@@ -262,6 +311,17 @@ class StatCache:
             "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             ((number, path, *row) for path, row in rows.items()),
         )
+
+
+def foreign_bases(path: Path) -> dict[str, VersionId] | None:
+    """Return the bases in the stat cache of another working tree, by dataset; None where they cannot be read.
+
+    The file is not changed, be it damaged or of another dver.
+    """
+    if not path.exists():
+        return {}
+    rows = read_foreign(path, "SELECT path, version FROM datasets")
+    return None if rows is None else {os.fsdecode(path): VersionId(version) for path, version in rows}
 
 
 def folder_of(path: bytes) -> bytes:

@@ -7,14 +7,21 @@ followed. Files that `.dverignore` names are left out.
 
 import os
 import stat
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import IntEnum
+from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from dver.errors import PathError
-from dver.workspace.ignore import IgnoreRules
+from dver.workspace.ignore import IGNORE_FILE, IgnoreRules
 
 _Listing: TypeAlias = "list[tuple[bytes, os.DirEntry[bytes], bool]]"
+
+BLOCK_FILES = 20_000
+_FEW_NAMES = 16
+_IGNORE_NAME = os.fsencode(IGNORE_FILE)
 
 
 class FileType(IntEnum):
@@ -37,20 +44,62 @@ class WalkItem(NamedTuple):
     stat: os.stat_result
 
 
-class Folder(NamedTuple):
+class Block(NamedTuple):
+    """Some neighbours among the files of a folder: names in order, and their stats."""
+
+    names: Sequence[bytes]
+    stats: Sequence[os.stat_result]
+
+
+class Folder:
     """A directory of a dataset: the start of the paths in it, what they are, and which directories hold more.
 
-    `files` has names and stats; a directory is among them if there is nothing in it.
+    A directory is among the files if there is nothing in it. Of a folder with very many files, not all stats are in
+    memory at the same time.
+
+    Attributes:
+        folders: the names of directories with something in them, in order.
+        size: the number of files.
     """
 
-    prefix: bytes
-    files: Sequence[tuple[bytes, os.stat_result]]
-    folders: Sequence[bytes]
+    def __init__(self, directory: bytes, prefix: bytes, names: Sequence[bytes], folders: Sequence[bytes]) -> None:
+        """Take the names of its files, and of its folders, in order."""
+        self.prefix = prefix
+        self.folders = folders
+        self.size = len(names)
+        self._directory = directory
+        self._names = names
+        self._only: Block | None = None
 
-    def items(self) -> Iterator[WalkItem]:
-        """Yield what `walk_dataset` would, in no order."""
-        for name, found in self.files:
-            yield WalkItem(self.prefix + name, file_type(found), found)
+    @classmethod
+    def of_file(cls, found: os.stat_result) -> "Folder":
+        """Return what stands for a dataset that is no directory."""
+        folder = cls(b"", b"", [b""], [])
+        folder._only = Block([b""], [found])
+        return folder
+
+    def blocks(self, first: int = 0, end: int | None = None) -> Iterator[Block]:
+        """Yield its files in order, or those of the blocks from a first one up to, but without, another.
+
+        What is gone is left out. A folder without files has one block.
+
+        Raises:
+            PathError: they cannot be looked at.
+        """
+        if self._only is None and len(self._names) <= BLOCK_FILES:
+            self._only = _look_at(self._directory, self._names)
+        if self._only is not None:
+            yield from [self._only][first:end]
+            return
+        for start in range(0, len(self._names), BLOCK_FILES)[first:end]:
+            yield _look_at(self._directory, self._names[start : start + BLOCK_FILES])
+
+
+class Seen(NamedTuple):
+    """A directory of a dataset that somebody has looked at: what holds more, and whether it has ignore rules."""
+
+    folders: Sequence[bytes]
+    has_rules: bool
 
 
 def file_type(found: os.stat_result) -> FileType:
@@ -100,39 +149,130 @@ def walk_part(root: bytes, part: bytes, ignore: IgnoreRules) -> Iterator[WalkIte
         yield WalkItem(part, file_type(found), found)
 
 
-def walk_folders(root: bytes, ignore: IgnoreRules) -> Iterator[Folder]:
+def walk_folders(
+    root: bytes, ignore: IgnoreRules, seen: Mapping[bytes, Seen] = MappingProxyType({})
+) -> Iterator[Folder | bytes]:
     """Yield the same as `walk_dataset`, directory by directory and in no order, for half of the time.
 
-    Raises what that raises.
+    Of directories that were `seen`, by prefix, the prefix is all that is yielded. Raises what `walk_dataset` raises.
     """
     top = os.lstat(root)
-    if stat.S_ISDIR(top.st_mode):
-        if not (yield from _walk_folders(root, b"", ignore)):
-            yield Folder(b"", [], [])
-    else:
-        yield Folder(b"", [(b"", top)], [])
+    if not stat.S_ISDIR(top.st_mode):
+        yield Folder.of_file(top)
+    elif not (yield from _walk_folders(root, b"", ignore, seen)):
+        yield Folder(root, b"", [], [])
 
 
-def _walk_folders(directory: bytes, prefix: bytes, outer: IgnoreRules) -> Generator[Folder, None, bool]:
+def _walk_folders(
+    directory: bytes, prefix: bytes, outer: IgnoreRules, seen: Mapping[bytes, Seen]
+) -> Generator[Folder | bytes, None, bool]:
     """Yield a directory after those in it; return whether there is anything in it."""
-    entries = _entries(directory)
-    if not entries:
+    looked: dict[bytes, bool] = {}
+    known = seen.get(prefix)
+    if known is not None:
+        rules = outer.entering(prefix, directory) if known.has_rules else outer
+        for name in known.folders:
+            looked[name] = yield from _walk_folders(directory + b"/" + name, prefix + name + b"/", rules, seen)
+        if all(looked.values()):
+            yield prefix
+            return True
+    listing = list_folder(directory, prefix, outer)
+    if listing is None:
         return False
-    rules = outer.entering(prefix, directory)
-    files, folders = [], []
-    for entry in entries:
-        name, is_directory = entry.name, entry.is_dir(follow_symlinks=False)
-        if rules and rules.matches(prefix + name, is_directory=is_directory):
-            continue
-        if is_directory and (yield from _walk_folders(entry.path, prefix + name + b"/", rules)):
-            folders.append(name)
-            continue
-        try:
-            files.append((name, entry.stat(follow_symlinks=False)))
-        except FileNotFoundError:
-            continue
-    yield Folder(prefix, files, folders)
+    for name in listing.directories:
+        if name not in looked:
+            path = directory + b"/" + name
+            looked[name] = yield from _walk_folders(path, prefix + name + b"/", listing.rules, seen)
+    yield listing.folder({name for name in listing.directories if looked[name]})
     return True
+
+
+class Listing:
+    """What is in a directory whose paths begin with `prefix`, without what is left out.
+
+    Attributes:
+        rules: those in force for what is in it.
+        has_rules: whether it has some of its own.
+        directories: the names of the directories in it, empty or not, in order.
+    """
+
+    def __init__(
+        self,
+        directory: bytes,
+        prefix: bytes,
+        outer: IgnoreRules,
+        names: Sequence[bytes],
+        directories: Collection[bytes],
+    ) -> None:
+        """Take all names in the directory, and which of them are directories; `outer` are the rules around it."""
+        self.has_rules = _IGNORE_NAME in names
+        self.rules = outer.entering(prefix, directory) if self.has_rules else outer
+        if self.rules:
+            matches = self.rules.matches
+            names = [name for name in names if not matches(prefix + name, is_directory=name in directories)]
+            directories = {*directories}.intersection(names)
+        self.directories = sorted(directories)
+        self._directory = directory
+        self._prefix = prefix
+        self._names = names
+
+    def folder(self, filled: Collection[bytes]) -> Folder:
+        """Return all that a scan asks for; `filled` are the directories that are not empty."""
+        names = [name for name in self._names if name not in filled] if filled else self._names
+        return Folder(self._directory, self._prefix, sorted(names), sorted(filled))
+
+
+def list_folder(directory: bytes, prefix: bytes, outer: IgnoreRules) -> Listing | None:
+    """Return what is in a directory, or None if there is nothing; `outer` are the rules around it.
+
+    Raises:
+        PathError: it cannot be read.
+    """
+    names = []
+    directories = set()
+    try:
+        with os.scandir(directory) as found:
+            for entry in found:
+                names.append(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    directories.add(entry.name)
+    except OSError as exc:
+        _check_gone(directory, exc)
+    return Listing(directory, prefix, outer, names, directories) if names else None
+
+
+def is_filled(directory: bytes) -> bool:
+    """Whether there is anything in a directory. PathError if it cannot be read."""
+    return bool(_entries(directory))
+
+
+def _look_at(directory: bytes, names: Sequence[bytes]) -> Block:
+    try:
+        if len(names) < _FEW_NAMES:
+            return _look_at_each(os.lstat, directory + b"/", names)
+        # Names from an open directory are found sooner than whole paths.
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            return _look_at_each(partial(os.stat, dir_fd=fd, follow_symlinks=False), b"", names)
+        finally:
+            os.close(fd)
+    except OSError as exc:
+        _check_gone(directory, exc)
+        return Block([], [])
+
+
+def _look_at_each(look: Callable[[bytes], os.stat_result], before: bytes, names: Sequence[bytes]) -> Block:
+    """Look at names, with something before each; those that are gone are left out."""
+    paths = [before + name for name in names] if before else names
+    try:
+        return Block(names, list(map(look, paths)))
+    except FileNotFoundError:
+        there, stats = [], []
+        for name, path in zip(names, paths, strict=True):
+            with suppress(FileNotFoundError):
+                stats.append(look(path))
+                there.append(name)
+        return Block(there, stats)
 
 
 def _walk_directory(directory: bytes, prefix: bytes, ignore: IgnoreRules, entries: _Listing) -> Iterator[WalkItem]:
@@ -175,7 +315,12 @@ def _entries(directory: bytes) -> "list[os.DirEntry[bytes]]":
     try:
         with os.scandir(directory) as found:
             return list(found)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
     except OSError as exc:
+        _check_gone(directory, exc)
+        return []
+
+
+def _check_gone(directory: bytes, exc: OSError) -> None:
+    """Take a directory that is gone for an empty one; PathError if it is there and cannot be read."""
+    if not isinstance(exc, FileNotFoundError | NotADirectoryError):
         raise PathError(os.fsdecode(directory), f"cannot be read: {exc.strerror}") from exc

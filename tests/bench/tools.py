@@ -159,6 +159,23 @@ def _tags() -> Commands:
     return {Operation.ADD_V1: (("git", "tag", "v1"),), Operation.ADD_V2: (("git", "tag", "v2"),)}
 
 
+def _transfers(push: Command, pull: Command) -> Commands:
+    """Return all pushes and pulls of a tool that takes the name of a remote after `-r`, and has a default one."""
+    s3, link = ("-r", "s3"), ("-r", "link")
+    return {
+        Operation.PUSH: (push,),
+        Operation.PUSH_AGAIN: (push,),
+        Operation.PULL: (pull,),
+        Operation.PULL_AGAIN: (pull,),
+        Operation.PUSH_S3: ((*push, *s3),),
+        Operation.PUSH_S3_AGAIN: ((*push, *s3),),
+        Operation.PULL_S3: ((*pull, *s3),),
+        Operation.PULL_S3_AGAIN: ((*pull, *s3),),
+        Operation.PUSH_LINK: ((*push, *link),),
+        Operation.PULL_LINK: ((*pull, *link),),
+    }
+
+
 def dver() -> Tool:
     """Return the dver of the running Python's environment."""
     program = installed_dver(Path()).command
@@ -171,10 +188,8 @@ def dver() -> Tool:
             Operation.INIT: ((*program, "init", "--remote", "{remote}"),),
             Operation.ADD_V1: (add, _commit("v1")),
             Operation.STATUS: (status,),
-            Operation.PUSH: ((*program, "push"),),
-            Operation.PUSH_AGAIN: ((*program, "push"),),
             Operation.ADD_V2: (add, _commit("v2")),
-            **_dver_network(program),
+            **_transfers((*program, "push"), (*FRESH, *program, "-C", "{clone}", "pull")),
             Operation.DIFF: ((*program, "diff", "v1", "v2"),),
             Operation.LOG: ((*program, "log", DATA),),
             Operation.LIST: ((*program, "ls", "-R", f"v2:{DATA}"),),
@@ -199,25 +214,6 @@ def dver() -> Tool:
     )
 
 
-def _dver_network(program: Command) -> Commands:
-    def pull(*options: str) -> tuple[Command, ...]:
-        return ((*FRESH, *program, "-C", "{clone}", "pull", *options),)
-
-    def push(name: str) -> tuple[Command, ...]:
-        return ((*program, "push", "-r", name),)
-
-    return {
-        Operation.PULL: pull(),
-        Operation.PULL_AGAIN: pull(),
-        Operation.PUSH_S3: push("s3"),
-        Operation.PUSH_S3_AGAIN: push("s3"),
-        Operation.PULL_S3: pull("-r", "s3"),
-        Operation.PULL_S3_AGAIN: pull("-r", "s3"),
-        Operation.PUSH_LINK: push("link"),
-        Operation.PULL_LINK: pull("-r", "link"),
-    }
-
-
 def _dver_remote(program: Command, name: str) -> tuple[Command, ...]:
     return (
         (*program, "remote", "add", name, f"s3://{BUCKET}/dver-{name}"),
@@ -238,10 +234,8 @@ def dvc(program: str) -> Tool:
             Operation.INIT: ((program, "init", "-q"),),
             Operation.ADD_V1: (*add, _commit("v1")),
             Operation.STATUS: (status,),
-            Operation.PUSH: ((program, "push"),),
-            Operation.PUSH_AGAIN: ((program, "push"),),
             Operation.ADD_V2: (*add, _commit("v2")),
-            **_dvc_network(program),
+            **_transfers((program, "push"), (*FRESH, program, "--cd", "{clone}", "pull")),
             Operation.DIFF: ((program, "diff", "v1", "v2"),),
             Operation.LIST: ((program, "ls", "-R", ".", DATA, "--rev", "v2"),),
             Operation.CHECKOUT_V1: (("git", "checkout", "-q", "v1"), checkout),
@@ -272,25 +266,6 @@ def dvc(program: str) -> Tool:
         },
         store=".dvc/cache",
     )
-
-
-def _dvc_network(program: str) -> Commands:
-    def pull(*options: str) -> tuple[Command, ...]:
-        return ((*FRESH, program, "--cd", "{clone}", "pull", *options),)
-
-    def push(name: str) -> tuple[Command, ...]:
-        return ((program, "push", "-r", name),)
-
-    return {
-        Operation.PULL: pull(),
-        Operation.PULL_AGAIN: pull(),
-        Operation.PUSH_S3: push("s3"),
-        Operation.PUSH_S3_AGAIN: push("s3"),
-        Operation.PULL_S3: pull("-r", "s3"),
-        Operation.PULL_S3_AGAIN: pull("-r", "s3"),
-        Operation.PUSH_LINK: push("link"),
-        Operation.PULL_LINK: pull("-r", "link"),
-    }
 
 
 def _dvc_remote(program: str, name: str) -> tuple[Command, ...]:

@@ -33,6 +33,7 @@ def test_lists_values_with_their_origin(cli: Cli) -> None:
         "checkout.link   auto     (default)",
         "chunks.size     65536    (default)",
         "core.jobs       3        (config.local.toml)",
+        "gc.auto         true     (default)",
         "hooks.max_size  1048576  (default)",
     ]
 
@@ -43,6 +44,7 @@ def test_lists_json(cli: Cli) -> None:
             {"key": "add.stage", "value": True, "origin": "default"},
             {"key": "checkout.link", "value": "auto", "origin": "default"},
             {"key": "chunks.size", "value": 65536, "origin": "default"},
+            {"key": "gc.auto", "value": True, "origin": "default"},
             {"key": "hooks.max_size", "value": 1048576, "origin": "default"},
         ]
     }

@@ -181,6 +181,8 @@ def test_data_that_is_nowhere_or_behind_a_store_that_is_gone_names_what_helps(cl
     clone.write(".dver/config.local.toml", f'{local}url = "{tmp_path}/elsewhere"\n')
     assert "there is no store at" in warned(clone)
     clone.write(".dver/config.local.toml", f'{local}url = "s3://b/data"\nendpoint_url = "http://127.0.0.1:9"\n')
+    assert "dver remote trust origin" in warned(clone)
+    clone.ok("remote", "trust")
     err = warned(clone)
     assert err.startswith("dver: warning: data was not brought: ")
     assert "  hint: dver pull data, once it can be reached\n" in err

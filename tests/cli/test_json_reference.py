@@ -17,6 +17,8 @@ _COMMANDS = {
     "diff": ["diff", "first", "HEAD"],
     "diff of runs": ["diff", "b3:OLD", "b3:NEW"],
     "drop": ["drop", "--dry-run", "data"],
+    "fsck": ["fsck"],
+    "gc": ["gc", "--dry-run"],
     "ls": ["ls", "data"],
     "log": ["log", "data"],
     "push, fetch": ["push"],
@@ -26,6 +28,7 @@ _COMMANDS = {
     "runs, show": ["show", "data"],
     "artifacts": ["artifacts"],
     "remote list": ["remote", "list"],
+    "remote key list": ["remote", "key", "list", "sealed"],
     "config list": ["config", "list"],
 }
 _MAPPINGS = {"options", "params", "props", "tags"}
@@ -69,7 +72,12 @@ def test_the_reference_has_every_command_that_writes_json() -> None:
 
 
 @pytest.mark.parametrize("name", list(_COMMANDS))
-def test_examples_have_the_keys_that_are_written(shared: Cli, name: str) -> None:
+def test_examples_have_the_keys_that_are_written(
+    shared: Cli, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "sealed" in _COMMANDS[name]:
+        monkeypatch.setenv("DVER_PASSPHRASE", "correct horse battery")
+        shared.ok("remote", "add", "sealed", str(tmp_path / "sealed"), "--encrypt")
     old = record(shared, "make", [data("raw")], [_first(shared)])
     new = record(shared, "make", [data("other")], [current(shared)])
     runs = {"b3:OLD": old.id, "b3:NEW": new.id}

@@ -1,4 +1,5 @@
-"""What every backend promises, checked on each of them: local folder, memory, with a retry around it, and S3 over HTTP.
+"""What every backend promises, checked on each of them: local folder, memory, with a retry around it, and S3 over HTTP,
+plain and encrypted.
 
 A `Place` opens any number of backends on one location, so that tests can also look from another process's side.
 """
@@ -18,6 +19,7 @@ from dver.storage.check import check_backend
 from dver.storage.local import LocalBackend
 from dver.storage.remote import RemoteBackend
 from dver.storage.retry import RetryBackend
+from tests.encryption import encrypted
 from tests.servers.s3 import S3Server
 
 KEY = "packs/4f/one.pack"
@@ -57,14 +59,23 @@ def _s3_place(server: S3Server, bucket: str) -> Callable[[str], Backend]:
     )
 
 
-@pytest.fixture(params=["local", "memory", "retry", pytest.param("s3", marks=pytest.mark.s3)])
+_S3 = [pytest.param(name, marks=pytest.mark.s3) for name in ("s3", "encrypted-s3")]
+
+
+@pytest.fixture(params=["local", "memory", "retry", "encrypted-local", "encrypted-memory", *_S3])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """An empty location of each kind."""
-    if request.param == "s3":
-        return Place(_s3_place(request.getfixturevalue("s3_server"), request.getfixturevalue("s3_bucket")))
-    if request.param == "local":
-        return Place(lambda folder: LocalBackend(tmp_path / folder))
-    return Place(_memory_place() if request.param == "memory" else _retry_place())
+    kind = str(request.param).removeprefix("encrypted-")
+    make = _make(request, kind, tmp_path)
+    return Place(make if request.param == kind else lambda folder: encrypted(make(folder)))
+
+
+def _make(request: pytest.FixtureRequest, kind: str, folder: Path) -> Callable[[str], Backend]:
+    if kind == "s3":
+        return _s3_place(request.getfixturevalue("s3_server"), request.getfixturevalue("s3_bucket"))
+    if kind == "local":
+        return lambda below: LocalBackend(folder / below)
+    return _memory_place() if kind == "memory" else _retry_place()
 
 
 @pytest.fixture

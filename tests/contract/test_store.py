@@ -6,13 +6,14 @@ What only the store itself can break is not tested on S3 as well.
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from dver.errors import ConfigError, FormatError, IntegrityError, ObjectNotFoundError, UnsupportedFormatError
 from dver.objects.chunker import Chunker, ChunkerParams
 from dver.objects.ids import ChunkId, NodeId, VersionId, chunk_id, node_id
-from dver.objects.pack import Kind, encode_object
+from dver.objects.pack import RECORD_HEADER_LENGTH, Kind, encode_object
 from dver.storage.markers import version_key
 from dver.storage.packs import list_packs, read_pack_entries
 from dver.storage.store import DESCRIPTION_KEY, Store
@@ -22,12 +23,15 @@ from tests.stores import (
     STORE_FILE,
     StorePlace,
     all_nodes,
+    flip,
     keys,
+    memory_place,
     noise,
     put_chunks,
     put_files,
     read_files,
     read_objects,
+    replace,
     store_files,
 )
 
@@ -308,6 +312,47 @@ def test_far_records_are_read_apart_and_small_gaps_read_over(near_place: StorePl
     assert [len(span.locations) for span in spans] == [2, 1]
     assert sum(span.end - span.start for span in spans) < 20_000
     assert len(read_objects(store, [chunks[0], chunks[-1]])) == 2
+
+
+def _store_nodes(place: StorePlace, *encoded: bytes) -> tuple[list[NodeId], Store]:
+    """Store nodes in one pack, in order; return their ids and the store."""
+    store = place.open()
+    nodes = [node_id(plain) for plain in encoded]
+    with StoreWriter(store) as writer:
+        for node, plain in zip(nodes, encoded, strict=True):
+            writer.put_node(node, plain)
+        writer.flush()
+    return nodes, store
+
+
+def test_nodes_that_lie_behind_the_first_are_read_along_with_it_from_afar(tmp_path: Path) -> None:
+    place = memory_place(tmp_path)
+    nodes, _ = _store_nodes(place, *(noise(2000, number) for number in range(50)))
+    store, backend = place.watched()
+    store.index.refresh()
+    backend.calls.clear()
+    for number, node in enumerate(nodes):
+        assert store.load_nodes([node]) == [noise(2000, number)]
+    assert len(backend.asked("range")) == 1
+
+
+def test_nodes_of_many_packs_are_read_in_the_order_asked_for(store_place: StorePlace) -> None:
+    nodes = [_store_nodes(store_place, noise(2000, number))[0][0] for number in range(12)]
+    wanted = [*nodes[::2], *nodes[1::2]]
+    assert store_place.open().load_nodes(wanted) == [noise(2000, nodes.index(node)) for node in wanted]
+
+
+def test_damage_behind_a_node_is_told_when_that_is_wanted_and_not_before(tmp_path: Path) -> None:
+    place = memory_place(tmp_path)
+    (first, second, third), store = _store_nodes(place, b"first", b"second", b"third")
+    (pack,) = keys(store.backend, "packs/")
+    at = store.index.find([second])[second]
+    replace(store.backend, pack, flip(store.backend.read(pack), at.offset + RECORD_HEADER_LENGTH))
+    store = place.open()
+    assert store.load_nodes([first]) == [b"first"]
+    assert store.load_nodes([third]) == [b"third"]
+    with pytest.raises(IntegrityError):
+        store.load_nodes([second])
 
 
 def test_the_same_pack_written_by_two_sessions_is_one(near_place: StorePlace) -> None:

@@ -21,6 +21,7 @@ from dver.database import CacheDatabase
 from dver.objects.entry import FileEntry
 from dver.objects.ids import ObjectId
 from dver.objects.indexfile import decode_index
+from dver.operations.gc import gc
 from dver.operations.status import State
 from dver.storage.store import Store
 from tests.clones import Clone, Snapshot, noise
@@ -41,11 +42,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A repository to begin with, in `folder / "repo"`, and a command. `reads` says that data must stay as it is."""
+    """A repository to begin with, in `folder / "repo"`, and a command.
+
+    Attributes:
+        reads: whether data must stay as it is.
+        frees: whether the cache is to hold less in the end.
+    """
 
     prepare: Callable[[Path], None]
     command: Callable[[Clone], object]
     reads: bool = False
+    frees: bool = False
 
 
 def begin(folder: Path) -> Clone:
@@ -112,7 +119,30 @@ def prepare_fetch(folder: Path) -> None:
     clone.fetch("data/same")
 
 
+def prepare_gc(folder: Path) -> None:
+    """Leave packs of which nothing is needed, packs of which a part is, and a version of each kind."""
+    clone = begin(folder)
+    clone.write("data/a", noise(9000, 7))
+    clone.write("data/new/z", noise(20_000, 8))
+    clone.add()
+    clone.write("data/a", noise(9000, 1))
+    clone.save()
+    clone.push()
+    clone.write("data/b", noise(30_000, 9))
+    clone.add()
+    clone.git("reset", "--quiet", "--hard")
+    clone.checkout(force=True)
+    clone.git("reflog", "expire", "--expire=now", "--all")
+    (clone.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
+
+
+def collect(clone: Clone) -> None:
+    with clone.open() as repo:
+        gc(repo)
+
+
 SCENARIOS = {
+    "gc": Scenario(prepare_gc, collect, reads=True, frees=True),
     "first add": Scenario(prepare_first_add, Clone.add, reads=True),
     "add": Scenario(prepare_add, Clone.add, reads=True),
     "checkout": Scenario(prepare_checkout, lambda clone: clone.checkout("v1")),
@@ -228,7 +258,8 @@ def check_killed(scenario: Scenario, clone: Clone, before: Outcome, done: Outcom
     # As git does, and says to do: it cannot know that nobody is at work any more.
     (clone.root / ".git" / "index.lock").unlink(missing_ok=True)
     found = look(clone)
-    assert before.cached <= found.cached <= done.cached, "versions in the cache"
+    less, more = (done, before) if scenario.frees else (before, done)
+    assert less.cached <= found.cached <= more.cached, "versions in the cache"
     assert before.on_remote <= found.on_remote <= done.on_remote, "versions on the remote"
     assert found.pointer in (before.pointer, done.pointer), "the pointer"
     if scenario.reads:

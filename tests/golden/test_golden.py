@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dver.objects.chunker import DEFAULT_AVERAGE, Chunker, ChunkerParams
+from dver.objects.chunker import Chunker, ChunkerParams
 from dver.objects.ids import NodeId, PackId, checksum, chunk_id, node_id
 from dver.objects.indexfile import decode_index, encode_index
 from dver.objects.manifest import Manifest, build_manifest
@@ -52,7 +52,7 @@ def test_the_random_bytes_are_those_of_the_published_generator() -> None:
 
 def test_cut_points_of_the_default_sizes() -> None:
     data = splitmix_bytes(1, 1 << 20)
-    ends = Chunker(ChunkerParams.from_average(DEFAULT_AVERAGE)).cut(data)
+    ends = Chunker(ChunkerParams.from_average(64 * 1024)).cut(data)
     assert ends == [
         *[28128, 115678, 180603, 248391, 278755, 317028, 367399, 468484],
         *[568652, 648474, 743224, 811353, 849084, 926334, 992291, 1048576],

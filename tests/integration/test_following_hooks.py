@@ -356,7 +356,8 @@ def test_data_out_of_reach_is_left_with_the_command_that_helps(followed: Followe
     assert followed.clone.data() == followed.main
 
 
-def test_a_remote_that_cannot_be_reached_is_asked_once(followed: Followed) -> None:
+def test_a_remote_that_cannot_be_reached_is_asked_once(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVER_TRUST_REMOTES", "1")
     clone = followed.clone
     clone.delete_cache()
     config = clone.root / ".dver" / "config.local.toml"

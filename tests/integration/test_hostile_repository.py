@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dver.objects.pointer import pointer_path
+from dver.records.record import Artifact, Record, State, encode_record
 from tests.commands import DverCommand, GitCommand
 
 
@@ -58,3 +59,49 @@ def test_a_tree_entry_that_leads_out_of_the_repository_is_refused(
 def _make_tree(folder: Path, listing: str) -> str:
     done = subprocess.run(["git", "mktree"], cwd=folder, input=listing, capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+def test_no_command_of_the_lineage_file_runs_but_by_repro(
+    git_repo: Path, stocked: tuple[DverCommand, GitCommand], tmp_path: Path
+) -> None:
+    dver, git = stocked
+    dver.ok("remote", "add", "origin", tmp_path / "remote")
+    dver.ok("push")
+    owned = tmp_path / "owned"
+    version = next(line for line in (git_repo / "data.dver").read_text().splitlines() if line.startswith("version"))
+    artifact = Artifact("data", version.split('"')[1])
+    record = Record(
+        state=State.COMPLETE,
+        started="2026-11-23T13:00:00.123Z",
+        name="build",
+        command=(f"touch {owned}",),
+        shell=True,
+        # It is other now, so that the step counts as stale.
+        inputs=(Artifact("code.py", "git:" + "0" * 40, kind="code"),),
+        outputs=(artifact,),
+    )
+    (git_repo / "code.py").write_text("pass\n")
+    (git_repo / ".dver/lineage.jsonl").write_bytes(encode_record(record))
+    git("add", "--all")
+    git("commit", "-m", "hostile lineage")
+    clone, in_clone = dver.at(tmp_path / "clone"), GitCommand(tmp_path / "clone")
+    git("clone", git_repo, tmp_path / "clone")
+    clone.ok("install")
+
+    for arguments in (
+        *(["pull"], ["checkout"], ["checkout", "HEAD"], ["status"], ["status", "--stale"], ["diff", "HEAD~1", "HEAD"]),
+        *(["ls"], ["log", "data"], ["lineage", "data"], ["runs"], ["show", "data"], ["repro", "--dry-run", "data"]),
+        *(["cat", "data/hooks/post-commit"], ["drop", "data"], ["fetch"], ["pull"], ["add", "data"], ["push"]),
+        *(["hook", "lint"], ["hook", "status"], ["hook", "large-files"], ["rm", "data"]),
+    ):
+        result = clone(*arguments)
+        assert "Traceback" not in result.stderr, str(result)
+        assert not owned.exists(), arguments
+    for arguments in (["reset", "--hard"], ["switch", "-c", "other"], ["commit", "--allow-empty", "-m", "x"]):
+        in_clone(*arguments)
+    in_clone.run("merge", "main")
+    in_clone.run("push", "origin", "other")
+    assert not owned.exists()
+
+    clone("repro")
+    assert owned.exists(), "repro runs it, which shows that the others could have"

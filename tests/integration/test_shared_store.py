@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dver.objects.ids import VersionId
+from dver.storage.cachelock import LOCK_NAME
 from dver.storage.store import Store
 from dver.storage.writer import StoreWriter
 from tests.integration.sharing import VERSIONS, files_of
@@ -38,12 +39,13 @@ def finish(process: subprocess.Popen[str]) -> list[str]:
 
 
 def assert_only_immutable_files(place: StorePlace) -> None:
-    """Nothing but packs, index files, markers and the description: no lock, no database, nothing half-written."""
+    """Nothing but packs, index files, markers, the description and an empty lock: no database, nothing half-written."""
     top = place.folder / "store"
     files = [path for path in top.rglob("*") if not path.is_dir()]
     assert files
     assert [path for path in files if not STORE_FILE.fullmatch(path.relative_to(top).as_posix())] == []
-    assert [path for path in files if path.stat().st_mode & 0o222] == []
+    assert [path.name for path in files if path.stat().st_mode & 0o222] in ([], [LOCK_NAME])
+    assert not any(path.stat().st_size for path in files if path.name == LOCK_NAME)
 
 
 def test_processes_that_add_and_read_at_once_lose_nothing(place: StorePlace) -> None:

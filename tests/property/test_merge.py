@@ -10,7 +10,7 @@ from dver.objects.conflict import PointerSides, encode_conflict, split_conflict
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, pack_chunk
 from dver.objects.ids import ID_LENGTH, ChunkId
 from dver.objects.manifest import Manifest
-from dver.objects.merge import Choice, ConflictKind, Merged, PathConflict, Side, merge_manifests, merged_entries
+from dver.objects.merge import ConflictKind, Merged, PathConflict, Ruling, Side, merge_manifests, merged_entries
 from dver.objects.pointer import decode_pointer
 from tests.property.strategies import NodeStore, any_paths, pointers
 
@@ -101,11 +101,11 @@ class Merger:
         return self.store.manifest(self.store.build(list(tree.values())).version)
 
     def run(
-        self, base: Files | None, ours: Files, theirs: Files, choices: Sequence[Choice] = (), rest: Side | None = None
+        self, base: Files | None, ours: Files, theirs: Files, rulings: Sequence[Ruling] = (), rest: Side | None = None
     ) -> tuple[Files, Merged]:
         mine = self.manifest(ours)
         merged = merge_manifests(
-            None if base is None else self.manifest(base), mine, self.manifest(theirs), choices, rest
+            None if base is None else self.manifest(base), mine, self.manifest(theirs), rulings, rest
         )
         # Building checks that the entries are in order, and that nothing lies below a file.
         result = list(merged_entries(mine, merged.changes))
@@ -221,13 +221,13 @@ def test_choices_decide_what_lies_below_their_paths_and_the_last_one_counts(
 ) -> None:
     base, ours, theirs = drawn
     _, undecided = Merger().run(base, ours, theirs)
-    choices = data.draw(
-        st.lists(st.builds(Choice, st.sampled_from(list(Side)), st.sampled_from([*PATHS, b"d/e", b"nowhere"])))
+    rulings = data.draw(
+        st.lists(st.builds(Ruling, st.sampled_from(list(Side)), st.sampled_from([*PATHS, b"d/e", b"nowhere"])))
     )
-    result, merged = Merger().run(base, ours, theirs, choices)
+    result, merged = Merger().run(base, ours, theirs, rulings)
     assert sorted([*merged.conflicts, *merged.decided], key=lambda one: one.path) == list(undecided.conflicts)
     for conflict in undecided.conflicts:
-        sides = [one.side for one in choices if one.path in [conflict.path, *_parents(conflict.path)]]
+        sides = [one.side for one in rulings if one.path in [conflict.path, *_parents(conflict.path)]]
         assert (conflict in merged.decided) == bool(sides)
         chosen = theirs if sides and sides[-1] is Side.THEIRS else ours
         assert _file_at(result, conflict.path) == _file_at(chosen, conflict.path)
@@ -235,19 +235,19 @@ def test_choices_decide_what_lies_below_their_paths_and_the_last_one_counts(
 
 @given(
     st.builds(PointerSides, st.none() | pointers, pointers, pointers),
-    st.lists(st.builds(Choice, st.sampled_from(list(Side)), any_paths.filter(bool))),
+    st.lists(st.builds(Ruling, st.sampled_from(list(Side)), any_paths.filter(bool))),
     st.none() | st.lists(st.builds(PathConflict, any_paths, st.sampled_from(list(ConflictKind))), max_size=30),
     st.sampled_from(["\n", "\r\n"]),
 )
 def test_a_text_in_conflict_gives_back_its_sides_and_choices(
-    sides: PointerSides, choices: list[Choice], conflicts: list[PathConflict] | None, line_end: str
+    sides: PointerSides, rulings: list[Ruling], conflicts: list[PathConflict] | None, line_end: str
 ) -> None:
-    text = encode_conflict(sides, conflicts, choices).replace(b"\n", line_end.encode())
+    text = encode_conflict(sides, conflicts, rulings).replace(b"\n", line_end.encode())
     torn = split_conflict(text)
     assert torn is not None
     assert (None if torn.base is None else decode_pointer(torn.base, "x")) == sides.base
     assert (decode_pointer(torn.ours, "x"), decode_pointer(torn.theirs, "x")) == (sides.ours, sides.theirs)
-    assert list(torn.choices) == choices
+    assert list(torn.rulings) == rulings
 
 
 @given(

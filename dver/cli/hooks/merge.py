@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from dver.cli.command import Command
-from dver.cli.conflicts import show_choices, show_conflicts
+from dver.cli.conflicts import show_conflicts, show_ways_to_decide
 from dver.cli.session import Session
 from dver.errors import DverError, FormatError
 from dver.objects.conflict import Labels, PointerSides, encode_conflict
@@ -73,7 +73,7 @@ def command(
         if is_ancestor:
             return 1
         session.console.error(f"{given.path} cannot be merged now: {exc.message}", hint=exc.hint)
-        show_choices(session)
+        show_ways_to_decide(session)
         return 1
     if not merged.conflicts:
         given.ours.write_bytes(encode_pointer(merged.pointer))

@@ -25,10 +25,10 @@ def command(session: Session) -> int:
         is_clean = lint.passes(session, repo, staged)
         try:
             is_small = large_files.passes(session, repo, large_files.limits_of(repo), staged)
-            is_settled = status.passes(session, repo)
+            has_no_drift = status.passes(session, repo)
         except ConfigError:
             if is_clean:
                 raise
             # Settings that cannot be read keep the others from their work, and have been named.
             return 1
-        return 0 if is_clean and is_small and is_settled else 1
+        return 0 if is_clean and is_small and has_no_drift else 1

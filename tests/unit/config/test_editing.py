@@ -62,6 +62,7 @@ def _values(kind: Kind) -> st.SearchStrategy[Value]:
         Kind.PATTERNS: st.lists(_texts(), max_size=3).map(tuple),
         Kind.NAME: st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]*", fullmatch=True),
         Kind.LINK: st.sampled_from([link.value for link in Link]),
+        Kind.FINGERPRINT: st.from_regex(r"[0-9a-f]{32}", fullmatch=True),
         Kind.ENDPOINT: st.from_regex(r"https?://[a-z]{1,8}(:[0-9]{1,4})?/[a-z]*", fullmatch=True),
     }
     return strategies.get(kind, _texts())

@@ -74,7 +74,7 @@ def test_find_refuses_a_repository_of_another_user_and_names_the_setting(bench: 
     assert caught.value.hint == f"git config --global --add safe.directory {bench.root}"
 
     bench.git(*str(caught.value.hint).split()[1:])
-    assert GitRepo.find(bench.root).head_name == "main"
+    assert GitRepo.find(bench.root).head_commit() is not None
 
 
 def test_find_refuses_object_formats_that_libgit2_cannot_read(tmp_path: Path, run_git: GitCommand) -> None:
@@ -111,13 +111,14 @@ def test_find_stops_at_ceiling_directories(bench: Workbench) -> None:
 
 
 def test_a_linked_worktree_knows_its_own_and_the_main_root(bench: Workbench, tmp_path: Path) -> None:
-    bench.commit("one")
+    first = bench.commit("one")
     linked = tmp_path / "linked"
     bench.git("worktree", "add", "--quiet", "-b", "side", str(linked))
+    bench.commit("two")
     repo = GitRepo.find(linked)
     assert repo.root == linked.resolve()
     assert repo.main_root == bench.root.resolve()
-    assert repo.head_name == "side"
+    assert repo.head_commit() == first
 
 
 def test_a_worktree_of_a_bare_repository_is_its_own_main_root(
@@ -143,10 +144,9 @@ def test_a_submodule_is_a_repository_of_its_own(bench: Workbench, tmp_path: Path
     assert repo.list_files(repo.resolve("HEAD"), suffix=".dver") == {}
 
 
-def test_before_the_first_commit_the_branch_is_known(bench: Workbench) -> None:
+def test_before_the_first_commit_there_is_nothing_to_name(bench: Workbench) -> None:
     repo = bench.repo
     assert repo.is_unborn
-    assert repo.head_name == "main"
     assert repo.head_commit() is None
     assert repo.refs() == {}
 
@@ -168,10 +168,9 @@ def test_on_an_unborn_branch_other_names_still_resolve(bench: Workbench) -> None
         bench.repo.resolve("nothing")
 
 
-def test_a_detached_head_has_no_name(bench: Workbench) -> None:
+def test_a_detached_head_is_a_commit_as_any_other(bench: Workbench) -> None:
     commit = bench.commit("one")
     bench.git("checkout", "--quiet", "--detach")
-    assert bench.repo.head_name is None
     assert bench.repo.head_commit() == commit
 
 
@@ -227,6 +226,22 @@ def test_is_revision_tells_names_from_paths(bench: Workbench) -> None:
     bench.commit("one", {"data.csv": "1"})
     assert bench.repo.is_revision("main")
     assert not bench.repo.is_revision("data.csv")
+
+
+def test_find_commit_takes_nothing_but_the_whole_id_of_a_commit_that_is_here(bench: Workbench) -> None:
+    first = bench.commit("one", {"f": "x"})
+    bench.git("tag", "-a", "-m", "a tag", "v1")
+    assert bench.repo.find_commit(first) == first
+    others = [bench.git("rev-parse", name).strip() for name in ("v1", "HEAD^{tree}", "HEAD:f")]
+    for text in (*others, "", "main", "HEAD", "v1", first[:39], first.upper(), f"{first}\n", f"{first}^{{commit}}"):
+        assert bench.repo.find_commit(text) is None
+
+
+def test_find_commit_takes_no_branch_for_a_commit_of_that_id(bench: Workbench) -> None:
+    bench.commit("one")
+    gone = "1" * 40
+    (bench.root / ".git/refs/heads" / gone).write_bytes((bench.root / ".git/refs/heads/main").read_bytes())
+    assert bench.repo.find_commit(gone) is None
 
 
 def test_refs_lists_branches_remote_branches_and_tags(bench: Workbench, tmp_path: Path, run_git: GitCommand) -> None:
@@ -361,8 +376,8 @@ def test_a_damaged_head_is_a_git_error(bench: Workbench) -> None:
     bench.commit("one")
     repo = bench.repo
     (bench.root / ".git/HEAD").write_text("rubbish\n")
-    with pytest.raises(GitError, match="cannot read HEAD"):
-        repo.head_name  # noqa: B018
+    with pytest.raises(GitError, match="cannot look up 'HEAD'"):
+        repo.head_commit()
     shutil.rmtree(bench.root / ".git/objects")
     with pytest.raises(GitError):
         repo.resolve("HEAD")

@@ -6,8 +6,9 @@ from itertools import pairwise
 import pytest
 from pyfastcdc.py.constants import GEAR, MASKS
 
+from dver.config.keys import find_setting
 from dver.errors import FormatError
-from dver.objects.chunker import DEFAULT_AVERAGE, MAX_CHUNK, NORMALIZATION, Chunker, ChunkerParams, SegmentJoiner
+from dver.objects.chunker import MAX_CHUNK, NORMALIZATION, Chunker, ChunkerParams, SegmentJoiner
 
 SMALL = ChunkerParams.from_average(1024)
 CHUNKER = Chunker(SMALL)
@@ -32,7 +33,9 @@ def in_one_pass(data: bytes) -> list[bytes]:
 
 
 def test_default_sizes_are_16_64_256_kib() -> None:
-    assert ChunkerParams.from_average(DEFAULT_AVERAGE) == ChunkerParams(16 << 10, 64 << 10, 256 << 10)
+    average = find_setting("chunks.size").default
+    assert isinstance(average, int)
+    assert ChunkerParams.from_average(average) == ChunkerParams(16 << 10, 64 << 10, 256 << 10)
 
 
 @pytest.mark.parametrize("average", [0, -1024, 512, 1025, 3000, 8 << 20])

@@ -7,7 +7,7 @@ import pytest
 from dver.errors import FormatError
 from dver.objects.conflict import Labels, PointerSides, TornText, encode_conflict, path_string, split_conflict
 from dver.objects.ids import ID_LENGTH, VersionId
-from dver.objects.merge import Choice, ConflictKind, PathConflict, Side
+from dver.objects.merge import ConflictKind, PathConflict, Ruling, Side
 from dver.objects.pointer import MAX_POINTER, DatasetKind, Pointer, decode_pointer, encode_pointer, has_conflict_markers
 
 
@@ -48,7 +48,7 @@ def sides_of(text: bytes) -> list[Pointer | None]:
 
 
 def test_the_text_is_comments_and_whole_pointers_between_marks() -> None:
-    text = encode_conflict(SIDES, conflicts(1), [Choice(Side.THEIRS, b"a b")], Labels("HEAD", "side"))
+    text = encode_conflict(SIDES, conflicts(1), [Ruling(Side.THEIRS, b"a b")], Labels("HEAD", "side"))
     assert text == (
         b"# dver merge conflict (1 path): `dver checkout --ours PATH` or `--theirs PATH` decides\n"
         b'# conflict "p0": changed on both sides\n'
@@ -72,13 +72,13 @@ def test_the_first_conflicts_are_listed_and_the_rest_counted() -> None:
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
 @pytest.mark.parametrize("path", ODD_PATHS, ids=range(len(ODD_PATHS)))
 def test_choices_for_any_path_come_back_in_order(path: bytes, line_end: bytes) -> None:
-    choices = (Choice(Side.THEIRS, path), Choice(Side.OURS, b"between"), Choice(Side.OURS, path))
+    rulings = (Ruling(Side.THEIRS, path), Ruling(Side.OURS, b"between"), Ruling(Side.OURS, path))
     listed = [PathConflict(path, ConflictKind.BOTH_ADDED)]
-    text = encode_conflict(SIDES, listed, choices)
+    text = encode_conflict(SIDES, listed, rulings)
     assert text.isascii()
-    assert len(text.splitlines()) == 1 + len(listed) + len(choices) + 4 + 3 * 6
+    assert len(text.splitlines()) == 1 + len(listed) + len(rulings) + 4 + 3 * 6
     text = text.replace(b"\n", line_end)
-    assert torn(text).choices == choices
+    assert torn(text).rulings == rulings
     assert sides_of(text) == [pointer(1), pointer(2), pointer(3)]
 
 
@@ -99,12 +99,12 @@ def test_choices_for_any_path_come_back_in_order(path: bytes, line_end: bytes) -
 )
 def test_a_comment_that_is_no_choice_is_passed_over(line: bytes) -> None:
     text = line + b'\n# ours "good"\n' + encode_conflict(SIDES, None)
-    assert torn(text).choices == (Choice(Side.OURS, b"good"),)
+    assert torn(text).rulings == (Ruling(Side.OURS, b"good"),)
 
 
 def test_comments_that_git_has_in_the_sides_are_no_choices() -> None:
     text = encode_conflict(SIDES, None).replace(b"<<<<<<< ours\n", b'<<<<<<< ours\n# ours "within"\n')
-    assert torn(text + b'# theirs "after"\n').choices == ()
+    assert torn(text + b'# theirs "after"\n').rulings == ()
 
 
 def test_what_git_leaves_is_taken_apart() -> None:
@@ -188,19 +188,19 @@ def test_the_list_is_shortened_until_it_fits() -> None:
     assert 0 < listed < 20
     assert b"# dver merge conflict (20 paths):" in text
     assert b"\n# and %d more\n" % (20 - listed) in text
-    # All choices are there, be it at the cost of the list.
-    choices = tuple(Choice(Side.OURS, b"\xff" * 4000 + b"%d" % number) for number in range(2))
-    assert torn(encode_conflict(SIDES, conflicts(20, b"\xff" * 4000), choices)).choices == choices
+    # All rulings are there, be it at the cost of the list.
+    rulings = tuple(Ruling(Side.OURS, b"\xff" * 4000 + b"%d" % number) for number in range(2))
+    assert torn(encode_conflict(SIDES, conflicts(20, b"\xff" * 4000), rulings)).rulings == rulings
 
 
 def test_a_choice_too_many_for_a_pointer_is_refused_with_what_helps() -> None:
     room = MAX_POINTER - len(encode_conflict(SIDES, conflicts(1000)))
     line = len(f"# ours {path_string(b'folder/number 1000')}\n")
     room += sum(len(f"# conflict {json.dumps(f'p{number}')}: changed on both sides\n") for number in range(20))
-    choices = [Choice(Side.OURS, b"folder/number %d" % number) for number in range(1000, 1000 + room // line)]
-    fitting = encode_conflict(SIDES, conflicts(1000), choices[:-1])
+    rulings = [Ruling(Side.OURS, b"folder/number %d" % number) for number in range(1000, 1000 + room // line)]
+    fitting = encode_conflict(SIDES, conflicts(1000), rulings[:-1])
     assert MAX_POINTER - 2 * line < len(fitting) <= MAX_POINTER
     assert b"# and 1000 more\n" in fitting
-    with pytest.raises(FormatError, match=r"no room for \d+ choices") as caught:
-        encode_conflict(SIDES, conflicts(1000), [*choices, *choices[:2]])
+    with pytest.raises(FormatError, match=r"no room for \d+ rulings") as caught:
+        encode_conflict(SIDES, conflicts(1000), [*rulings, *rulings[:2]])
     assert "FOLDER" in (caught.value.hint or "")

@@ -7,7 +7,7 @@ import pytest
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, pack_chunk
 from dver.objects.ids import ID_LENGTH, ChunkId, NodeId
 from dver.objects.manifest import Manifest
-from dver.objects.merge import Choice, ConflictKind, Merged, Side, merge_manifests, merged_entries
+from dver.objects.merge import ConflictKind, Merged, Ruling, Side, merge_manifests, merged_entries
 from tests.property.strategies import NodeStore, many_files
 
 Tree = dict[str, str]
@@ -44,13 +44,13 @@ def manifest(tree: Tree | None, store: NodeStore) -> Manifest:
 
 
 def merge(
-    base: Tree | None, ours: Tree, theirs: Tree, choices: Sequence[Choice] = (), rest: Side | None = None
+    base: Tree | None, ours: Tree, theirs: Tree, rulings: Sequence[Ruling] = (), rest: Side | None = None
 ) -> tuple[Tree, Merged]:
     """Return the merge of three trees, and what was said of it."""
     store = NodeStore()
     mine = manifest(ours, store)
     given = None if base is None else manifest(base, store)
-    merged = merge_manifests(given, mine, manifest(theirs, store), choices, rest)
+    merged = merge_manifests(given, mine, manifest(theirs, store), rulings, rest)
     return {found.path.decode(): shown(found) for found in merged_entries(mine, merged.changes)}, merged
 
 
@@ -146,10 +146,10 @@ def test_a_folder_deep_below_a_file_of_the_other_side_is_one_conflict_of_the_top
     result, merged = merge(base, ours, theirs)
     assert conflicts(merged) == {"d": ConflictKind.FILE_IN_OURS}
     assert result == {"d": "2", "d-": "5"}
-    result, merged = merge(base, ours, theirs, [Choice(Side.THEIRS, b"d")])
+    result, merged = merge(base, ours, theirs, [Ruling(Side.THEIRS, b"d")])
     assert (result, conflicts(merged)) == (theirs, {})
-    # A choice for a path below does not decide what the path above is.
-    assert conflicts(merge(base, ours, theirs, [Choice(Side.THEIRS, b"d/e/f/g")])[1]) == {
+    # A ruling for a path below does not decide what the path above is.
+    assert conflicts(merge(base, ours, theirs, [Ruling(Side.THEIRS, b"d/e/f/g")])[1]) == {
         "d": ConflictKind.FILE_IN_OURS
     }
 
@@ -165,7 +165,7 @@ def test_a_file_dataset_against_a_directory_is_one_conflict_of_the_whole() -> No
     ours, theirs = {"": "1"}, {"a": "1", "b/c": "2", "d": "/"}
     result, merged = merge(None, ours, theirs)
     assert (result, conflicts(merged)) == (ours, {"": ConflictKind.FILE_IN_OURS})
-    assert merge(None, ours, theirs, [Choice(Side.THEIRS, b"")])[0] == theirs
+    assert merge(None, ours, theirs, [Ruling(Side.THEIRS, b"")])[0] == theirs
     result, merged = merge(None, theirs, ours)
     assert (result, conflicts(merged)) == (theirs, {"": ConflictKind.FILE_IN_THEIRS})
     result, merged = merge({"": "0"}, ours, {})
@@ -179,7 +179,7 @@ THEIRS = dict.fromkeys(BASE, "3")
 
 
 @pytest.mark.parametrize(
-    ("choices", "rest", "result"),
+    ("rulings", "rest", "result"),
     [
         ([], None, "a2 d-2 d/x2 d/y2"),
         ([("theirs", "d")], None, "a2 d-2 d/x3 d/y3"),
@@ -193,12 +193,12 @@ THEIRS = dict.fromkeys(BASE, "3")
     ],
 )
 def test_the_last_choice_for_a_path_or_a_folder_above_decides_it(
-    choices: list[tuple[str, str]], rest: Side | None, result: str
+    rulings: list[tuple[str, str]], rest: Side | None, result: str
 ) -> None:
-    chosen = [Choice(Side(side), path.encode()) for side, path in choices]
-    found, merged = merge(BASE, OURS, THEIRS, chosen, rest)
+    made = [Ruling(Side(side), path.encode()) for side, path in rulings]
+    found, merged = merge(BASE, OURS, THEIRS, made, rest)
     assert " ".join(path + what for path, what in found.items()) == result
-    covering = {path for path in BASE for one in chosen if _covers(one.path.decode(), path)}
+    covering = {path for path in BASE for one in made if _covers(one.path.decode(), path)}
     decided = {*BASE} if rest else covering
     assert {conflict.path.decode() for conflict in merged.decided} == decided
     assert {*conflicts(merged)} == BASE.keys() - decided
@@ -210,7 +210,7 @@ def _covers(folder: str, path: str) -> bool:
 
 def test_a_choice_takes_nothing_back_that_does_not_conflict() -> None:
     theirs = {"a": "3", "d/x": "3", "d/y": "1", "new": "1"}
-    result, merged = merge(BASE, {**BASE, "a": "2"}, theirs, [Choice(Side.OURS, b"d"), Choice(Side.OURS, b"new")])
+    result, merged = merge(BASE, {**BASE, "a": "2"}, theirs, [Ruling(Side.OURS, b"d"), Ruling(Side.OURS, b"new")])
     assert result == {"a": "2", "d/x": "3", "d/y": "1", "new": "1"}
     assert (conflicts(merged), merged.decided) == ({"a": ConflictKind.BOTH_CHANGED}, ())
 

@@ -213,6 +213,20 @@ def test_paths_narrow_a_revision_to_datasets(clone: Clone) -> None:
     assert clone.git("diff", "--cached", "--name-only").split() == ["a.dver"]
 
 
+def test_parts_bring_back_what_is_in_them_and_no_sibling_whose_name_begins_alike(clone: Clone) -> None:
+    names = ("a", "sub/x", "sub/deep/y", "sub/deeper", "subway", "sub.txt", "z")
+    for name in names:
+        clone.write(f"data/{name}", b"as stored")
+    clone.add()
+    for name in names:
+        clone.write(f"data/{name}", b"changed here")
+
+    clone.checkout(None, "data/sub/deep", "data/sub", "data/a", force=True)
+
+    back = [name for name in names if (clone.root / "data" / name).read_bytes() == b"as stored"]
+    assert back == ["a", "sub/x", "sub/deep/y", "sub/deeper"]
+
+
 def test_an_empty_dataset_is_a_folder(clone: Clone) -> None:
     (clone.root / "data").mkdir()
     clone.save()

@@ -1,11 +1,14 @@
 """Conditions in SQL: what they find, and that they can be nothing but one expression over the facts."""
 
 import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from dver.errors import UsageError
-from dver.operations.condition import Condition
+from dver.operations.condition import Condition, opened_condition
 
 Thing = dict[str, object]
 COLUMNS = {
@@ -31,8 +34,16 @@ THING: Thing = {
 }
 
 
-def condition(text: str) -> Condition[Thing]:
-    return Condition(text, COLUMNS, {"param": lambda thing, name: thing["of"].get(name)})
+@contextmanager
+def opened(text: str) -> Iterator[Condition[Thing]]:
+    with opened_condition(text, COLUMNS, {"param": lambda thing, name: thing["of"].get(name)}) as condition:
+        assert condition is not None
+        yield condition
+
+
+def holds(text: str) -> bool:
+    with opened(text) as condition:
+        return condition.holds(THING)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +85,7 @@ def condition(text: str) -> Condition[Thing]:
     ],
 )
 def test_a_condition_that_is_true(text: str) -> None:
-    assert condition(text).holds(THING)
+    assert holds(text)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +100,25 @@ def test_a_condition_that_is_true(text: str) -> None:
     ],
 )
 def test_a_condition_that_is_false_or_unknown(text: str) -> None:
-    assert not condition(text).holds(THING)
+    assert not holds(text)
 
 
 def test_things_are_asked_about_one_after_another() -> None:
-    slow = condition("seconds > 2")
-    assert [slow.holds({"seconds": seconds}) for seconds in (1, 3, None, 2.5)] == [False, True, False, True]
+    with opened("seconds > 2") as slow:
+        assert [slow.holds({"seconds": seconds}) for seconds in (1, 3, None, 2.5)] == [False, True, False, True]
+
+
+def test_no_text_is_no_condition() -> None:
+    with opened_condition(None, COLUMNS, {}) as condition:
+        assert condition is None
+
+
+def test_a_condition_holds_nothing_open_once_its_context_is_left() -> None:
+    with opened("seconds > 2") as condition:
+        pass
+    with pytest.raises(UsageError) as caught:
+        condition.holds(THING)
+    assert isinstance(caught.value.__cause__, sqlite3.ProgrammingError)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +161,7 @@ def test_things_are_asked_about_one_after_another() -> None:
 )
 def test_all_else_is_refused(text: str, reason: str) -> None:
     with pytest.raises(UsageError) as caught:
-        condition(text)
+        holds(text)
     assert re.search(reason, caught.value.message)
     assert caught.value.hint
 
@@ -151,12 +175,11 @@ def test_all_else_is_refused(text: str, reason: str) -> None:
 )
 def test_what_cannot_be_worked_out_is_an_error(text: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
-        condition(text).holds(THING)
+        holds(text)
 
 
 def test_what_takes_too_long_is_given_up() -> None:
     digits = " UNION ALL ".join(f"SELECT {digit} AS d" for digit in range(10))
     many = ", ".join(f"({digits}) AS t{number}" for number in range(9))
-    endless = condition(f"EXISTS (SELECT 1 FROM {many} WHERE t0.d + t8.d > 100)")
     with pytest.raises(UsageError, match="takes too long"):
-        endless.holds(THING)
+        holds(f"EXISTS (SELECT 1 FROM {many} WHERE t0.d + t8.d > 100)")

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from dver.errors import DataLossError, DverError, PathError
-from dver.operations import checkout as checking_out
 from dver.operations import drop as dropping
 from dver.operations.checkout import CheckoutOptions, checkout
 from dver.operations.drop import CACHE, Drop, drop
 from dver.operations.status import State
+from dver.workspace.deletion import delete_files
+from dver.workspace.folders import Folders
 from tests.clones import Clone, noise
 from tests.unit.operations.conftest import fill
 
@@ -285,11 +286,11 @@ def test_the_rules_of_an_outer_folder_go_after_those_of_inner_ones(clone: Clone)
 def test_a_file_that_is_edited_after_the_plan_was_made_is_kept(
     stored: Clone, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    real = checking_out.delete_files
+    real = delete_files
 
-    def edited(root: bytes, paths: Sequence[bytes], **options: Any) -> None:
+    def edited(folders: Folders, paths: Sequence[bytes], **options: Any) -> None:
         stored.write(f"data/{path}", b"edited")
-        real(root, paths, **options)
+        real(folders, paths, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(dropping, "delete_files", edited)
@@ -308,12 +309,12 @@ def test_a_file_that_is_edited_after_the_plan_was_made_is_kept(
 def test_a_file_that_is_only_touched_after_the_plan_was_made_goes(
     stored: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = checking_out.delete_files
+    real = delete_files
 
-    def touched(root: bytes, paths: Sequence[bytes], **options: Any) -> None:
+    def touched(folders: Folders, paths: Sequence[bytes], **options: Any) -> None:
         os.utime(stored.root / "data/a.bin", (1, 1))
         monkeypatch.undo()
-        real(root, paths, **options)
+        real(folders, paths, **options)
 
     monkeypatch.setattr(dropping, "delete_files", touched)
     run_drop(stored, "data")
@@ -323,7 +324,7 @@ def test_a_file_that_is_only_touched_after_the_plan_was_made_goes(
 def test_a_drop_that_is_killed_leaves_nothing_that_looks_changed_and_can_be_run_again(
     stored: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(_root: bytes, _paths: object, **_options: object) -> None:
+    def killed(_folders: Folders, _paths: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -95,7 +95,7 @@ def test_versions_out_of_reach_have_no_counts(clone: Clone) -> None:
 def test_versions_on_the_remote_are_counted(team: Clone, tmp_path: Path) -> None:
     (entry,) = entries(team.clone(tmp_path / "other"))
 
-    assert entry.changes == ChangeCounts(added=9, modified=0, deleted=0, renamed=0)
+    assert entry.changes == ChangeCounts(added=8, modified=0, deleted=0, renamed=0)
 
 
 def test_a_broken_pointer_in_between_is_no_obstacle(clone: Clone) -> None:
@@ -126,3 +126,22 @@ def test_what_has_no_history_is_refused(clone: Clone, path: str, reason: str) ->
         entries(clone, path)
 
     assert caught.value.hint
+
+
+def test_a_version_that_comes_or_goes_as_a_whole_counts_its_files(clone: Clone) -> None:
+    clone.write("data/a", b"1")
+    clone.write("data/sub/b", b"2")
+    (clone.root / "data" / "link").symlink_to("a")
+    (clone.root / "data" / "empty").mkdir()
+    clone.save(message="made")
+    (clone.root / "data" / "hollow").mkdir()
+    clone.save(message="another folder")
+    with clone.open() as repo:
+        rm(repo, ["data"])
+    clone.commit("removed")
+
+    removed, folder, made = entries(clone)
+
+    assert made.changes == ChangeCounts(added=3, modified=0, deleted=0, renamed=0)
+    assert folder.changes == ChangeCounts(added=0, modified=0, deleted=0, renamed=0)
+    assert removed.changes == ChangeCounts(added=0, modified=0, deleted=3, renamed=0)

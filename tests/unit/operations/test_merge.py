@@ -13,7 +13,7 @@ from dver.errors import (
 )
 from dver.objects.conflict import PointerSides
 from dver.objects.ids import ID_LENGTH, VersionId
-from dver.objects.merge import Choice, ConflictKind, PathConflict, Side
+from dver.objects.merge import ConflictKind, PathConflict, Ruling, Side
 from dver.objects.pointer import DatasetKind, Pointer, encode_pointer
 from dver.operations.merge import (
     PointerMerge,
@@ -50,12 +50,12 @@ def shared(tmp_path: Path) -> tuple[Clone, PointerSides]:
 
 
 def run(
-    clone: Clone, sides: PointerSides, *choices: Choice, rest: Side | None = None, dataset: str = "data"
+    clone: Clone, sides: PointerSides, *rulings: Ruling, rest: Side | None = None, dataset: str = "data"
 ) -> PointerMerge:
     with clone.open() as repo:
-        merged = merge_pointers(repo, dataset, sides, choices, rest)
+        merged = merge_pointers(repo, dataset, sides, rulings, rest)
         if rest is None:
-            assert find_conflicts(repo, dataset, sides, choices) == merged.conflicts
+            assert find_conflicts(repo, dataset, sides, rulings) == merged.conflicts
     return merged
 
 
@@ -80,7 +80,7 @@ def test_the_draft_has_all_but_the_conflicts_and_can_be_made_again(forked: tuple
     assert (merged.conflicts, merged.decided) == (CONFLICT, ())
     assert (merged.pointer.files, merged.pointer.size) == (4, len(b"ours" + b"kept") + 7000)
     assert run(clone, sides) == merged
-    decided = run(clone, sides, Choice(Side.THEIRS, b"a"))
+    decided = run(clone, sides, Ruling(Side.THEIRS, b"a"))
     assert (decided.conflicts, decided.decided) == ((), CONFLICT)
     assert decided.pointer.size == merged.pointer.size + 2
     assert run(clone, sides, rest=Side.THEIRS) == decided

@@ -5,7 +5,7 @@ import pytest
 from dver.errors import FormatError, PathError
 from dver.objects.conflict import PointerSides, encode_conflict
 from dver.objects.ids import ID_LENGTH, VersionId
-from dver.objects.merge import Choice, Side
+from dver.objects.merge import Ruling, Side
 from dver.objects.pointer import DatasetKind, Pointer, encode_pointer
 from dver.operations.merge import PointerConflict, read_conflict, torn_datasets, unmerged_datasets
 from tests.clones import Clone
@@ -37,11 +37,11 @@ def test_git_knows_the_sides_until_the_pointer_is_staged(clone: Clone) -> None:
     with clone.open() as repo:
         assert not torn_datasets(repo, ["data"])
         assert unmerged_datasets(repo) == {"data"}
-    choices = (Choice(Side.THEIRS, b"a"), Choice(Side.OURS, b"\xff"))
-    clone.write("data.dver", encode_conflict(PointerSides(None, some(1), some(2)), None, choices))
-    assert conflict_of(clone) == PointerConflict("data", sides.base, sides.ours, sides.theirs, choices)
+    rulings = (Ruling(Side.THEIRS, b"a"), Ruling(Side.OURS, b"\xff"))
+    clone.write("data.dver", encode_conflict(PointerSides(None, some(1), some(2)), None, rulings))
+    assert conflict_of(clone) == PointerConflict("data", sides.base, sides.ours, sides.theirs, rulings)
     clone.git("add", "data.dver")
-    assert conflict_of(clone) == PointerConflict("data", None, some(1), some(2), choices)
+    assert conflict_of(clone) == PointerConflict("data", None, some(1), some(2), rulings)
 
 
 @pytest.mark.parametrize(

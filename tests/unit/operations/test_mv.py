@@ -92,7 +92,7 @@ def test_a_dataset_that_is_not_checked_out_moves_too(team: Clone, tmp_path: Path
         (".git/x", "belongs to git or dver"),
         (".dver/x", "belongs to git or dver"),
         ("linked/x", "behind the symbolic link"),
-        ("file/x", "cannot be written"),
+        ("file/x", "is in the way"),
     ],
 )
 def test_places_where_a_dataset_cannot_be(filled: Clone, tmp_path: Path, destination: str, reason: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 import dver.operations.checkout
 from dver.errors import DataLossError, FormatError, PathError, VersionNotFoundError
 from dver.objects.conflict import split_conflict
-from dver.objects.merge import Choice, Side
+from dver.objects.merge import Ruling, Side
 from dver.objects.pointer import encode_pointer
 from dver.operations.checkout import CheckoutOptions
 from dver.operations.resolve import Resolution, Resolved, checkout_merging, resolve
@@ -23,7 +23,7 @@ OURS = both(write("data/a", b"ours"), write("data/sub/b", b"ours"), write("data/
 THEIRS = both(write("data/a", b"theirs"), write("data/sub/b", b"theirs"), write("data/other", b"2"))
 
 
-def choose(clone: Clone, side: Side, *paths: str, force: bool = False) -> Resolution:
+def decide(clone: Clone, side: Side, *paths: str, force: bool = False) -> Resolution:
     with clone.open() as repo:
         return resolve(repo, side, paths, options=CheckoutOptions(force=force))
 
@@ -37,10 +37,10 @@ def contents(clone: Clone, dataset: str = "data") -> Mapping[str, bytes]:
     return {path.decode("utf-8", "surrogateescape"): content for path, (_, content) in clone.data(dataset).items()}
 
 
-def recorded(clone: Clone, dataset: str = "data") -> tuple[Choice, ...]:
+def recorded(clone: Clone, dataset: str = "data") -> tuple[Ruling, ...]:
     torn = split_conflict(clone.pointer_text(dataset).encode())
     assert torn is not None
-    return torn.choices
+    return torn.rulings
 
 
 @pytest.fixture
@@ -73,21 +73,21 @@ def several(clone: Clone) -> Clone:
 
 
 def test_recorded_choices_hold_when_the_rest_is_decided_for_the_other_side(conflicted: Clone) -> None:
-    left = choose(conflicted, Side.THEIRS, "data/sub")
+    left = decide(conflicted, Side.THEIRS, "data/sub")
     assert [conflict.path for conflict in left.unresolved[0].conflicts] == [b"a"]
-    assert recorded(conflicted) == (Choice(Side.THEIRS, b"sub"),)
+    assert recorded(conflicted) == (Ruling(Side.THEIRS, b"sub"),)
     assert contents(conflicted) == {"a": b"ours", "sub/b": b"ours", "mine": b"1"}
-    assert choose(conflicted, Side.OURS).resolved == (Resolved("data", 2),)
+    assert decide(conflicted, Side.OURS).resolved == (Resolved("data", 2),)
     assert is_merged(conflicted)
     assert contents(conflicted) == {"a": b"ours", "sub/b": b"theirs", "mine": b"1", "other": b"2"}
     assert conflicted.status().state is State.UNCHANGED
 
 
 def test_a_choice_holds_in_a_checkout_that_merges_too(conflicted: Clone) -> None:
-    choose(conflicted, Side.THEIRS, "data/a")
+    decide(conflicted, Side.THEIRS, "data/a")
     checkout(conflicted)
     assert contents(conflicted) == {"a": b"theirs", "sub/b": b"ours", "mine": b"1", "other": b"2"}
-    assert recorded(conflicted) == (Choice(Side.THEIRS, b"a"),)
+    assert recorded(conflicted) == (Ruling(Side.THEIRS, b"a"),)
     conflicted.write("data/sub/b", b"of both")
     conflicted.add()
     assert is_merged(conflicted)
@@ -95,15 +95,15 @@ def test_a_choice_holds_in_a_checkout_that_merges_too(conflicted: Clone) -> None
 
 
 def test_a_folder_means_the_datasets_in_it_that_are_in_conflict(several: Clone) -> None:
-    assert [one.dataset for one in choose(several, Side.THEIRS, "sets").resolved] == ["sets/one", "sets/two"]
+    assert [one.dataset for one in decide(several, Side.THEIRS, "sets").resolved] == ["sets/one", "sets/two"]
     assert (several.root / "sets/two/a").read_bytes() == b"theirs"
     assert is_merged(several, "sets/one")
     with pytest.raises(PathError, match="sets: is not in a merge conflict"):
-        choose(several, Side.OURS, "sets")
+        decide(several, Side.OURS, "sets")
 
 
 def test_a_dataset_and_a_path_in_another_are_decided_at_once(several: Clone) -> None:
-    resolution = choose(several, Side.THEIRS, "sets/one.dver", "sets/two/a")
+    resolution = decide(several, Side.THEIRS, "sets/one.dver", "sets/two/a")
     assert [one.dataset for one in resolution.resolved] == ["sets/one", "sets/two"]
     assert is_merged(several, "sets/two")
 
@@ -112,7 +112,7 @@ def test_a_dataset_and_a_path_in_another_are_decided_at_once(several: Clone) -> 
 def test_a_wrong_path_among_others_stops_all(several: Clone, wrong: str) -> None:
     before = several.pointer_text("sets/one")
     with pytest.raises(PathError, match=f"^{wrong}: "):
-        choose(several, Side.THEIRS, "sets/one", wrong)
+        decide(several, Side.THEIRS, "sets/one", wrong)
     assert several.pointer_text("sets/one") == before
     assert (several.root / "sets/one/a").read_bytes() == b"ours"
 
@@ -120,11 +120,11 @@ def test_a_wrong_path_among_others_stops_all(several: Clone, wrong: str) -> None
 def test_changed_data_of_one_dataset_stops_all(several: Clone) -> None:
     several.write("sets/two/a", b"stored nowhere")
     with pytest.raises(DataLossError) as caught:
-        choose(several, Side.THEIRS)
+        decide(several, Side.THEIRS)
     assert caught.value.paths == ("sets/two/a",)
     assert (several.root / "sets/one/a").read_bytes() == b"ours"
     assert not is_merged(several, "sets/one")
-    choose(several, Side.THEIRS, force=True)
+    decide(several, Side.THEIRS, force=True)
     assert is_merged(several, "sets/two")
     assert (several.root / "sets/two/a").read_bytes() == b"theirs"
 
@@ -133,7 +133,7 @@ def test_a_pointer_that_was_mended_by_hand_is_in_conflict_until_it_is_staged(con
     conflicted.write("data.dver", encode_pointer(pointer_at(conflicted, "other")))
     assert checkout(conflicted).resolved == ()
     assert contents(conflicted)["a"] == b"theirs"
-    assert choose(conflicted, Side.OURS, "data").resolved == (Resolved("data", 2),)
+    assert decide(conflicted, Side.OURS, "data").resolved == (Resolved("data", 2),)
     assert contents(conflicted) == {"a": b"ours", "sub/b": b"ours", "mine": b"1", "other": b"2"}
     assert is_merged(conflicted)
 
@@ -147,10 +147,10 @@ def test_what_stopped_half_way_is_completed_by_the_same_command(
     with monkeypatch.context() as patch:
         patch.setattr(dver.operations.checkout, "bring_pointer", fail)
         with pytest.raises(KeyboardInterrupt):
-            choose(conflicted, Side.THEIRS)
+            decide(conflicted, Side.THEIRS)
     assert contents(conflicted)["a"] == b"theirs"
     assert conflicted.status().state is State.CONFLICT
-    assert choose(conflicted, Side.THEIRS).resolved == (Resolved("data", 2),)
+    assert decide(conflicted, Side.THEIRS).resolved == (Resolved("data", 2),)
     assert is_merged(conflicted)
     assert conflicted.status().state is State.UNCHANGED
 
@@ -166,7 +166,7 @@ def test_part_of_a_dataset_stays_part(tmp_path: Path) -> None:
     clone.checkout(None, "data/sub")
     merge(clone, "origin/other")
     assert contents(clone) == {"sub/b": b"ours"}
-    assert choose(clone, Side.THEIRS).resolved == (Resolved("data", 2),)
+    assert decide(clone, Side.THEIRS).resolved == (Resolved("data", 2),)
     assert contents(clone) == {"sub/b": b"theirs"}
     assert clone.status().partial
     clone.checkout(None, "data")
@@ -185,7 +185,7 @@ def test_a_directory_and_a_file_give_way_to_each_other(clone: Clone, side: Side,
     edit = write("data/a", b"changed")
     sides = diverge(clone, make_file, edit) if is_file_here else diverge(clone, edit, make_file)
     merge(clone)
-    assert choose(clone, side).resolved == (Resolved("data", 1),)
+    assert decide(clone, side).resolved == (Resolved("data", 1),)
     is_file = (side is Side.OURS) == is_file_here
     assert contents(clone) == ({"": b"a file"} if is_file else {"a": b"changed"})
     assert clone.status().state is State.UNCHANGED
@@ -201,10 +201,10 @@ def test_a_side_within_reach_is_taken_as_it_is_with_its_data(conflicted: Clone) 
     theirs.add()
     shutil.copytree(theirs.root / ".dver/cache", conflicted.root / ".dver/cache")
     with pytest.raises(DataLossError):
-        choose(conflicted, Side.THEIRS)
+        decide(conflicted, Side.THEIRS)
     with conflicted.open() as repo, pytest.raises(VersionNotFoundError):
         resolve(repo, Side.THEIRS, ["data/a"])
-    (resolved,) = choose(conflicted, Side.THEIRS, force=True).resolved
+    (resolved,) = decide(conflicted, Side.THEIRS, force=True).resolved
     assert resolved == Resolved("data", taken=Side.THEIRS)
     assert (contents(conflicted)["a"], contents(conflicted)["other"]) == (b"theirs", b"2")
     assert pointer_at(conflicted, "") == pointer_at(conflicted, "other") != ours
@@ -235,15 +235,15 @@ def test_a_dataset_that_a_side_deleted_is_kept_or_no_dataset_any_more(clone: Clo
     clone.git("switch", "--quiet", here)
     merge(clone, there)
     with pytest.raises(PathError, match=f"data: {side} deleted or renamed it"):
-        choose(clone, side)
+        decide(clone, side)
     with pytest.raises(PathError, match=f"data: {side} deleted or renamed it"):
-        choose(clone, side.other, "data/a")
+        decide(clone, side.other, "data/a")
     with clone.open() as repo:
         rm(repo, ["data"])
     assert clone.git("ls-files", "--", "data.dver") == ""
     clone.git("merge", "--abort")
     merge(clone, there)
-    assert choose(clone, side.other).resolved == (Resolved("data", 1),)
+    assert decide(clone, side.other).resolved == (Resolved("data", 1),)
     assert is_merged(clone)
     assert contents(clone) == {"a": b"changed"}
 
@@ -256,15 +256,15 @@ def test_more_choices_than_a_pointer_has_room_for_are_refused(clone: Clone) -> N
     ours, theirs = (both(*(write(f"data/{name}", text) for name in [*names, "last"])) for text in (b"1", b"2"))
     diverge(clone, ours, theirs)
     merge(clone)
-    choose(clone, Side.THEIRS, *(f"data/{name}" for name in names[:3]))
+    decide(clone, Side.THEIRS, *(f"data/{name}" for name in names[:3]))
     before = clone.pointer_text()
-    with pytest.raises(FormatError, match="no room for 7 choices"):
-        choose(clone, Side.THEIRS, *(f"data/{name}" for name in names[3:]))
+    with pytest.raises(FormatError, match="no room for 7 rulings"):
+        decide(clone, Side.THEIRS, *(f"data/{name}" for name in names[3:]))
     assert clone.pointer_text() == before
     # One for the folder takes the place of them.
-    choose(clone, Side.THEIRS, f"data/{names[0].partition('/')[0]}")
+    decide(clone, Side.THEIRS, f"data/{names[0].partition('/')[0]}")
     assert len(recorded(clone)) == 1
-    choose(clone, Side.OURS)
+    decide(clone, Side.OURS)
     assert sorted(contents(clone).values()) == [b"1", *7 * [b"2"]]
 
 
@@ -274,6 +274,6 @@ def test_marks_that_cannot_be_understood_stop_a_checkout_of_all_but_not_of_other
     with pytest.raises(FormatError, match="marks of a merge that do not belong together"):
         checkout(several)
     with pytest.raises(FormatError, match="marks of a merge that do not belong together"):
-        choose(several, Side.OURS)
-    assert choose(several, Side.OURS, "sets/two").resolved == (Resolved("sets/two", 1),)
+        decide(several, Side.OURS)
+    assert decide(several, Side.OURS, "sets/two").resolved == (Resolved("sets/two", 1),)
     assert checkout(several, "other").unresolved == ()

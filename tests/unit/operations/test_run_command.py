@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from dver.errors import CommandNotStartedError, DverError, PathError
-from dver.operations.run_command import Attachment, Ended, Relay, run_command, signals_passed_on
+from dver.operations.run_command import Attachment, Exit, Relay, run_command, signals_passed_on
 
 
-def run(folder: Path, *command: str, shell: bool = False) -> Ended:
+def run(folder: Path, *command: str, shell: bool = False) -> Exit:
     return run_command(command, folder, os.environ, shell=shell)
 
 

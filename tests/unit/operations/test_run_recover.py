@@ -241,5 +241,5 @@ def test_an_output_that_cannot_be_moved_away_is_named(ready: Clone) -> None:
     kill(ready, outputs=("out",))
     ready.write("out", b"half")
     (ready.root / ".dver/tmp/failed").write_bytes(b"")
-    with pytest.raises(PathError, match="out: cannot be written"):
+    with pytest.raises(PathError, match="failed: is in the way"):
         recover_all(ready)

@@ -13,6 +13,7 @@ from dver.storage.store import Store
 from dver.storage.writer import StoreWriter
 from dver.workers import Workers
 from dver.workspace.assemble import Assembler
+from dver.workspace.folders import Folders
 from dver.workspace.ignore import IgnoreRules
 from dver.workspace.ingest import Ingested, Ingester
 from dver.workspace.walk import walk_dataset
@@ -50,7 +51,8 @@ class Shelf:
 
     def assembler(self, folder: Path, *, verify: bool = False) -> Assembler:
         """Return what writes files below a folder."""
-        return Assembler(os.fsencode(folder), self.store, self.scratch, self.workers, verify=verify, task=NO_TASK)
+        folders = Folders(os.fsencode(folder.parent), os.fsencode(folder.name))
+        return Assembler(folders, self.store, self.scratch, self.workers, verify=verify, task=NO_TASK)
 
     def write_out(self, manifest: Manifest, folder: Path, *, verify: bool = False) -> None:
         """Write all of a version to a folder."""

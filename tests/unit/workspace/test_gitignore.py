@@ -90,5 +90,25 @@ def test_a_file_with_nothing_left_goes_away(tmp_path: Path) -> None:
 def test_a_folder_in_its_place_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").mkdir()
 
-    with pytest.raises(PathError, match="cannot be read"):
+    with pytest.raises(PathError, match="is not a file"):
+        ignore_dataset(tmp_path, "data")
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "elsewhere", "nowhere"])
+def test_nothing_is_read_or_written_through_a_link(tmp_path: Path, target: str) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"mine\n")
+    (tmp_path / ".gitignore").symlink_to(target)
+
+    for change in (ignore_dataset, unignore_dataset):
+        with pytest.raises(PathError, match="git reads no other"):
+            change(tmp_path, "data")
+
+    assert (tmp_path / "elsewhere").read_bytes() == b"mine\n"
+    assert (tmp_path / ".gitignore").is_symlink()
+
+
+def test_a_file_without_end_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / ".gitignore").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(PathError, match="too large"):
         ignore_dataset(tmp_path, "data")

@@ -1,11 +1,16 @@
 """`.dverignore`: where it counts, and what it leaves out."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from dver.errors import ConfigError
-from dver.workspace.ignore import IgnoreRules, PathPatterns
+from dver.workspace.ignore import IgnoreRules, PathPatterns, without_retries
 from dver.workspace.walk import walk_dataset
 
 
@@ -101,3 +106,68 @@ def test_malformed_path_patterns_name_their_setting() -> None:
     with pytest.raises(ConfigError, match=r"hooks\.data: ") as caught:
         PathPatterns(["!"], "hooks.data")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("target", ["elsewhere", "/dev/zero", "nowhere"])
+def test_rules_behind_a_link_are_passed_over(tmp_path: Path, target: str) -> None:
+    make(tmp_path, "data/a")
+    (tmp_path / "data/elsewhere").write_text("a\n")
+    (tmp_path / "data/.dverignore").symlink_to(target)
+
+    assert kept(tmp_path, "data") == ["a", "elsewhere"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_has_no_rules(tmp_path: Path, kind: str) -> None:
+    make(tmp_path, "data/a")
+    rules = tmp_path / ".dverignore"
+    os.mkfifo(rules) if kind == "pipe" else rules.mkdir()
+
+    assert kept(tmp_path, "data") == ["a"]
+
+
+def test_a_file_of_rules_without_end_is_refused(tmp_path: Path) -> None:
+    make(tmp_path, "data/a")
+    with (tmp_path / ".dverignore").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ConfigError, match="too large"):
+        kept(tmp_path, "data")
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]", "*" * 3 + "[!b]*[!b]*[!b]*[!b]*x", "a[\udc90-b]"])
+def test_a_pattern_that_cannot_be_is_refused_and_named(tmp_path: Path, pattern: str) -> None:
+    make(tmp_path, "data/a")
+    (tmp_path / ".dverignore").write_bytes(pattern.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ConfigError, match=r"\.dverignore"):
+        kept(tmp_path, "data")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a" * 20 + "b", "a" * 255),
+        ("*[a-z]" * 20 + "0", "a" * 255),
+        ("*?" * 20 + "b", "a" * 255),
+        ("a/**/" * 10 + "b", "a/" * 2000 + "a"),
+        ("**/a/" * 10 + "**/b", "a/" * 2000 + "a"),
+        ("/**/".join(["*a*a*a*"] * 6) + "/b", "/".join(["a" * 250] * 15)),
+    ],
+)
+def test_no_pattern_is_tried_in_vain_for_ever(pattern: str, path: str) -> None:
+    assert PathPatterns([pattern], "the test").find(path) is None
+
+
+words = st.text("ab*?", min_size=1, max_size=5) | st.sampled_from(["**", "[ab]", "[!a]*", "a[a-b]*"])
+
+
+@given(
+    st.lists(words, min_size=1, max_size=5).map("/".join),
+    st.lists(st.text("ab", min_size=1, max_size=5), min_size=1, max_size=5).map("/".join),
+)
+def test_a_pattern_matches_what_it_did_before_it_was_made_quick(pattern: str, path: str) -> None:
+    plain = GitIgnoreSpecPattern(pattern).regex
+    assert plain is not None
+    quick = re.compile(without_retries(plain.pattern))
+    before, after = plain.match(path), quick.match(path)
+    assert (before is None) == (after is None)
+    assert before is None or after is None or before.groupdict() == after.groupdict()

@@ -106,3 +106,17 @@ def test_the_folders_of_runs_are_seen_and_not_taken_for_scratch(tmp_path: Path) 
     with scratch_folder(tmp_path):
         assert has_runs(tmp_path)
     assert run.is_dir()
+
+
+@pytest.mark.parametrize("link", ["own", "own/tmp"])
+def test_a_link_in_the_place_of_dvers_own_folders_is_refused(tmp_path: Path, link: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(outside)
+
+    with pytest.raises(BackendError, match="symbolic link"), scratch_folder(tmp_path / "own" / "tmp"):
+        pass
+    with pytest.raises(BackendError, match="symbolic link"), workspace_lock(tmp_path / "own" / "tmp", print):
+        pass
+    assert not [path for path in outside.rglob("*") if path.is_file()]

@@ -16,10 +16,11 @@ from dver.workspace.statcache import (
     UNCHECKED,
     WITHOUT_READING,
     Base,
+    Fingerprint,
     Row,
     StatCache,
     clock_tick,
-    folder_fingerprint,
+    count_files,
     is_trusted,
     make_row,
 )
@@ -236,18 +237,46 @@ def test_rows_are_found_by_what_their_paths_begin_with(cache: StatCache, prefix:
     assert cache.rows("data", prefix).keys() == found
 
 
-def test_the_fingerprint_of_a_folder_is_that_of_names_and_stats_in_any_order(folder: Path) -> None:
-    found = settled_file(folder)
-    mark = folder_fingerprint([(b"a", found), (b"b", found)], [b"x", b"y"])
+def test_rows_are_found_between_paths(cache: StatCache) -> None:
+    paths = [b"", b"a", b"sub/b", b"sub/deep/c", b"sub0", b"\xff"]
+    cache.rebase("data", FIRST, dict.fromkeys(paths, ROW))
+    cache.rebase("other", FIRST, {b"sub/x": ROW})
 
-    assert folder_fingerprint([(b"b", found), (b"a", found)], [b"y", b"x"]) == mark
+    def between(*ranges: tuple[bytes, bytes]) -> list[bytes]:
+        return sorted(path for some in cache.rows_between("data", ranges) for path in some)
+
+    assert between((b"", b"\xff\xff")) == paths
+    assert between((b"sub/", b"sub0")) == [b"sub/b", b"sub/deep/c"]
+    assert between((b"", b"sub/"), (b"sub/deep/", b"sub/deep0"), (b"sub0", b"t")) == [b"", b"a", b"sub/deep/c", b"sub0"]
+    assert between(*((b"%05d" % low, b"%05d" % (low + 1)) for low in range(600)), (b"a", b"b")) == [b"a"]
+    assert between() == []
+    assert not any(cache.rows_between("unknown", [(b"", b"z")]))
+    assert sorted(cache.paths("data")) == paths
+
+
+def fingerprint(names: str, stats: list[os.stat_result], folders: str) -> bytes:
+    made = Fingerprint()
+    made.add([name.encode() for name in names], stats)
+    return made.finish([name.encode() for name in folders])
+
+
+def test_the_fingerprint_of_a_folder_is_that_of_names_and_stats_and_has_their_number(folder: Path) -> None:
+    found = settled_file(folder)
+    mark = fingerprint("ab", [found, found], "xy")
+
+    assert fingerprint("ab", [found, found], "xy") == mark
     others = [
-        folder_fingerprint([(b"a", found)], [b"x", b"y"]),
-        folder_fingerprint([(b"a", found), (b"c", found)], [b"x", b"y"]),
-        folder_fingerprint([(b"a", found), (b"b", found)], [b"x"]),
+        fingerprint("a", [found], "xy"),
+        fingerprint("ac", [found, found], "xy"),
+        fingerprint("ab", [found, found], "x"),
         *(
-            folder_fingerprint([(b"a", found), (b"b", with_fields(found, **{field: 1}))], [b"x", b"y"])
+            fingerprint("ab", [found, with_fields(found, **{field: 1})], "xy")
             for field in ("st_mtime_ns", "st_ctime_ns", "st_size", "st_ino")
         ),
     ]
     assert len({mark, *others}) == 8
+    assert [count_files(each) for each in (mark, others[0], others[2])] == [2, 1, 2]
+
+
+def test_a_fingerprint_of_an_older_dver_has_no_number() -> None:
+    assert count_files(b"8 bytes.") == 0

@@ -1,0 +1,205 @@
+"""`dver gc`."""
+
+import os
+from typing import Any
+
+import click
+
+from dver.cli.command import Command
+from dver.cli.session import Session
+from dver.cli.transfers import complete_remote
+from dver.cli.wording import count_text, path_json, path_text, size_text, table_lines, version_text
+from dver.errors import UsageError
+from dver.objects.ids import format_version
+from dver.operations.gc import GcResult, gc
+from dver.operations.gc_plan import Absent, GcOptions, GcPlan, Leaving, Why
+from dver.operations.roots import RootName
+
+_MOST_NAMES = 3
+
+_EXAMPLES = {
+    "dver gc --dry-run": "see what would go, and how much space that frees",
+    "dver gc": "delete from the cache what no commit, stash, reflog or pointer names",
+    "dver gc --keep-last 3": "of history keep only the three latest versions of each dataset",
+    "dver gc --pushed --keep-days 30": "also let go of what the remote has, but for the last month",
+    "dver gc --forget ~/old-clone": "stop keeping data for a clone that was deleted",
+}
+
+
+class _Days(click.FloatRange):
+    name = "number"
+
+
+class _Count(click.IntRange):
+    name = "whole number"
+
+
+@click.command("gc", cls=Command, examples=_EXAMPLES)
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@click.option(
+    "--keep-days",
+    type=_Days(min=0),
+    metavar="N",
+    help="Of history, keep only what commits of the last N days name.",
+)
+@click.option(
+    "--keep-last",
+    type=_Count(min=1),
+    metavar="N",
+    help="Of history, keep only the N latest versions of each dataset.",
+)
+@click.option("--pushed", is_flag=True, help="Delete also what a remote surely has, and nothing here needs.")
+@click.option("-r", "--remote", metavar="REMOTE", shell_complete=complete_remote, help="The remote that --pushed asks.")
+@click.option("--force", is_flag=True, help="With --keep-days and --keep-last, delete also what no remote has.")
+@click.option(
+    "--forget", multiple=True, metavar="PATH", help="Stop keeping data for a clone that was at PATH and is gone."
+)
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
+@click.pass_obj
+def command(session: Session, /, dry_run: bool, as_json: bool, forget: tuple[str, ...], **given: Any) -> int:
+    """Free disk space: delete from the cache what nothing names.
+
+    Kept is every version that is named by HEAD, git's index, the pointers here, any branch, tag, remote-tracking
+    branch, stash or reflog, in all linked work trees, and by all clones that use the same cache; and what the data here
+    goes back to. Data that another dver is storing at the moment is waited for.
+
+    --keep-days and --keep-last leave old history out; with both, what either keeps is kept. What branches, tags and
+    stashes name directly stays. A version goes only if the remote surely has it, unless --force is given.
+
+    A clone that cannot be found keeps everything from being deleted, until --forget says that it is gone for good.
+    """
+    if given["remote"] and not (given["pushed"] or given["keep_days"] is not None or given["keep_last"]):
+        raise UsageError("--remote says which remote is asked, and nothing is", hint="dver gc --pushed -r REMOTE")
+    if given["force"] and given["keep_days"] is None and not given["keep_last"]:
+        raise UsageError(
+            "--force gives up old history that no remote has, and all history is to be kept",
+            hint="dver gc --keep-last N --force, or --keep-days N; dver gc alone deletes what nothing names",
+        )
+    paths = tuple(os.path.abspath(os.path.join(session.start, os.path.expanduser(path))) for path in forget)
+    with session.repo() as repo:
+        options = GcOptions(forget=paths, **given)
+        result = gc(repo, options, dry_run=dry_run, progress=session.console)
+    if as_json:
+        session.console.document(_document(result, dry_run=dry_run))
+    else:
+        _show(session, result, dry_run=dry_run)
+    return 1 if result.plan.absent else 0
+
+
+def _show(session: Session, result: GcResult, *, dry_run: bool) -> None:
+    console, plan = session.console, result.plan
+    for clone in plan.forgotten:
+        root = clone.key if clone.place is None else str(clone.place.root)
+        console.out(f"{'would forget' if dry_run else 'forgot'} the clone at {path_text(root)}")
+    verb = "would delete" if dry_run else "deleted"
+    rows = [[verb, version_text(one.version), _what(session, one), _size(one), _why(one)] for one in plan.leaving]
+    for line in table_lines(rows, "<<<><"):
+        console.out(line)
+    _show_packs(session, plan)
+    for absent in plan.absent:
+        console.out(console.style(f"in the way    {_absent_text(absent)}", "red"))
+    if plan.absent:
+        console.note(
+            "nothing was deleted that such a clone may need; if it is gone for good: dver gc --forget"
+            f" {path_text(plan.absent[0].path)}"
+        )
+    if plan.unproven:
+        them = "it" if plan.unproven == 1 else "them"
+        console.note(f"{count_text(plan.unproven, 'version')} stayed, for the remote does not surely have {them}")
+    console.done(_summary(result))
+    if plan.leaving and plan.waiting > plan.frees:
+        console.note(
+            f"{size_text(plan.waiting)} of garbage stay in packs that hold other data too: a pack is packed anew when a"
+            " quarter of it is garbage"
+        )
+
+
+def _show_packs(session: Session, plan: GcPlan) -> None:
+    census = plan.census
+    if census.unreadable:
+        session.console.note(f"{count_text(len(census.unreadable), 'damaged pack')} left alone; dver fsck says more")
+    if census.lost:
+        session.console.note(f"{count_text(len(census.lost), 'pack')} missing from the cache; dver fsck says more")
+
+
+def _summary(result: GcResult) -> str:
+    plan, swept = result.plan, result.swept
+    kept = f"{count_text(plan.kept, 'version')} kept"
+    if swept is None:
+        if not plan.frees and not plan.leaving:
+            return f"nothing to free: {kept}"
+        census = plan.census
+        packs = f"{count_text(len(census.dead), 'pack')} deleted, {len(census.due):,} packed anew"
+        return f"would free {size_text(plan.frees)}: {packs}; {kept}"
+    freed = swept.deleted_bytes - swept.written_bytes
+    if not freed and not plan.leaving:
+        return f"nothing to free: {kept}"
+    return f"freed {size_text(max(0, freed))}; {kept}"
+
+
+def _what(session: Session, one: Leaving) -> str:
+    if one.datasets:
+        shown = ", ".join(session.shown(path) for path in one.datasets[:_MOST_NAMES])
+        more = len(one.datasets) - _MOST_NAMES
+        return f"{shown} and {more} more" if more > 0 else shown
+    if one.sample:
+        return f"a dataset with {', '.join(map(path_text, one.sample))}"
+    return "a dataset"
+
+
+def _size(one: Leaving) -> str:
+    return "" if one.size is None else size_text(one.size)
+
+
+def _why(one: Leaving) -> str:
+    match one.why:
+        case Why.UNNAMED:
+            return "named by nothing"
+        case Why.OLD:
+            return f"old: {one.names[0].by}" if one.names else "old"
+    return "on the remote"
+
+
+def _absent_text(absent: Absent) -> str:
+    host = f" on {absent.host}" if absent.host else ""
+    return f"the clone at {path_text(absent.path)}{host}: {absent.reason}"
+
+
+def _document(result: GcResult, *, dry_run: bool) -> dict[str, object]:
+    plan, swept = result.plan, result.swept
+    census = plan.census
+    return {
+        "dry_run": dry_run,
+        "versions": [
+            {
+                "version": format_version(one.version),
+                "why": one.why.value,
+                "datasets": [path_json(path) for path in one.datasets],
+                "files": one.files,
+                "size": one.size,
+                "names": [_name_document(name) for name in one.names],
+            }
+            for one in plan.leaving
+        ],
+        "kept_versions": plan.kept,
+        "unproven_versions": plan.unproven,
+        "packs": {
+            "deleted": len(census.dead),
+            "repacked": len(census.due),
+            "kept": len(census.kept),
+            "damaged": len(census.unreadable),
+            "missing": len(census.lost),
+        },
+        "bytes": {"before": census.size, "to_free": census.freed},
+        "freed": None if swept is None else max(0, swept.deleted_bytes - swept.written_bytes),
+        "clones_in_the_way": [
+            {"path": path_json(one.path), "host": one.host, "reason": one.reason} for one in plan.absent
+        ],
+        "forgotten": [
+            path_json(clone.key if clone.place is None else str(clone.place.root)) for clone in plan.forgotten
+        ],
+    }
+
+
+def _name_document(name: RootName) -> dict[str, object]:
+    return {"kind": name.kind.value, "name": name.name or None, "commit": name.commit}

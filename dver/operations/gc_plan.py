@@ -1,0 +1,323 @@
+"""What a garbage collection of the cache would do, worked out before anything is touched.
+
+A version goes if nothing names it. One that history names goes only if the user said so, by leaving old history out or
+by asking for what a remote has, and then only if a remote surely has it, unless told otherwise. What the work at hand
+needs stays in any case: the versions of HEAD, of the index, of working trees, and those that working data goes back to.
+
+A cache may serve several repositories. All that are known count; if one of them cannot be asked, nothing goes.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import islice
+
+from dver.errors import DataLossError, DverError, UsageError
+from dver.objects.ids import NodeId, VersionId
+from dver.operations.liveness import live_objects
+from dver.operations.proof import proven_versions
+from dver.operations.roots import CURRENT, RootName, Roots, collect_roots
+from dver.progress import Progress, Task
+from dver.repo import Repo
+from dver.storage.clones import KnownClone, known_clones
+from dver.storage.objectset import ObjectSet
+from dver.storage.store import Store
+from dver.storage.sweep import Census, take_census
+
+_FEW = 5
+_SAMPLE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class GcOptions:
+    """What a user asks of a garbage collection.
+
+    Attributes:
+        keep_days: keep of history only the commits of so many days.
+        keep_last: keep of history only so many of the latest versions of each dataset.
+        pushed: let go of what a remote has.
+        remote: which remote that is; None for the default one.
+        force: let go of what no remote has, where old history is left out.
+        forget: the paths of repositories that do not count any more.
+    """
+
+    keep_days: float | None = None
+    keep_last: int | None = None
+    pushed: bool = False
+    remote: str | None = None
+    force: bool = False
+    forget: tuple[str, ...] = ()
+
+    @property
+    def cuts(self) -> bool:
+        """Whether only a part of history is to be kept."""
+        return self.keep_days is not None or self.keep_last is not None
+
+
+class Why(StrEnum):
+    """Why a version goes."""
+
+    UNNAMED = "unnamed"
+    OLD = "old"
+    PUSHED = "pushed"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A version that goes.
+
+    Attributes:
+        datasets: the datasets that it is known as a version of; none where nothing says so.
+        names: what names it, of history that is left out or on a remote; none for one that nothing names.
+        files: how many files it has; None where that is not known, as for `size`.
+        size: how many bytes it has when it is checked out.
+        sample: the first paths in it, by which it may be known where its datasets are not.
+    """
+
+    version: VersionId
+    why: Why
+    datasets: tuple[str, ...] = ()
+    names: tuple[RootName, ...] = ()
+    files: int | None = None
+    size: int | None = None
+    sample: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A repository that uses the cache and cannot be asked what it needs. `path` is its place, "" if unknown."""
+
+    path: str
+    host: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GcPlan:
+    """What a garbage collection would do.
+
+    Attributes:
+        leaving: the versions that go.
+        kept: how many versions stay.
+        unproven: how many of those that were to go stay, for no remote surely has them.
+        absent: repositories that cannot be asked, for whose sake nothing goes.
+        forgotten: repositories that are to be forgotten.
+    """
+
+    leaving: tuple[Leaving, ...]
+    kept: int
+    census: Census
+    unproven: int = 0
+    absent: tuple[Absent, ...] = ()
+    forgotten: tuple[KnownClone, ...] = ()
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes of garbage stay, in packs that hold too little of it to be packed anew."""
+        return sum(pack.garbage for pack in self.census.kept)
+
+    @property
+    def frees(self) -> int:
+        """How many bytes the cache gives back."""
+        return self.census.freed
+
+
+@dataclass(slots=True)
+class _Named:
+    """What all repositories name together."""
+
+    kept: dict[VersionId, tuple[RootName, ...]] = field(default_factory=dict)
+    old: dict[VersionId, tuple[RootName, ...]] = field(default_factory=dict)
+    absent: list[Absent] = field(default_factory=list)
+
+    def take(self, roots: Roots) -> None:
+        for known, more in ((self.kept, roots.versions), (self.old, roots.old)):
+            for version, names in more.items():
+                known[version] = tuple(dict.fromkeys((*known.get(version, ()), *names)))
+
+    def split(self) -> tuple[dict[VersionId, tuple[RootName, ...]], dict[VersionId, tuple[RootName, ...]]]:
+        return self.kept, {version: names for version, names in self.old.items() if version not in self.kept}
+
+
+def make_plan(repo: Repo, options: GcOptions, progress: Progress) -> tuple[GcPlan, ObjectSet]:
+    """Return what is to be done, and the objects that are needed, a set that the caller closes.
+
+    The caller sees to it that the cache does not lose anything meanwhile; for a plan to be carried out, that nothing
+    comes to it either.
+
+    Raises:
+        DataLossError: a version of history would go that no remote surely has.
+        DverError: what is needed cannot be known.
+    """
+    if options.pushed and options.remote is None and not repo.has_remote:
+        raise UsageError(
+            "there is no remote, so nothing is on one",
+            hint="dver remote add NAME URL and dver push --all, then dver gc --pushed; or dver gc without --pushed",
+        )
+    store = repo.cache
+    store.index.refresh()
+    store.index.recover()
+    clones = known_clones(store.backend)
+    forgotten = _to_forget(clones, options.forget)
+    with progress.task("finding what is needed", files=0) as task:
+        named = _ask_all(repo, [clone for clone in clones if clone not in forgotten], options)
+        if named.absent:
+            live = _everything(store, task)
+            return GcPlan((), len(store.versions()), take_census(store, live), absent=tuple(named.absent)), live
+        leaving, unproven = _leaving(repo, named, options, task)
+        kept, old = named.split()
+        gone = {one.version for one in leaving}
+        needed = (kept.keys() | old.keys()) - gone
+        live = live_objects(store, needed, task=task)
+    try:
+        census = take_census(store, live)
+    except BaseException:
+        live.close()
+        raise
+    stay = len(store.versions() - gone)
+    return GcPlan(tuple(leaving), stay, census, unproven, forgotten=tuple(forgotten)), live
+
+
+def _to_forget(clones: Sequence[KnownClone], paths: Sequence[str]) -> list[KnownClone]:
+    """Return the repositories that are no more at these paths; UsageError for a path that none was at."""
+    found = []
+    for path in paths:
+        here = [one for one in clones if _is_at(one, path)]
+        gone = [one for one in here if not one.is_there]
+        if here and not gone:
+            raise UsageError(
+                f"{path} is there, and uses this cache, so what it names is kept",
+                hint="delete the folder first, if its data may go",
+            )
+        if not here:
+            gone_ones = dict.fromkeys(shown_path(one) for one in clones if not one.is_there)
+            known = ", ".join(gone_ones) or "none is gone"
+            raise UsageError(f"no repository that uses this cache was at {path}", hint=f"those that are gone: {known}")
+        found += gone
+    return found
+
+
+def shown_path(clone: KnownClone) -> str:
+    """Return what a repository is called: its folder or, where that cannot be known, the key of its file."""
+    return clone.key if clone.place is None else str(clone.place.root)
+
+
+def _is_at(clone: KnownClone, path: str) -> bool:
+    """Whether a path, made absolute, is what a repository is called; of a key, only the end was given."""
+    if clone.place is None:
+        return f"/{path}".rstrip("/").endswith(f"/{clone.key}")
+    return str(clone.place.root) == path.rstrip("/")
+
+
+def _ask_all(repo: Repo, clones: Sequence[KnownClone], options: GcOptions) -> _Named:
+    named = _Named()
+    named.take(collect_roots(repo, keep_days=options.keep_days, keep_last=options.keep_last))
+    for clone in clones:
+        if clone.place is None:
+            named.absent.append(Absent(clone.key, clone.host, "cannot be read, or was written by a newer dver"))
+        elif not clone.is_there:
+            named.absent.append(Absent(str(clone.place.root), clone.host, _why_gone(clone, clones)))
+        elif clone.place.git_dir != repo.git.common_dir:
+            try:
+                with repo.beside(clone.place.root) as other:
+                    named.take(collect_roots(other, keep_days=options.keep_days, keep_last=options.keep_last))
+            except DverError as exc:
+                named.absent.append(Absent(str(clone.place.root), clone.host, exc.message))
+    named.absent = list(dict.fromkeys(named.absent))
+    return named
+
+
+def _why_gone(gone: KnownClone, clones: Sequence[KnownClone]) -> str:
+    there = [one for one in clones if one.place is not None and one.is_there]
+    if any(shown_path(one) == shown_path(gone) for one in there):
+        return "is not there any more, but another one in its place"
+    alike = next((one for one in there if one.identity == gone.identity), None)
+    if alike is not None:
+        return f"is not there any more; it was moved to {shown_path(alike)}, or that is a copy of it"
+    return "is not there any more"
+
+
+def _everything(store: Store, task: Task) -> ObjectSet:
+    """Return all that is in a store: where nobody knows what is needed, only what is there twice may go."""
+    found = ObjectSet()
+    found.update(at.id for at in store.index.loose_objects())
+    for identity, _, _ in store.index.objects():
+        found.update([identity])
+    task.advance(files=1)
+    return found
+
+
+def _leaving(repo: Repo, named: _Named, options: GcOptions, task: Task) -> tuple[list[Leaving], int]:
+    """Return the versions that go, and how many stay because no remote surely has them."""
+    store = repo.cache
+    marked = store.versions()
+    kept, old = named.split()
+    leaving = [_unnamed(store, version) for version in sorted(marked - kept.keys() - old.keys())]
+    candidates = dict(old)
+    if options.pushed and not options.cuts:
+        candidates |= {
+            version: names for version, names in kept.items() if not any(name.kind in CURRENT for name in names)
+        }
+    here = {version: names for version, names in candidates.items() if _is_here(store, version)}
+    if options.force and not options.pushed:
+        proven = set(here)
+    else:
+        proven = _proven(repo, here, options, task) if here else set()
+    unproven = {version: names for version, names in here.items() if version not in proven}
+    if unproven and not options.pushed:
+        raise _would_be_lost(repo, unproven)
+    why = Why.PUSHED if options.pushed else Why.OLD
+    leaving += [_named(store, version, names, why) for version, names in here.items() if version in proven]
+    return leaving, len(unproven)
+
+
+def _is_here(store: Store, version: VersionId) -> bool:
+    return bool(store.index.located([NodeId(version)]))
+
+
+def _proven(repo: Repo, versions: Collection[VersionId], options: GcOptions, task: Task) -> set[VersionId]:
+    if options.remote is None and not repo.has_remote:
+        return set()
+    return proven_versions(repo.remote(options.remote), repo.cache, versions, task)
+
+
+def _would_be_lost(repo: Repo, unproven: Mapping[VersionId, tuple[RootName, ...]]) -> DataLossError:
+    paths = list(dict.fromkeys(name.dataset for names in unproven.values() for name in names if name.dataset))
+    shown = ", ".join(paths[:_FEW]) + (f" and {len(paths) - _FEW} more" if len(paths) > _FEW else "")
+    where = "the remote" if repo.has_remote else "a remote, for there is none"
+    count = "1 version" if len(unproven) == 1 else f"{len(unproven):,} versions"
+    return DataLossError(
+        f"{count} of old history ({shown}) would be lost: not on {where}",
+        paths,
+        hint="dver push --all, then again; or dver gc --force with the same options, which gives them up",
+    )
+
+
+def _unnamed(store: Store, version: VersionId) -> Leaving:
+    files, size = _totals(store, version)
+    dataset = store.marked_dataset(version)
+    datasets = (dataset,) if dataset else ()
+    return Leaving(version, Why.UNNAMED, datasets, (), files, size, _sample(store, version) if not datasets else ())
+
+
+def _named(store: Store, version: VersionId, names: tuple[RootName, ...], why: Why) -> Leaving:
+    files, size = _totals(store, version)
+    datasets = tuple(dict.fromkeys(name.dataset for name in names if name.dataset))
+    return Leaving(version, why, datasets, names, files, size)
+
+
+def _totals(store: Store, version: VersionId) -> tuple[int | None, int | None]:
+    try:
+        return store.manifest(version).totals()
+    except DverError:
+        # What goes need not be sound.
+        return None, None
+
+
+def _sample(store: Store, version: VersionId) -> tuple[str, ...]:
+    """Return the first paths in a version, by which people may know it."""
+    try:
+        first = islice(store.manifest(version).entries(), _SAMPLE)
+        return tuple(entry.path.decode("utf-8", "surrogateescape") for entry in first if entry.path)
+    except DverError:
+        return ()

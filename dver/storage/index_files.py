@@ -1,0 +1,164 @@
+"""The index files of a store as they lie in it: their keys, and reading many of them with few in memory.
+
+From afar several are read at once. What waits to be looked at is bounded in bytes and in number; one that is larger
+than the bound by itself is read alone. Nothing is decoded here but what somebody is about to use.
+"""
+
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError, UnsupportedFormatError
+from dver.objects.ids import IndexId, PackId, pack_id, parse_id
+from dver.objects.indexfile import IndexedPack, decode_index, split_index
+from dver.objects.pack import ENTRY_LENGTH, decode_entries
+from dver.storage.backend import Backend, BlobInfo
+from dver.workers import Workers, abandon
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+# Of a store with more objects than there are in any; larger files of that name are passed over.
+MAX_INDEX_FILE = 1 << 32
+READERS = 32
+_MOST_WAITING, _MOST_WAITING_BYTES = 64, 32 << 20
+_MOST_ENTRIES = 100_000
+_CHECKED_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPack:
+    """A pack as an index file lists it, its entries still encoded; `complete` is whether they are all that it holds."""
+
+    id: PackId
+    size: int
+    entries: memoryview
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFile:
+    """An index file that was read; `data` is None where not even that could be done, as it is damaged."""
+
+    id: IndexId
+    key: str
+    where: str
+    data: bytes | None
+
+    def decode(self) -> list[IndexedPack] | None:
+        """Return what the file lists, None if it is damaged."""
+        return None if self.data is None else _decode(self.data, self.where)
+
+    def split(self) -> list[ListedPack] | None:
+        """Return what the file lists, None if it is damaged; it may be of any size, as no more is made of it."""
+        if self.data is None:
+            return None
+        try:
+            packs = []
+            for pack, size, entries in split_index(self.data, self.where):
+                for start in range(0, len(entries), _CHECKED_AT_ONCE * ENTRY_LENGTH):
+                    decode_entries(entries[start : start + _CHECKED_AT_ONCE * ENTRY_LENGTH], self.where)
+                packs.append(ListedPack(pack, size, entries, complete=pack_id(entries) == pack))
+        except UnsupportedFormatError:
+            raise
+        except (IntegrityError, FormatError):
+            return None
+        return packs
+
+
+def index_key(index: IndexId) -> str:
+    """Return the key of an index file in a store."""
+    return f"index/{index.hex()}.idx"
+
+
+def list_index_files(backend: Backend) -> dict[IndexId, BlobInfo]:
+    """Return the index files of a store; files that are none are passed over."""
+    return {index: info for info in backend.list("index/") if (index := _parse_key(info.key)) is not None}
+
+
+def read_index_file(backend: Backend, key: str) -> list[IndexedPack] | None:
+    """Return what an index file lists, None if it is damaged; one that vanished lists nothing."""
+    for data in _read(backend, key):
+        return None if data is None else _decode(data, f"{backend.location}/{key}")
+    return []
+
+
+def read_index_files(backend: Backend, files: Mapping[IndexId, BlobInfo]) -> Generator[IndexFile, None, None]:
+    """Yield index files in order; those that vanished are left out. Whoever wants no more closes it."""
+    if backend.is_local or len(files) <= 1:
+        for index, info in files.items():
+            yield from _read_one(backend, index, info.key)
+        return
+    workers = Workers(None, READERS, name="dver-index")
+    try:
+        yield from _read_ahead(backend, workers.executor, files)
+    finally:
+        workers.close()
+
+
+def _read_ahead(backend: Backend, executor: "Executor", files: Mapping[IndexId, BlobInfo]) -> Iterator[IndexFile]:
+    under_way: deque[tuple[int, Future[list[IndexFile]]]] = deque()
+    held = 0
+    try:
+        for index, info in files.items():
+            while under_way and (held + info.size > _MOST_WAITING_BYTES or len(under_way) >= _MOST_WAITING):
+                size, future = under_way.popleft()
+                yield from future.result()
+                # Only now is whoever took it done with it.
+                held -= size
+                del future
+            under_way.append((info.size, executor.submit(_read_one, backend, index, info.key)))
+            held += info.size
+        while under_way:
+            yield from under_way.popleft()[1].result()
+    finally:
+        abandon(future for _, future in under_way)
+
+
+def _decode(data: bytes, where: str) -> list[IndexedPack] | None:
+    try:
+        return decode_index(data, where)
+    except UnsupportedFormatError:
+        raise
+    except (IntegrityError, FormatError):
+        return None
+
+
+def index_groups(packs: Sequence[IndexedPack]) -> Iterator[list[IndexedPack]]:
+    """Yield packs in groups, each as many as one index file should list."""
+    group: list[IndexedPack] = []
+    entries = 0
+    for pack in packs:
+        if group and entries + len(pack.entries) > _MOST_ENTRIES:
+            yield group
+            group, entries = [], 0
+        group.append(pack)
+        entries += len(pack.entries)
+    if group:
+        yield group
+
+
+def _read_one(backend: Backend, index: IndexId, key: str) -> list[IndexFile]:
+    return [IndexFile(index, key, f"{backend.location}/{key}", data) for data in _read(backend, key)]
+
+
+def _read(backend: Backend, key: str) -> list[bytes | None]:
+    """Return a file's bytes, or None in their place if it is damaged; nothing for one that vanished."""
+    try:
+        return [backend.read(key)]
+    except UnsupportedFormatError:
+        raise
+    except (IntegrityError, FormatError):
+        # An encrypted blob may not even open.
+        return [None]
+    except BackendError as exc:
+        if exc.problem is BackendProblem.NOT_FOUND:
+            return []
+        raise
+
+
+def _parse_key(key: str) -> IndexId | None:
+    """Return the id of the index file with that key, or None for a file that is none."""
+    raw = parse_id(key.removeprefix("index/").removesuffix(".idx"))
+    return None if raw is None or key != index_key(IndexId(raw)) else IndexId(raw)

@@ -1,0 +1,104 @@
+"""Entries of many index files, sorted on disk, so that a B-tree is filled with them from left to right.
+
+Random ids put into a large table a file at a time rewrite most of its pages each time; sorted first, each page once.
+What is kept in memory is one run of entries, whatever their number. The files have no names, so nothing is left behind
+by a process that is killed. For one thread.
+"""
+
+import heapq
+import struct
+import tempfile
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from dver.errors import DverError
+from dver.objects.ids import IndexId
+from dver.objects.pack import ENTRY_LENGTH
+from dver.storage.index_files import ListedPack
+
+RUN_LENGTH = 250_000
+_AT_ONCE = 4096
+# An entry as in an index file, and the number of its pack among those that were added.
+_ROW = struct.Struct("<32sQIIBBHI")
+_NUMBER = struct.Struct("<I")
+
+Row = tuple[bytes, int, int, int, int, int, int]
+
+
+class SortedRows:
+    """What index files list. Use as a context manager; add to it, then read it.
+
+    Attributes:
+        files: the index files that were added, each with its packs and the number that each pack has here; these say
+            no more of its entries than whether they are all.
+    """
+
+    def __init__(self, folder: Path | None, *, run_length: int = RUN_LENGTH) -> None:
+        """Begin with nothing, with temporary files in `folder`; `run_length` is how many entries are kept in memory."""
+        self.files: dict[IndexId, dict[int, ListedPack]] = {}
+        self._folder = folder
+        self._run_length = run_length
+        self._recent: list[bytes] = []
+        self._runs: list[IO[bytes]] = []
+        self._packs = 0
+        self._length = 0
+
+    def __enter__(self) -> "SortedRows":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for run in self._runs:
+            run.close()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def add(self, index: IndexId, packs: list[ListedPack]) -> None:
+        """Add what an index file lists."""
+        self.files[index] = numbered = {}
+        for pack in packs:
+            self._packs += 1
+            numbered[self._packs] = ListedPack(pack.id, pack.size, memoryview(b""), complete=pack.complete)
+            self._add_entries(pack.entries, _NUMBER.pack(self._packs))
+
+    def _add_entries(self, entries: memoryview, number: bytes) -> None:
+        step = _AT_ONCE * ENTRY_LENGTH
+        for start in range(0, len(entries), step):
+            raw = bytes(entries[start : start + step])
+            self._recent += [raw[at : at + ENTRY_LENGTH] + number for at in range(0, len(raw), ENTRY_LENGTH)]
+            self._length += len(raw) // ENTRY_LENGTH
+            if len(self._recent) >= self._run_length:
+                self._spill()
+
+    def rows(self, numbers: Mapping[int, int]) -> Iterator[Row]:
+        """Yield in the order of ids what goes into a table, for the packs whose numbers in there are given."""
+        self._recent.sort()
+        for row in heapq.merge(*map(_read_run, self._runs), self._recent):
+            identity, offset, stored, plain, kind, codec, _, pack = _ROW.unpack(row)
+            if pack in numbers:
+                yield identity, numbers[pack], offset, stored, plain, kind, codec
+
+    def _spill(self) -> None:
+        self._recent.sort()
+        try:
+            file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
+            self._runs.append(file)
+            rows = iter(self._recent)
+            while batch := b"".join(islice(rows, _AT_ONCE)):
+                file.write(batch)
+            file.flush()
+        except OSError as exc:
+            where = self._folder or tempfile.gettempdir()
+            raise DverError(f"{where}: cannot be written: {exc.strerror}", hint="free some space there") from exc
+        self._recent.clear()
+
+
+def _read_run(file: IO[bytes]) -> Iterator[bytes]:
+    file.seek(0)
+    while data := file.read(_AT_ONCE * _ROW.size):
+        yield from (data[at : at + _ROW.size] for at in range(0, len(data), _ROW.size))

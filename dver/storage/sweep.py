@@ -1,0 +1,251 @@
+"""Taking garbage out of a store: what each pack holds of what is needed, and deleting the rest in a safe order.
+
+For whoever holds the store's lock alone. The order is: version markers, then new packs with what is needed of those
+that are to go, then index files that list them and not the old ones, then the old packs. Each step is durable before
+the next. Whatever instant the process ends at, every version that is marked is whole, and the next sweep takes what
+this one left. Work goes in rounds, so that a disk that is nearly full needs room for one round only.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dver.errors import BackendError, BackendProblem, IntegrityError
+from dver.fileio import sync_directory
+from dver.objects.ids import IndexId, ObjectId, PackId, VersionId
+from dver.objects.indexfile import IndexedPack
+from dver.objects.pack import ENTRY_LENGTH, HEAD_LENGTH, TARGET_SIZE, TRAILER_LENGTH, PackEntry
+from dver.progress import NO_TASK, Task
+from dver.storage.local import LocalBackend
+from dver.storage.markers import version_key
+from dver.storage.objectset import ObjectSet
+from dver.storage.packs import is_complete, list_packs, pack_key, read_pack_entries
+from dver.storage.repack import Repacker
+from dver.storage.store import Store
+
+SMALL_PACK = 4 * 1024 * 1024
+GARBAGE_SHARE = 0.25
+ROUND_BYTES = 512 * 1024 * 1024
+_BATCH_ENTRIES = 500_000
+# A pack that is gone, or shorter than it should be.
+_NOT_WHOLE = frozenset({BackendProblem.NOT_FOUND, BackendProblem.OTHER})
+
+
+@dataclass(frozen=True, slots=True)
+class PackUse:
+    """A pack and how much of it is needed: `needed` of its `size` bytes, in so many objects."""
+
+    id: PackId
+    size: int
+    needed: int
+    objects: int
+
+    @property
+    def garbage(self) -> int:
+        """How many bytes would be saved if only what is needed was there."""
+        if not self.objects:
+            return self.size
+        kept = HEAD_LENGTH + self.needed + self.objects * ENTRY_LENGTH + TRAILER_LENGTH
+        return max(0, self.size - kept)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether enough of it is garbage to copy the rest out of it."""
+        return self.garbage > 0 and (self.size < SMALL_PACK or self.garbage >= GARBAGE_SHARE * self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What is in the packs of a store.
+
+    Attributes:
+        dead: packs of which nothing is needed.
+        due: packs of which enough is garbage.
+        kept: the other packs.
+        unreadable: packs that are not what their names stand for, which nobody but a repair may touch.
+        lost: packs that are listed and not there.
+    """
+
+    dead: tuple[PackUse, ...]
+    due: tuple[PackUse, ...]
+    kept: tuple[PackUse, ...]
+    unreadable: tuple[PackId, ...] = ()
+    lost: tuple[PackId, ...] = ()
+
+    @property
+    def freed(self) -> int:
+        """How many bytes a sweep gives back."""
+        return sum(pack.garbage for pack in (*self.dead, *self.due))
+
+    @property
+    def size(self) -> int:
+        """How many bytes all packs have together."""
+        return sum(pack.size for pack in (*self.dead, *self.due, *self.kept))
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep did: how many packs went, how many came, and those that are damaged and were left alone."""
+
+    deleted_bytes: int = 0
+    written_bytes: int = 0
+    deleted_packs: int = 0
+    written_packs: int = 0
+    damaged: list[PackId] = field(default_factory=list)
+
+
+def take_census(store: Store, live: ObjectSet) -> Census:
+    """Return how much of each pack is needed; the index must be up to date and all packs recovered."""
+    index = store.index
+    listed = list_packs(store.backend)
+    known = index.packs()
+    needed: dict[PackId, int] = {}
+    objects: dict[PackId, int] = {}
+    loose = ((at.id, at.pack, at.end - at.offset) for at in index.loose_objects() if at.id in live)
+    for _, pack, size in (*loose, *_both(index.objects(), live)):
+        needed[pack] = needed.get(pack, 0) + size
+        objects[pack] = objects.get(pack, 0) + 1
+    unreadable = {pack for pack, size in listed.items() if pack not in known and not _is_sound(store, pack, size)}
+    unreadable |= index.damaged_packs & listed.keys()
+    groups: dict[str, list[PackUse]] = {"dead": [], "due": [], "kept": []}
+    for pack, size in listed.items():
+        use = PackUse(pack, size, needed.get(pack, 0), objects.get(pack, 0))
+        if pack not in unreadable:
+            groups["dead" if not use.objects else "due" if use.is_due else "kept"].append(use)
+    lost = sorted(pack for pack in known.keys() - listed.keys())
+    return Census(
+        tuple(groups["dead"]), tuple(groups["due"]), tuple(groups["kept"]), tuple(sorted(unreadable)), tuple(lost)
+    )
+
+
+def _both(rows: Iterator[tuple[ObjectId, PackId, int]], live: ObjectSet) -> Iterator[tuple[ObjectId, PackId, int]]:
+    """Yield the rows whose objects are live; both come in the order of ids."""
+    wanted = iter(live)
+    one = next(wanted, None)
+    for row in rows:
+        while one is not None and one < row[0]:
+            one = next(wanted, None)
+        if one is None:
+            return
+        if one == row[0]:
+            yield row
+
+
+def _is_sound(store: Store, pack: PackId, size: int) -> bool:
+    return is_complete(IndexedPack(pack, size, tuple(read_pack_entries(store.backend, pack, size))))
+
+
+class Sweeper:
+    """Deletes from one store, whose lock the caller holds alone."""
+
+    def __init__(self, store: Store, *, task: Task = NO_TASK, pack_size: int = TARGET_SIZE) -> None:
+        """Begin; `task` is told of the bytes of packs that are done, `pack_size` is that of new packs."""
+        self.swept = Swept()
+        self._store = store
+        self._task = task
+        self._pack_size = pack_size
+        self._files: dict[IndexId, frozenset[PackId]] | None = None
+
+    def unmark(self, versions: Collection[VersionId]) -> None:
+        """Delete the markers of versions."""
+        for version in sorted(versions):
+            self._store.backend.delete(version_key(version))
+        if versions:
+            self._sync("versions")
+
+    def delete(self, packs: Sequence[PackUse]) -> None:
+        """Delete packs of which nothing is needed."""
+        self._replace({pack.id: pack.size for pack in packs}, [])
+
+    def repack(self, packs: Sequence[PackUse], live: ObjectSet | None, *, round_bytes: int = ROUND_BYTES) -> None:
+        """Copy what is needed of packs into new ones, and delete them; without `live`, all that they hold is needed.
+
+        A pack of which a record is damaged is left as it is.
+        """
+        repacker = Repacker(self._store, pack_size=self._pack_size)
+        copied: dict[PackId, int] = {}
+        for pack in packs:
+            try:
+                repacker.copy(pack.id, self._wanted(pack, live))
+            except (IntegrityError, BackendError) as exc:
+                if isinstance(exc, BackendError) and exc.problem not in _NOT_WHOLE:
+                    raise
+                self.swept.damaged.append(pack.id)
+                continue
+            copied[pack.id] = pack.size
+            if repacker.copied_bytes >= round_bytes:
+                self._replace(copied, repacker.finish())
+                repacker.copied_bytes = 0
+                copied = {}
+        self._replace(copied, repacker.finish())
+
+    def merge_index_files(self, files: Collection[IndexId]) -> None:
+        """Put as few index files as possible in the place of some."""
+        self._replace_files(sorted(files), {}, [])
+
+    def _wanted(self, pack: PackUse, live: ObjectSet | None) -> list[PackEntry]:
+        """Return the records to copy: what is needed, unless it is read from another pack."""
+        entries = read_pack_entries(self._store.backend, pack.id, pack.size)
+        located = self._store.index.located([entry.id for entry in entries])
+        return [
+            entry
+            for entry in entries
+            if entry.id in located and located[entry.id].pack == pack.id and (live is None or entry.id in live)
+        ]
+
+    def _replace(self, gone: Mapping[PackId, int], new: Sequence[IndexedPack]) -> None:
+        # What is copied may make up a pack that was there before.
+        left = {pack: size for pack, size in gone.items() if pack not in {one.id for one in new}}
+        self._replace_files([index for index, packs in self._listing().items() if packs & gone.keys()], left, new)
+        for pack, size in left.items():
+            self._store.backend.delete(pack_key(pack))
+            self.swept.deleted_packs += 1
+            self.swept.deleted_bytes += size
+            self._task.advance(bytes=size)
+        self.swept.written_packs += len(new)
+        self.swept.written_bytes += sum(pack.size for pack in new)
+
+    def _replace_files(self, files: Sequence[IndexId], gone: Mapping[PackId, int], new: Sequence[IndexedPack]) -> None:
+        """List new packs, and what index files list but for the packs that go, in new index files."""
+        forgotten: Collection[PackId] = gone.keys()
+        packs = {pack.id: pack for pack in new}
+        batch: list[IndexId] = []
+        entries = 0
+        for index in files:
+            for pack in self._store.index.read_file(index):
+                known = packs.get(pack.id)
+                if pack.id not in gone and (known is None or len(known.entries) < len(pack.entries)):
+                    packs[pack.id] = pack
+                    entries += len(pack.entries)
+            batch.append(index)
+            if entries >= _BATCH_ENTRIES:
+                self._put_in_place(batch, forgotten, list(packs.values()))
+                # Only the first time: what was copied is known to be in the new packs from then on.
+                forgotten, packs, batch, entries = (), {}, [], 0
+        if batch or packs or forgotten:
+            self._put_in_place(batch, forgotten, list(packs.values()))
+        if files or new:
+            self._sync("index")
+
+    def _put_in_place(self, files: Sequence[IndexId], gone: Collection[PackId], packs: Sequence[IndexedPack]) -> None:
+        written = self._store.index.replace(files, gone, packs)
+        listing = self._listing()
+        for index in files:
+            listing.pop(index, None)
+        listing.update(written)
+
+    def _listing(self) -> dict[IndexId, frozenset[PackId]]:
+        """Return which packs each index file lists."""
+        if self._files is None:
+            self._files = {
+                index: frozenset(pack.id for pack in self._store.index.read_file(index))
+                for index in self._store.index.file_sizes()
+            }
+        return self._files
+
+    def _sync(self, folder: str) -> None:
+        """Make deletions durable."""
+        if isinstance(self._store.backend, LocalBackend):
+            path = Path(self._store.backend.location) / folder
+            if path.is_dir():
+                sync_directory(path)
