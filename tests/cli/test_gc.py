@@ -86,7 +86,7 @@ def test_a_remote_without_a_question_is_refused(dataset: Cli) -> None:
 
 def test_a_cache_in_a_bucket_is_refused_with_the_way(dataset: Cli) -> None:
     dataset.ok("config", "set", "cache.dir", "memory://a-bucket", "--local")
-    assert "dver gc --remote NAME" in dataset.fails(3, "gc")
+    assert "dver config set cache.dir NEW-PLACE" in dataset.fails(3, "gc")
 
 
 def test_small_packs_are_merged_after_an_add_and_that_is_said(dataset: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -414,7 +414,7 @@ def test_a_git_that_is_at_work_is_waited_for(clone: Clone, monkeypatch: pytest.M
         collect(clone)
 
 
-def test_a_cache_in_a_bucket_is_left_to_the_way_of_remotes(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_in_a_bucket_is_left_alone(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVER_CACHE_DIR", "memory://cache")
     with pytest.raises(ConfigError, match="memory://cache"):
         collect(clone)
