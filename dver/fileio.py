@@ -21,17 +21,19 @@ def temporary_name() -> str:
 
 def write_all(fd: int, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
     """Write the concatenation of `pieces` to `fd`, however often the kernel writes short."""
-    pending = [memoryview(piece).cast("B") for piece in pieces if len(piece)]
-    start = 0
-    while start < len(pending):
-        written = os.writev(fd, pending[start : start + _WRITEV_MAX])
-        while written:
-            head = pending[start]
-            if written < len(head):
-                pending[start] = head[written:]
-                break
-            written -= len(head)
-            start += 1
+    # A pack of small records has a hundred thousand pieces; views of all of them at once would outweigh the data.
+    for first in range(0, len(pieces), _WRITEV_MAX):
+        pending = [memoryview(piece).cast("B") for piece in pieces[first : first + _WRITEV_MAX] if len(piece)]
+        start = 0
+        while start < len(pending):
+            written = os.writev(fd, pending[start:])
+            while written:
+                head = pending[start]
+                if written < len(head):
+                    pending[start] = head[written:]
+                    break
+                written -= len(head)
+                start += 1
 
 
 def sync_directory(directory: Path | bytes, *, dir_fd: int | None = None) -> None:
