@@ -65,8 +65,8 @@ def _check_local(store: Store) -> None:
     if not isinstance(store.backend, LocalBackend):
         raise ConfigError(
             f"the cache is at {store.backend.location}, where nobody can tell who is storing data at the moment",
-            hint="to start over with a smaller one: dver config set cache.dir NEW-PLACE, then dver fetch --all; delete the"
-            " old one when nobody uses it",
+            hint="to start over with a smaller one: dver config set cache.dir NEW-PLACE, then dver fetch --all; delete"
+            " the old one when nobody uses it",
         )
 
 

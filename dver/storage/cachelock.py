@@ -51,16 +51,21 @@ def writing(
 
 @contextlib.contextmanager
 def writing_to(
-    backend: Backend, note: Callable[[str], None] = NO_PROGRESS.note, *, patience: float | None = None
+    backend: Backend,
+    note: Callable[[str], None] = NO_PROGRESS.note,
+    *,
+    patience: float | None = None,
+    begins: bool = True,
 ) -> Iterator[None]:
     """Keep what is in a store from being deleted; while another process deletes, say so once through `note` and wait.
 
-    Where a store has no lock, or is in a place where none can be had, this does nothing.
+    Where a store has no lock, or is in a place where none can be had, this does nothing. `begins` says that a store
+    which is not there yet is about to be made; otherwise no folder appears for one.
 
     Raises:
         LockedError: another process still deletes after `patience` seconds, unless that is None.
     """
-    file = None if lock_path(backend) in _held else _open(backend)
+    file = None if lock_path(backend) in _held else _open(backend, begins=begins)
     if file is None:
         yield
         return
@@ -101,9 +106,9 @@ def collecting(
         os.close(file)
 
 
-def _open(backend: Backend) -> int | None:
+def _open(backend: Backend, *, begins: bool = True) -> int | None:
     path = lock_path(backend)
-    if path is None:
+    if path is None or not (begins or path.parent.is_dir()):
         return None
     for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
         try:

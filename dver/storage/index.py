@@ -161,7 +161,7 @@ class ChunkIndex:
         Return whether the store has it all indexed now; where it cannot be written, only this copy has.
         """
         try:
-            with writing_to(self._backend, patience=0.0):
+            with writing_to(self._backend, patience=0.0, begins=False):
                 return self._recover()
         except LockedError:
             return False

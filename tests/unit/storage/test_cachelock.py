@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dver.errors import BackendError, LockedError
-from dver.storage.cachelock import WAITING_FOR_GC, WAITING_FOR_WRITERS, collecting, writing
+from dver.storage.cachelock import WAITING_FOR_GC, WAITING_FOR_WRITERS, collecting, writing, writing_to
 from dver.storage.local import LocalBackend
 from dver.storage.markers import VersionMarkers
 from tests.stores import memory_place
@@ -94,3 +94,9 @@ def test_a_store_elsewhere_has_no_lock(tmp_path: Path) -> None:
         pass
     with pytest.raises(BackendError, match="cannot be locked"), collecting(store):
         pass
+
+
+def test_a_store_that_is_not_there_is_not_begun_by_who_only_looks(tmp_path: Path) -> None:
+    with writing_to(LocalBackend(tmp_path / "gone"), begins=False):
+        pass
+    assert not (tmp_path / "gone").exists()
