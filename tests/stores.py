@@ -123,17 +123,19 @@ def local_place(folder: Path) -> StorePlace:
 def memory_place(folder: Path) -> StorePlace:
     """Return a place in memory."""
     url = f"memory://{uuid.uuid4().hex}/store"
-    return StorePlace(lambda: RemoteBackend(url, {}), folder)
+    return StorePlace(lambda: _patient(RemoteBackend(url, {})), folder)
 
 
 def s3_place(server: "S3Server", bucket: str, folder: Path) -> StorePlace:
     """Return a place in a bucket."""
     options = {"endpoint_url": server.endpoint_url, "region": server.region}
     options |= {"key": server.key, "secret": server.secret}
-    backend = RetryBackend(
-        RemoteBackend(f"s3://{bucket}/store", options), lambda _note: None, sleep=lambda _seconds: None
-    )
+    backend = _patient(RemoteBackend(f"s3://{bucket}/store", options))
     return StorePlace(lambda: backend, folder)
+
+
+def _patient(backend: Backend) -> Backend:
+    return RetryBackend(backend, lambda _note: None, sleep=lambda _seconds: None)
 
 
 def encrypted_place(place: StorePlace) -> StorePlace:

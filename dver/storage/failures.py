@@ -72,6 +72,7 @@ _NOT_S3_NOW = _Meaning(_P.ENDPOINT, _NOT_S3.sentence, _ADDRESS, transient=True)
 _SHORT = _Meaning(_P.OTHER, "{key} is shorter than it should be")
 _GARBLED = _Meaning(_P.OTHER, "{key} was damaged on its way", transient=True)
 _CUT = _Meaning(_P.OTHER, "the connection broke off", transient=True)
+_CHANGING = _Meaning(_P.OTHER, "what is there changed while dver went through it", transient=True)
 _UNREACHABLE = _Meaning(_P.ENDPOINT, "the server cannot be reached", _ADDRESS, transient=True)
 _UNTRUSTED = _Meaning(_P.ENDPOINT, "the server's TLS certificate is not accepted", _ADDRESS)
 _FULL = _Meaning(_P.NO_SPACE, "no space left to write {key}", _SPACE)
@@ -209,6 +210,8 @@ _BY_CLASS: Mapping[str, _Meaning] = {
     "FileNotFoundError": _MISSING,
 }
 
+_RESIZED = "changed size during iteration"
+
 # Classes that stand for many things: they count only where no cause further down says more.
 _VAGUE_CLASSES = frozenset({"ConnectionError", "EndpointConnectionError", "HTTPClientError", "SSHException"})
 
@@ -230,7 +233,7 @@ _BY_ERRNO: Mapping[int, _Meaning] = {
 def translate(exc: BaseException, attempt: Attempt) -> BackendError:
     """Return the `BackendError` that says what `exc` means for `attempt`; the caller raises it from `exc`."""
     chain = list(_chain(exc))
-    meaning = _by_code(chain) or _by_class(chain) or _by_errno(chain)
+    meaning = _by_code(chain) or _by_class(chain) or _by_errno(chain) or _by_words(chain)
     if meaning is None:
         detail = _detail(exc, attempt.secrets)
         return BackendError(attempt.location, _P.OTHER, f"cannot {attempt.verb} {attempt.key}: {detail}")
@@ -290,6 +293,12 @@ def _by_errno(chain: Sequence[BaseException]) -> _Meaning | None:
         # Libraries also raise the class without its errno.
         return _DENIED
     return found
+
+
+def _by_words(chain: Sequence[BaseException]) -> _Meaning | None:
+    # fsspec's file system in memory lists a dictionary that other threads write to, and Python has no class for it.
+    changing = any(isinstance(link, RuntimeError) and _RESIZED in str(link) for link in chain)
+    return _CHANGING if changing else None
 
 
 def _detail(exc: BaseException, secrets: Sequence[str]) -> str:

@@ -58,6 +58,8 @@ class AzureLikeError(Exception):
         (caused(OSError("x"), client_error("NeverHeardOf", 503)), BackendProblem.THROTTLED, True),
         (caused(OSError("x"), client_error("NeverHeardOf", 403)), BackendProblem.DENIED, False),
         (HttpError("x"), BackendProblem.THROTTLED, True),
+        (RuntimeError("dictionary changed size during iteration"), BackendProblem.OTHER, True),
+        (RuntimeError("never heard of"), BackendProblem.OTHER, False),
         (AzureLikeError("x"), BackendProblem.NO_BUCKET, False),
         (NoCredentialsError(), BackendProblem.CREDENTIALS, False),
         (ProfileNotFound(profile="p"), BackendProblem.CREDENTIALS, False),
