@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -197,10 +198,11 @@ def read_foreign(path: Path, sql: str) -> list[Any] | None:
         return None
 
 
-def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Yield `items` in runs of at most `size`, as statements take a limited number of values."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+    waiting = iter(items)
+    while batch := list(islice(waiting, size)):
+        yield batch
 
 
 def _remove(path: Path) -> None:

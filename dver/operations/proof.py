@@ -5,15 +5,15 @@ right size with a sound head, footer and trailer; a pack's name is the hash of i
 pack. The records between them are not read: this would be a download of everything, and is what `dver fsck` is for.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
+from dver.database import batches
 from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError, ObjectNotFoundError
 from dver.objects.ids import ObjectId, PackId, VersionId
 from dver.objects.pack import HEAD_LENGTH, TRAILER_LENGTH, check_head, decode_footer, decode_trailer
 from dver.operations.liveness import live_objects
 from dver.operations.stock import Stock
 from dver.progress import Task
-from dver.storage.objectset import ObjectSet
 from dver.storage.packs import pack_key
 from dver.storage.store import Store
 
@@ -57,7 +57,7 @@ class _Proof:
         except (ObjectNotFoundError, IntegrityError, FormatError):
             return False
         with needed:
-            return all(self._are_held(batch) for batch in _batches(needed))
+            return all(self._are_held(batch) for batch in batches(needed, _BATCH))
 
     def _are_held(self, ids: list[ObjectId]) -> bool:
         located = self._there.index.located(ids)
@@ -94,14 +94,3 @@ def _check_ends(store: Store, pack: PackId) -> None:
     else:
         footer = store.backend.read_range(key, size - TRAILER_LENGTH - length, length)
     decode_footer(footer, expected, pack, where)
-
-
-def _batches(ids: ObjectSet) -> Iterator[list[ObjectId]]:
-    batch: list[ObjectId] = []
-    for identity in ids:
-        batch.append(identity)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

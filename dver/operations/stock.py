@@ -6,8 +6,8 @@ Content is not read, of a remote's packs not even the beginning: they are listed
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import islice
 
+from dver.database import batches
 from dver.errors import (
     BackendError,
     FormatError,
@@ -44,7 +44,7 @@ class Stock:
         files = (entry for entry in manifest.entries() if isinstance(entry, FileEntry))
         chunks = (chunk for entry in files for chunk, _ in manifest.chunks(entry))
         try:
-            while batch := list(islice(chunks, _LOOKUP_BATCH)):
+            for batch in batches(chunks, _LOOKUP_BATCH):
                 self._require(batch)
         except UnsupportedFormatError:
             raise

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from dver.database import batches
 from dver.errors import IntegrityError, ObjectNotFoundError, VersionNotFoundError
 from dver.objects.entry import FileEntry, unpack_chunks
 from dver.objects.ids import ChunkId, NodeId, ObjectId, VersionId
@@ -154,7 +155,7 @@ class Transfer:
         """Start to read those of `chunks` that the target lacks."""
         lacking: list[ChunkId] = []
         enough = _FIRST_PLAN
-        for batch in _batches(chunks, LOOKUP_BATCH):
+        for batch in batches(chunks, LOOKUP_BATCH):
             claimed = self._writer.claim(batch)
             lacking += [chunk for chunk in dict.fromkeys(batch) if chunk in claimed]
             if len(lacking) >= enough:
@@ -164,7 +165,7 @@ class Transfer:
 
     def _start_nodes(self, nodes: Sequence[NodeId], want: Wanted | None) -> Iterator["Future[list[Record]]"]:
         """Start to read those of `nodes` that the target lacks; most were read just now, to find what they name."""
-        for batch in _batches(nodes, LOOKUP_BATCH):
+        for batch in batches(nodes, LOOKUP_BATCH):
             claimed = self._writer.claim(batch)
             lacking = [node for node in dict.fromkeys(batch) if node in claimed]
             at_hand = self._source.nodes_at_hand(lacking)
@@ -252,7 +253,7 @@ def can_complete(source: Store, want: Wanted, held: Callable[[Iterable[ObjectId]
         manifest = source.manifest(want.version)
         manifest.totals()
         chunks = _chunks_to_bring(manifest, want, lambda node: bool(held([node])), nodes)
-        for batch in _batches(chunks, LOOKUP_BATCH):
+        for batch in batches(chunks, LOOKUP_BATCH):
             absent = {*missing_chunks(source, batch)}
             if absent and not absent <= held(absent):
                 return False
@@ -286,7 +287,7 @@ def holds_wanted(store: Store, want: Wanted) -> bool:
 
 def missing_chunks(store: Store, chunks: Iterable[ChunkId]) -> Iterator[ChunkId]:
     """Yield those of `chunks` that a store lacks, each once a batch."""
-    for batch in _batches(chunks, LOOKUP_BATCH):
+    for batch in batches(chunks, LOOKUP_BATCH):
         present = store.present(batch)
         yield from (chunk for chunk in dict.fromkeys(batch) if chunk not in present)
 
@@ -315,14 +316,3 @@ def _file_chunks(
 
 def _never(_node: NodeId) -> bool:
     return False
-
-
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    batch: list[T] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) >= size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

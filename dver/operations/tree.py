@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
+from dver.database import batches
 from dver.errors import ObjectNotFoundError, PathError
 from dver.objects.entry import Entry, FileEntry, LinkEntry, check_chunk_length, counts_as_file, entry_size
 from dver.objects.ids import Bytes, ChunkId, VersionId
@@ -157,8 +157,7 @@ def read_file(repo: Repo, manifest: Manifest, entry: FileEntry, dataset: str) ->
     """
     distinct = dict.fromkeys(chunk for chunk, _ in manifest.distinct_chunks(entry))
     store = _store_with(repo, list(distinct), manifest.version, dataset)
-    chunks = manifest.chunks(entry)
-    while batch := list(islice(chunks, READ_BATCH_CHUNKS)):
+    for batch in batches(manifest.chunks(entry), READ_BATCH_CHUNKS):
         plain = {
             ChunkId(record.id): record.chunk(store.name, verify=True)
             for span in store.plan(list(dict.fromkeys(chunk for chunk, _ in batch)))

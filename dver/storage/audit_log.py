@@ -93,7 +93,7 @@ class AuditLog:
     def forget(self, packs: Iterable[PackId]) -> None:
         """Forget packs that are damaged or gone."""
         with self._database.transaction():
-            for batch in batches(list(packs), _BATCH):
+            for batch in batches(packs, _BATCH):
                 marks = ",".join("?" * len(batch))
                 self._database.execute(f"DELETE FROM packs WHERE id IN ({marks})", batch)
 

@@ -10,10 +10,10 @@ lost with them. Ids are asked for in batches. For one thread.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dver.database import CacheDatabase, batches
 from dver.objects.ids import NodeId, ObjectId, PackId, VersionId
@@ -89,10 +89,9 @@ class StoreMap:
         if loose:
             self._any_loose = True
             self._database.execute("UPDATE packs SET loose = 1 WHERE number = ?", (number,))
-        rows = iter(entries)
         count = 0
         with self._database.transaction():
-            while batch := list(islice(rows, _PAGE)):
+            for batch in batches(entries, _PAGE):
                 count += len(batch)
                 self._database.execute_many("INSERT INTO added VALUES (?, ?)", [(e.id, number) for e in batch])
                 nodes = [(number, e.offset, e.id, e.end) for e in batch if e.kind is Kind.NODE]
@@ -172,25 +171,11 @@ class StoreMap:
 
     def packs_with_lost(self, ids: Iterable[ObjectId]) -> set[PackId]:
         """Return the packs in which some lost objects were."""
-        found: set[PackId] = set()
-        for batch in batches(list(ids), _LOOKUP):
-            marks = ",".join("?" * len(batch))
-            rows = self._database.query(
-                f"SELECT DISTINCT p.id FROM lost l JOIN packs p ON p.number = l.pack WHERE l.id IN ({marks})", batch
-            )
-            found.update(PackId(row[0]) for row in rows)
-        return found
+        return self._packs_in("lost", ids)
 
     def packs_of(self, ids: Iterable[ObjectId]) -> set[PackId]:
         """Return the packs in which some objects are."""
-        found: set[PackId] = set()
-        for batch in batches(list(ids), _LOOKUP):
-            marks = ",".join("?" * len(batch))
-            rows = self._database.query(
-                f"SELECT DISTINCT p.id FROM objects o JOIN packs p ON p.number = o.pack WHERE o.id IN ({marks})", batch
-            )
-            found.update(PackId(row[0]) for row in rows)
-        return found
+        return self._packs_in("objects", ids)
 
     def nodes(self) -> Iterator[Sequence[NodePlace]]:
         """Yield all nodes, in runs of those that lie side by side in a pack."""
@@ -207,7 +192,7 @@ class StoreMap:
     def places(self, ids: Iterable[NodeId]) -> dict[NodeId, NodePlace]:
         """Return where nodes lie, as far as they can be read."""
         found: dict[NodeId, NodePlace] = {}
-        for batch in batches(list(set(ids)), _LOOKUP):
+        for batch in batches(set(ids), _LOOKUP):
             marks = ",".join("?" * len(batch))
             rows = self._database.query(
                 "SELECT n.id, p.id, n.offset, n.end FROM nodes n JOIN packs p ON p.number = n.pack"
@@ -345,11 +330,17 @@ class StoreMap:
             self._database.execute("INSERT INTO packs (number, id) VALUES (?, ?)", (self._numbers[pack], pack))
         return self._numbers[pack]
 
+    def _packs_in(self, table: str, ids: Iterable[ObjectId]) -> set[PackId]:
+        join = f"FROM {table} x JOIN packs p ON p.number = x.pack"
+        return set(self._answers(f"SELECT DISTINCT p.id {join} WHERE x.id IN ({{}})", ids))
+
     def _among(self, question: str, ids: Iterable[T]) -> set[T]:
-        found: set[T] = set()
-        for batch in batches(list(set(ids)), _LOOKUP):
-            found.update(row[0] for row in self._database.query(question.format(",".join("?" * len(batch))), batch))
-        return found
+        return set(self._answers(question, ids))
+
+    def _answers(self, question: str, ids: Iterable[ObjectId]) -> Iterator[Any]:
+        for batch in batches(set(ids), _LOOKUP):
+            for row in self._database.query(question.format(",".join("?" * len(batch))), batch):
+                yield row[0]
 
     def _pages(self, question: str) -> Iterator[ObjectId]:
         last = b""

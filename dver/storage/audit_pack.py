@@ -8,7 +8,6 @@ from the beginning up to the first that is not whole.
 import errno
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError, UnsupportedFormatError
 from dver.objects.ids import ID_LENGTH, Bytes, PackId, checksum, pack_id
@@ -297,7 +296,5 @@ def _is_true(record: Record, where: str) -> bool:
 
 def ids_of(joined: bytes) -> Iterator[bytes]:
     """Yield the ids of a `PackCheck.readable`."""
-    starts = iter(range(0, len(joined), ID_LENGTH))
-    while batch := list(islice(starts, _ENTRIES_AT_ONCE)):
-        for start in batch:
-            yield joined[start : start + ID_LENGTH]
+    for start in range(0, len(joined), ID_LENGTH):
+        yield joined[start : start + ID_LENGTH]

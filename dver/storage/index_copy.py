@@ -85,7 +85,7 @@ class IndexCopy:
     def present(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Return those of `ids` that are in the copy."""
         found: set[ObjectId] = set()
-        for batch in batches(list(set(ids)), _LOOKUP_BATCH):
+        for batch in batches(set(ids), _LOOKUP_BATCH):
             marks = ",".join("?" * len(batch))
             found.update(row[0] for row in self._database.query(f"SELECT id FROM objects WHERE id IN ({marks})", batch))
         return found
@@ -93,7 +93,7 @@ class IndexCopy:
     def located(self, ids: Set[ObjectId]) -> dict[ObjectId, Location]:
         """Return where those of `ids` lie that are in the copy."""
         found = {}
-        for batch in batches(list(ids), _LOOKUP_BATCH):
+        for batch in batches(ids, _LOOKUP_BATCH):
             marks = ",".join("?" * len(batch))
             rows = self._database.query(
                 "SELECT o.id, p.id, offset, stored, plain, kind, codec FROM objects o"

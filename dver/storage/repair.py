@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+from dver.database import batches
 from dver.errors import (
     BackendError,
     DverError,
@@ -276,7 +277,7 @@ class _Bringer:
 
     def salvage(self, records: Iterable[Record], name: str, *, everything: bool) -> None:
         """Take records that are wanted, or all that the store lacks."""
-        for batch in _in_batches(map(copied, records)):
+        for batch in batches(map(copied, records), _BATCH):
             wanted = self._found.still_wanted([record.id for record in batch])
             self.take([record for record in batch if everything or record.id in wanted], name)
 
@@ -295,7 +296,7 @@ class _Bringer:
             if not left:
                 return
             try:
-                for records in _in_batches(source.records(left)):
+                for records in batches(source.records(left), _BATCH):
                     self.take(records, source.name)
                     left -= {record.id for record in records}
             except UnsupportedFormatError:
@@ -354,14 +355,3 @@ class _FilesSink:
 def index_is_doubtful(audit: Audit, pack: PackId) -> bool:
     """Whether an index file says of a pack what is not so."""
     return any(one.pack == pack and one.thing is Thing.INDEX for one in audit.findings)
-
-
-def _in_batches(records: Iterator[Record]) -> Iterator[list[Record]]:
-    batch: list[Record] = []
-    for record in records:
-        batch.append(record)
-        if len(batch) >= _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
