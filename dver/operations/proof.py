@@ -10,15 +10,14 @@ from collections.abc import Collection
 from dver.database import batches
 from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError, ObjectNotFoundError
 from dver.objects.ids import ObjectId, PackId, VersionId
-from dver.objects.pack import HEAD_LENGTH, TRAILER_LENGTH, check_head, decode_footer, decode_trailer
+from dver.objects.pack import HEAD_LENGTH, TRAILER_LENGTH, check_head, decode_footer
 from dver.operations.liveness import live_objects
 from dver.operations.stock import Stock
 from dver.progress import Task
-from dver.storage.packs import pack_key
+from dver.storage.packs import pack_key, read_footer
 from dver.storage.store import Store
 
 _BATCH = 4096
-_TAIL = 64 * 1024
 # A pack that is gone, or shorter than it was a moment ago.
 _NOT_WHOLE = frozenset({BackendProblem.NOT_FOUND, BackendProblem.OTHER})
 
@@ -86,11 +85,5 @@ def _check_ends(store: Store, pack: PackId) -> None:
     if size is None or size < HEAD_LENGTH + TRAILER_LENGTH or store.index.pack_size(pack) not in {None, size}:
         raise IntegrityError(where, "it is gone, or not as long as it was")
     check_head(store.backend.read_range(key, 0, HEAD_LENGTH), where)
-    tail = store.backend.read_range(key, max(0, size - _TAIL), min(size, _TAIL))
-    length, expected = decode_trailer(tail[-TRAILER_LENGTH:], size, where)
-    end = len(tail) - TRAILER_LENGTH
-    if length <= end:
-        footer = tail[end - length : end]
-    else:
-        footer = store.backend.read_range(key, size - TRAILER_LENGTH - length, length)
+    footer, expected = read_footer(lambda *span: store.backend.read_range(key, *span), size, where)
     decode_footer(footer, expected, pack, where)

@@ -22,14 +22,12 @@ from dver.objects.pack import (
     check_head,
     decode_entries,
     decode_record,
-    decode_trailer,
 )
 from dver.storage.audit_findings import Depth
 from dver.storage.backend import Backend
-from dver.storage.packs import pack_key
+from dver.storage.packs import pack_key, read_footer
 
 WINDOW = 8 * 1024 * 1024
-_TAIL = 64 * 1024
 _ENTRIES_AT_ONCE = 4096
 _EMPTY = "is empty"
 
@@ -163,12 +161,7 @@ class _Reader:
 
     def _footer(self) -> bytes:
         """Return the footer after checking it against the pack's name."""
-        start = max(0, self._size - _TAIL)
-        tail = self._read(start, self._size - start)
-        length, expected = decode_trailer(tail[-TRAILER_LENGTH:], self._size, self.where)
-        end = len(tail) - TRAILER_LENGTH
-        before = self._size - TRAILER_LENGTH - length
-        footer = tail[end - length : end] if length <= end else self._read(before, length)
+        footer, expected = read_footer(self._read, self._size, self.where)
         if checksum(footer) != expected:
             raise IntegrityError(self.where, "the list of records at its end is damaged")
         if pack_id(footer) != self._pack:

@@ -59,7 +59,8 @@ def read_pack_entries(backend: Backend, pack: PackId, size: int) -> list[PackEnt
     """
     where = f"{backend.location}/{pack_key(pack)}"
     try:
-        return _read_footer(backend, pack, size, where)
+        footer, expected = read_footer(lambda *span: backend.read_range(pack_key(pack), *span), size, where)
+        return decode_footer(footer, expected, pack, where)
     except UnsupportedFormatError:
         raise
     except (FormatError, IntegrityError):
@@ -79,17 +80,21 @@ def read_pack_entries(backend: Backend, pack: PackId, size: int) -> list[PackEnt
         return []
 
 
-def _read_footer(backend: Backend, pack: PackId, size: int, where: str) -> list[PackEntry]:
-    key = pack_key(pack)
+def read_footer(read: Callable[[int, int], bytes], size: int, where: str) -> tuple[bytes, int]:
+    """Return the footer of a pack of `size` bytes, and the checksum that its trailer has for it; neither is checked.
+
+    Args:
+        read: returns the bytes of the pack from an offset, as many as its second argument says.
+
+    Raises:
+        FormatError: the pack has no trailer that fits its size.
+    """
     # Most footers fit into what one read brings along with the trailer.
-    tail = backend.read_range(key, max(0, size - _TAIL), min(size, _TAIL))
+    tail = read(max(0, size - _TAIL), min(size, _TAIL))
     length, expected = decode_trailer(tail[-TRAILER_LENGTH:], size, where)
     end = len(tail) - TRAILER_LENGTH
-    if length <= end:
-        footer = tail[end - length : end]
-    else:
-        footer = backend.read_range(key, size - TRAILER_LENGTH - length, length)
-    return decode_footer(footer, expected, pack, where)
+    footer = tail[end - length : end] if length <= end else read(size - TRAILER_LENGTH - length, length)
+    return footer, expected
 
 
 def whole_trees(
