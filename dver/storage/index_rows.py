@@ -1,23 +1,20 @@
 """Entries of many index files, sorted on disk, so that a B-tree is filled with them from left to right.
 
 Random ids put into a large table a file at a time rewrite most of its pages each time; sorted first, each page once.
-What is kept in memory is one run of entries, whatever their number. The files have no names, so nothing is left behind
-by a process that is killed. For one thread.
+What is kept in memory is one run of entries, whatever their number. For one thread.
 """
 
 import heapq
 import struct
-import tempfile
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from dver.errors import DverError
 from dver.objects.ids import IndexId
 from dver.objects.pack import ENTRY_LENGTH
 from dver.storage.index_files import ListedPack
+from dver.storage.sorted_runs import read_run, write_run
 
 RUN_LENGTH = 250_000
 _AT_ONCE = 4096
@@ -78,27 +75,13 @@ class SortedRows:
     def rows(self, numbers: Mapping[int, int]) -> Iterator[Row]:
         """Yield in the order of ids what goes into a table, for the packs whose numbers in there are given."""
         self._recent.sort()
-        for row in heapq.merge(*map(_read_run, self._runs), self._recent):
+        runs = (read_run(run, _ROW.size) for run in self._runs)
+        for row in heapq.merge(*runs, self._recent):
             identity, offset, stored, plain, kind, codec, _, pack = _ROW.unpack(row)
             if pack in numbers:
                 yield identity, numbers[pack], offset, stored, plain, kind, codec
 
     def _spill(self) -> None:
         self._recent.sort()
-        try:
-            file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
-            self._runs.append(file)
-            rows = iter(self._recent)
-            while batch := b"".join(islice(rows, _AT_ONCE)):
-                file.write(batch)
-            file.flush()
-        except OSError as exc:
-            where = self._folder or tempfile.gettempdir()
-            raise DverError(f"{where}: cannot be written: {exc.strerror}", hint="free some space there") from exc
+        self._runs.append(write_run(self._recent, self._folder))
         self._recent.clear()
-
-
-def _read_run(file: IO[bytes]) -> Iterator[bytes]:
-    file.seek(0)
-    while data := file.read(_AT_ONCE * _ROW.size):
-        yield from (data[at : at + _ROW.size] for at in range(0, len(data), _ROW.size))

@@ -1,24 +1,20 @@
 """A set of object ids that may be larger than memory: sorted runs in temporary files, merged when it is read.
 
 Ids are added in any order and any number of times, then the set is read: in order, or asked what it holds. Reading ends
-the adding. What is kept in memory is one run of ids, whatever the size of the set. The files have no names, so nothing
-is left behind by a process that is killed.
+the adding. What is kept in memory is one run of ids, whatever the size of the set.
 """
 
 import heapq
 import mmap
-import tempfile
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from dver.errors import DverError
 from dver.objects.ids import ID_LENGTH, ChunkId, ObjectId
+from dver.storage.sorted_runs import read_run, write_run
 
 RUN_LENGTH = 400_000
-_READ_AT_ONCE = 4096
 _FEW_RUNS = 64
 
 
@@ -68,9 +64,7 @@ class ObjectSet:
         """Yield all ids in order."""
         self._seal()
         assert self._sealed is not None
-        for start in range(0, self._length, _READ_AT_ONCE):
-            self._sealed.seek(start * ID_LENGTH)
-            yield from _split(self._sealed.read(_READ_AT_ONCE * ID_LENGTH))
+        yield from map(ChunkId, read_run(self._sealed, ID_LENGTH))
 
     def __contains__(self, identity: object) -> bool:
         self._seal()
@@ -90,13 +84,14 @@ class ObjectSet:
         return {identity for identity in ids if identity in self}
 
     def _spill(self) -> None:
-        self._runs.append(self._write(iter(sorted(self._recent))))
+        self._runs.append(write_run(sorted(self._recent), self._folder))
         self._recent.clear()
         if len(self._runs) >= _FEW_RUNS:
             self._runs = [self._merged()]
 
     def _merged(self) -> IO[bytes]:
-        merged = self._write(_distinct(heapq.merge(*map(_read_run, self._runs))))
+        runs = (read_run(run, ID_LENGTH) for run in self._runs)
+        merged = write_run(_distinct(heapq.merge(*runs)), self._folder)
         for run in self._runs:
             run.close()
         return merged
@@ -110,37 +105,11 @@ class ObjectSet:
             self._sealed = self._runs.pop() if len(self._runs) == 1 else self._merged()
             self._runs.clear()
         else:
-            self._sealed = self._write(iter(sorted(self._recent)))
+            self._sealed = write_run(sorted(self._recent), self._folder)
             self._recent.clear()
         self._length = self._sealed.seek(0, 2) // ID_LENGTH
         if self._length:
             self._map = mmap.mmap(self._sealed.fileno(), 0, access=mmap.ACCESS_READ)
-
-    def _write(self, ids: Iterator[bytes]) -> IO[bytes]:
-        try:
-            file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
-            while batch := b"".join(islice(ids, _READ_AT_ONCE)):
-                file.write(batch)
-            file.flush()
-        except OSError as exc:
-            where = self._folder or tempfile.gettempdir()
-            raise DverError(f"{where}: cannot be written: {exc.strerror}", hint="free some space there") from exc
-        return file
-
-
-def _read_run(file: IO[bytes]) -> Iterator[bytes]:
-    at = 0
-    while True:
-        file.seek(at)
-        data = file.read(_READ_AT_ONCE * ID_LENGTH)
-        if not data:
-            return
-        at += len(data)
-        yield from _split(data)
-
-
-def _split(data: bytes) -> Iterator[ObjectId]:
-    return (ChunkId(data[at : at + ID_LENGTH]) for at in range(0, len(data), ID_LENGTH))
 
 
 def _distinct(ordered: Iterable[bytes]) -> Iterator[bytes]:
