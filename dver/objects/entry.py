@@ -4,7 +4,7 @@ Paths are bytes as the file system gave them, relative to the dataset, `/`-separ
 A dataset that is one file has a single entry with the empty path. A file's content is its chunk list: 36 bytes for
 each chunk, its id and its length; a long list is a tree of nodes of its own, and the entry holds the tree's root.
 
-Nothing read is trusted: `decode_entry` refuses a path that could lead out of the dataset or into git's own files.
+Nothing read is trusted: `decode_entries` refuses a path that could lead out of the dataset or into git's own files.
 """
 
 import re
@@ -165,7 +165,7 @@ def check_paths(paths: Sequence[bytes], where: str) -> None:
 
 
 def check_entry(entry: Entry, where: str) -> None:
-    """Raise FormatError for an entry that `decode_entry` would refuse. Only its path may be empty."""
+    """Raise FormatError for an entry that `decode_entries` would refuse. Only its path may be empty."""
     if entry.path:
         check_path(entry.path, where, hint="rename it, or let .dverignore name it")
     if isinstance(entry, LinkEntry):
@@ -186,14 +186,6 @@ def encode_entry(entry: Entry) -> list[object]:
     kind = _EXECUTABLE if entry.executable else _FILE
     content: object = entry.chunks if entry.chunk_tree is None else [entry.chunk_tree]
     return [entry.path, kind, entry.size, content]
-
-
-def decode_entry(fields: object, where: str) -> Entry:
-    """Return the entry that `encode_entry` gave; FormatError for anything else."""
-    entry = _decode_fields(fields, where)
-    if entry.path:
-        check_path(entry.path, where)
-    return entry
 
 
 def decode_entries(items: Sequence[object], where: str) -> list[Entry]:

@@ -60,19 +60,14 @@ def missing_there(store: Store, names: Names, lost: Iterable[VersionId]) -> Miss
 def missing_notes(missing: MissingVersions, remote: str | None) -> Iterable[str]:
     """Yield what of it is no damage, for people."""
     if missing.history:
-        are = (
-            "1 version that only history names is"
-            if missing.history == 1
-            else (f"{missing.history:,} versions that only history names are")
-        )
-        yield f"{are} neither in the cache nor on a remote"
+        yield f"{_versions_are(missing.history, 'only history')} neither in the cache nor on a remote"
     if missing.unpushed:
-        are = (
-            "1 version that HEAD, a branch or a tag names is"
-            if missing.unpushed == 1
-            else (f"{missing.unpushed:,} versions that HEAD, branches or tags name are")
-        )
+        are = _versions_are(missing.unpushed, "HEAD, a branch or a tag")
         yield f"{are} not there: dver push --all -r {remote} pushes what the cache has"
     if missing.unasked:
         names = ", ".join(missing.unasked)
         yield f"not all that is named is in the cache, and these remotes could not be asked: {names}"
+
+
+def _versions_are(count: int, namer: str) -> str:
+    return f"1 version that {namer} names is" if count == 1 else f"{count:,} versions that {namer} names are"

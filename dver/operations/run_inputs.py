@@ -15,7 +15,7 @@ from dver.git import CommitId
 from dver.objects.entry import DirectoryEntry, Entry, LinkEntry
 from dver.objects.ids import format_version
 from dver.objects.manifest import Manifest, build_manifest
-from dver.objects.paths import is_within
+from dver.objects.paths import is_within, is_within_any
 from dver.objects.pointer import Pointer, dataset_path, may_be_dataset
 from dver.operations.add import Added, add
 from dver.operations.datasets import Target, encode_path, typed, working_datasets
@@ -298,7 +298,7 @@ class _Resolver:
     def _is_here(self, target: Target) -> bool:
         base = self._repo.stat_cache.base(target.dataset)
         parts = None if base is None else base.parts
-        return parts is None or any(is_within(target.part, part) for part in parts)
+        return parts is None or is_within_any(target.part, set(parts))
 
     def _data(self, path: str, target: Target) -> Artifact:
         dataset = target.dataset

@@ -7,14 +7,14 @@ where there are patterns and a path is asked about, for `dver status` reads choi
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import dropwhile
 from typing import TYPE_CHECKING, TypeAlias
 
 from dver.errors import UsageError
-from dver.objects.paths import is_within, parents
+from dver.objects.paths import is_within, is_within_any, parents
 
 if TYPE_CHECKING:
     from pathspec import Pattern
@@ -82,7 +82,7 @@ class Choice:
             if not rule.wanted:
                 unwanted.add(rule.path)
                 above_unwanted.update(parents(rule.path))
-            elif not (rule.pattern or rule.path in above_unwanted or _is_within_any(rule.path, unwanted)):
+            elif not (rule.pattern or rule.path in above_unwanted or is_within_any(rule.path, unwanted)):
                 found.append(rule.path)
         return tuple(reversed(found))
 
@@ -110,7 +110,7 @@ class Choice:
         later: set[Rule] = set()
         decided: set[bytes] = set()
         for at, rule in reversed([*enumerate((*self.rules, *rules))]):
-            if rule not in later and not _is_within_any(rule.path, decided):
+            if rule not in later and not is_within_any(rule.path, decided):
                 kept.append(rule)
             if at >= len(self.rules):
                 later.add(rule)
@@ -182,10 +182,6 @@ def _narrow(scope: bytes, patterns: Patterns) -> list[Rule]:
     """Return the rules by which of a path only what fits the patterns is wanted, whatever others say."""
     wanted = [Rule(True, scope, pattern) for pattern in patterns.include] or [Rule(True, scope)]
     return [Rule(False, scope), *wanted, *(Rule(False, scope, pattern) for pattern in patterns.exclude)]
-
-
-def _is_within_any(path: bytes, parts: Set[bytes]) -> bool:
-    return path in parts or any(above in parts for above in parents(path))
 
 
 def _matcher(rule: Rule) -> _Matcher:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dver.errors import DverError, FormatError
+from dver.objects import entry as entries
 from dver.objects.codec import Codec, compress, decompress
 from dver.objects.diff import diff_manifests
-from dver.objects.entry import Entry, check_path, check_paths, counts_as_file, decode_entry, encode_entry, entry_size
+from dver.objects.entry import Entry, check_path, check_paths, counts_as_file, encode_entry, entry_size
 from dver.objects.ids import NodeId, PackId, VersionId, checksum
 from dver.objects.indexfile import IndexedPack, decode_index, encode_index
 from dver.objects.manifest import Manifest, NodeType, build_manifest, encode_node, make_file_entry
@@ -88,7 +89,7 @@ def test_pointers_round_trip(pointer: Pointer) -> None:
 
 @given(paths.flatmap(entries_at))
 def test_entries_round_trip(entry: Entry) -> None:
-    assert decode_entry(encode_entry(entry), "x") == entry
+    assert entries.decode_entries([encode_entry(entry)], "x") == [entry]
 
 
 @given(any_paths)
@@ -257,7 +258,7 @@ def test_any_msgpack_value_is_refused_or_read(node_type: int, level: int, items:
 
 @given(_values)
 def test_any_value_is_refused_or_read_as_an_entry(fields: object) -> None:
-    _only_dver_errors(lambda _: decode_entry(fields, "x"), b"")
+    _only_dver_errors(lambda _: entries.decode_entries([fields], "x"), b"")
 
 
 _toml_words = st.sampled_from(

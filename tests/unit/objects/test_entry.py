@@ -22,7 +22,6 @@ from dver.objects.entry import (
     chunks_size,
     counts_as_file,
     decode_entries,
-    decode_entry,
     encode_entry,
     entry_size,
     pack_chunk,
@@ -102,7 +101,7 @@ def test_paths_that_lead_elsewhere_are_refused_by_name(path: bytes) -> None:
 def test_entries_at_such_paths_are_refused(path: bytes) -> None:
     for entry in (replace(FILE, path=path), LinkEntry(path, b"t"), DirectoryEntry(path)):
         with pytest.raises(FormatError, match="refused the path"):
-            decode_entry(encode_entry(entry), "x")
+            decode_entries([encode_entry(entry)], "x")
         with pytest.raises(FormatError, match="refused the path"):
             decode_entries([encode_entry(entry)], "x")
         with pytest.raises(FormatError, match="refused the path"):
@@ -116,8 +115,8 @@ def test_no_paths_are_good_paths() -> None:
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_entries_round_trip(entry: Entry) -> None:
     check_entry(entry, "x")
-    assert decode_entry(encode_entry(entry), "x") == entry
-    assert decode_entry(tuple(encode_entry(entry)), "x") == entry
+    assert decode_entries([encode_entry(entry)], "x") == [entry]
+    assert decode_entries([tuple(encode_entry(entry))], "x") == [entry]
 
 
 def test_the_empty_path_is_good_only_where_it_is_alone() -> None:
@@ -174,7 +173,7 @@ def test_the_empty_path_is_good_only_where_it_is_alone() -> None:
 )
 def test_malformed_entries_are_refused(fields: object) -> None:
     with pytest.raises(FormatError, match="there:"):
-        decode_entry(fields, "there")
+        decode_entries([fields], "there")
 
 
 @pytest.mark.parametrize(
@@ -192,12 +191,12 @@ def test_what_readers_refuse_is_refused_before_it_is_stored(entry: Entry) -> Non
     with pytest.raises(FormatError):
         check_entry(entry, "x")
     with pytest.raises(FormatError):
-        decode_entry(encode_entry(entry), "x")
+        decode_entries([encode_entry(entry)], "x")
 
 
 def test_the_longest_inline_chunk_list_is_accepted() -> None:
     entry = FileEntry(b"a", 5 * INLINE_CHUNKS, False, ONE * INLINE_CHUNKS)
-    assert decode_entry(encode_entry(entry), "x") == entry
+    assert decode_entries([encode_entry(entry)], "x") == [entry]
 
 
 def test_chunk_lists_are_pairs_of_id_and_length() -> None:
