@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -440,19 +441,25 @@ def _environment() -> Mapping[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
 
 
-def test_what_an_add_at_work_has_stored_is_not_taken(clone: Clone) -> None:
-    clone.write("data/a", noise(40_000, 3))
-    process = subprocess.Popen(
+@contextmanager
+def _adding_slowly(clone: Clone) -> Iterator[subprocess.Popen[str]]:
+    """Another process that adds, and has stored all but the pointer, for which it waits for a line."""
+    with subprocess.Popen(
         [sys.executable, "-c", _ADD_SLOWLY, str(clone.root)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env=_environment(),
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with process:
+    ) as process:
+        assert process.stdout is not None
         assert process.stdout.readline() == "stored\n"
+        yield process
+
+
+def test_what_an_add_at_work_has_stored_is_not_taken(clone: Clone) -> None:
+    clone.write("data/a", noise(40_000, 3))
+    with _adding_slowly(clone) as process:
+        assert process.stdin is not None
         notes: list[str] = []
         collector = subprocess.Popen(
             [sys.executable, "-m", "dver", "gc"], cwd=clone.root, stderr=subprocess.PIPE, text=True, env=_environment()
@@ -471,16 +478,7 @@ def test_what_an_add_at_work_has_stored_is_not_taken(clone: Clone) -> None:
 
 def test_one_that_is_killed_while_it_adds_keeps_nobody_waiting(clone: Clone) -> None:
     clone.write("data/a", noise(40_000, 3))
-    process = subprocess.Popen(
-        [sys.executable, "-c", _ADD_SLOWLY, str(clone.root)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=_environment(),
-    )
-    assert process.stdout is not None
-    with process:
-        assert process.stdout.readline() == "stored\n"
+    with _adding_slowly(clone) as process:
         process.kill()
     assert len(collect(clone).plan.leaving) == 1
 
