@@ -34,6 +34,8 @@ __all__ = ["LINEAGE", "POINTER", "Damage", "Effect", "FsckOptions", "FsckResult"
 
 _MOST_TIPS = 3
 _DEFAULTS = FsckOptions()
+# What a repair of the store leaves to people.
+_NOT_MENDED = frozenset({POINTER, LINEAGE, Thing.KEY.value})
 _AGES = 100 * 365 * 24 * 3600.0
 
 
@@ -159,7 +161,7 @@ class _Fsck:
         """Put right what is wrong, and return the result with what came of it."""
         mender = Mender(self._store, auditor.found, audit, is_whole=self._remote is not None)
         unmarked = self._unmarked(auditor.found)
-        rest = tuple(one for one in result.damages if one.thing in (POINTER, LINEAGE))
+        rest = tuple(one for one in result.damages if one.thing in _NOT_MENDED)
         if audit.is_sound and not unmarked and not audit.unlisted_packs:
             return _with(result, Repaired(mender.done, (*rest, *self._still_missing(()))))
         params = self._params()
@@ -210,8 +212,13 @@ class _Fsck:
             finding.detail,
             finding.lost,
             tuple(effects),
-            _command(self._remote),
+            self._remedy(finding),
         )
+
+    def _remedy(self, finding: Finding) -> str:
+        if finding.thing is Thing.KEY:
+            return f"dver remote key remove {self._remote} {finding.key.rpartition('/')[2]}"
+        return _command(self._remote)
 
     def _effects(self, version: VersionId, needing: Needing) -> Iterator[Effect]:
         shared = (tuple(needing.paths), needing.count, needing.unknown)

@@ -29,6 +29,7 @@ class Thing(StrEnum):
     """What a finding is about."""
 
     DESCRIPTION = "description"
+    KEY = "key"
     PACK = "pack"
     INDEX = "index"
     MARKER = "marker"

@@ -8,6 +8,7 @@ from dver.errors import FormatError, IntegrityError, UnsupportedFormatError
 from dver.objects.ids import NodeId, PackId, VersionId
 from dver.objects.pack import encode_footer
 from dver.storage.audit_findings import Audit, Counts, Finding, Problem, Thing
+from dver.storage.audit_keys import key_findings
 from dver.storage.audit_listing import Listing, listed_ids
 from dver.storage.audit_map import StoreMap
 from dver.storage.audit_nodes import NodesRead
@@ -59,6 +60,7 @@ class Verdict:
         incomplete = self._incomplete()
         findings = [
             *self._description(),
+            *key_findings(self._backend),
             *self._indexes(),
             *self._packs(),
             *markers,

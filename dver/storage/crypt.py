@@ -20,7 +20,7 @@ from dver.objects.ids import Bytes
 from dver.storage.backend import Backend, BlobInfo
 from dver.storage.crypt_format import Extent, MasterKey
 from dver.storage.crypt_primitives import NotSealedError
-from dver.storage.keyring import KEYS, OpenKeyring, describe
+from dver.storage.keyring import KEYS, PLAIN_DESCRIPTION_KEY, OpenKeyring, describe
 
 _T = TypeVar("_T")
 _MOST_SIZES = 100_000
@@ -169,6 +169,12 @@ class CryptBackend:
             self.write(key, [self._decrypt(master, key, data, master.whole(len(data)))])
         self._call(key, stored, lambda: self._inner.delete(stored))
         self._older.pop(key, None)
+
+    def describe_anew(self) -> None:
+        """Say openly that the store is encrypted, whatever is said there now: its keys have opened it."""
+        assert self.keyring.masters
+        self._inner.delete(PLAIN_DESCRIPTION_KEY)
+        describe(self._inner)
 
     def _before_write(self, key: str) -> None:
         """Refuse to mix with a plain store, and to promise what those with newer keys would not find."""

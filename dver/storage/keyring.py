@@ -167,12 +167,18 @@ def describe(backend: Backend) -> None:
     Raises:
         ConfigError: it is said to be a plain one.
     """
-    found = read_if_there(backend, PLAIN_DESCRIPTION_KEY)
-    if found is None:
+    is_said = says_encrypted(backend)
+    if is_said is None:
         fields = {"encryption": {"format": ENCRYPTION_FORMAT}, "format": _DESCRIPTION_FORMAT}
         backend.write(PLAIN_DESCRIPTION_KEY, [json.dumps(fields, indent=2, sort_keys=True).encode() + b"\n"])
-    elif not is_encrypted_description(found):
+    elif not is_said:
         raise _plain(backend.location)
+
+
+def says_encrypted(backend: Backend) -> bool | None:
+    """Whether a store's open description says that it is encrypted; None where there is none."""
+    found = read_if_there(backend, PLAIN_DESCRIPTION_KEY)
+    return None if found is None else is_encrypted_description(found)
 
 
 def is_encrypted_description(data: bytes) -> bool:
@@ -281,10 +287,10 @@ def _is_id(name: str) -> bool:
 def _without_keys(backend: Backend, slots: Slots, name: str, encryption: Encryption) -> DverError:
     if slots.bad:
         return slots.bad[0][1]
-    found = read_if_there(backend, PLAIN_DESCRIPTION_KEY)
-    if found is not None and not is_encrypted_description(found):
+    is_said = says_encrypted(backend)
+    if is_said is False:
         return _plain(name)
-    if encryption.known() or found is not None:
+    if encryption.known() or is_said:
         return ConfigError(f"the keys of {name} are gone", hint=f"restore {KEYS} there from a copy; {_LOST}")
     return ConfigError(
         f"{name} has no keys yet", hint=f"dver remote key init {encryption.source.name.removeprefix('remote ')}"

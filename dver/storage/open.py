@@ -5,6 +5,7 @@ encrypted store is such a backend with another around it, whose packages are loa
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from dver.storage.backend import Backend
 from dver.storage.local import LocalBackend
 
 if TYPE_CHECKING:
+    from dver.storage.crypt import CryptBackend
     from dver.storage.keyring_secrets import Encryption
     from dver.storage.schemes import OptionValue
 
@@ -57,6 +59,16 @@ def encrypted(inner: Backend, encryption: "Encryption") -> Backend:
     from dver.storage.keyring import open_keyring  # noqa: PLC0415
 
     return CryptBackend(inner, lambda: open_keyring(inner, encryption))
+
+
+def as_encrypted(backend: Backend) -> "CryptBackend | None":
+    """Return a backend that `encrypted` gave as what it is, and None for every other."""
+    # Deferred: it needs an optional package, which is there where a store is encrypted.
+    with suppress(ImportError):
+        from dver.storage.crypt import CryptBackend  # noqa: PLC0415
+
+        return backend if isinstance(backend, CryptBackend) else None
+    return None
 
 
 def require_encryption() -> None:

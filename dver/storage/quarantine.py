@@ -6,21 +6,17 @@ wanted one day. A blob of a name that is there already gets a number behind its 
 
 import errno
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dver.errors import BackendError, BackendProblem, IntegrityError
 from dver.fileio import sync_directory
 from dver.objects.ids import Bytes, PackId, VersionId, parse_id
 from dver.storage.backend import Backend, BlobInfo
 from dver.storage.local import LocalBackend
+from dver.storage.open import as_encrypted
 from dver.storage.packs import pack_key
-
-if TYPE_CHECKING:
-    from dver.storage.crypt import CryptBackend
 
 QUARANTINE = "quarantine/"
 MOST_COPIED = 256 * 1024 * 1024
@@ -74,7 +70,7 @@ def set_aside_sealed(backend: Backend, key: str) -> str | None:
     It lies as if `quarantine/` were a store, for its name is a part of what it is encrypted with; `packs_aside` reads
     from it what opens still.
     """
-    crypt = _encrypted(backend)
+    crypt = as_encrypted(backend)
     if crypt is None:
         return None
     for master in crypt.keyring.masters.keys:
@@ -110,7 +106,7 @@ def sealed_pack(backend: Backend, moved: str, pack: PackId, size: int) -> SetAsi
 
 def inner_of(backend: Backend) -> Backend:
     """Return where a store's blobs lie: for an encrypted one the backend below."""
-    crypt = _encrypted(backend)
+    crypt = as_encrypted(backend)
     return backend if crypt is None else crypt.inner
 
 
@@ -118,18 +114,9 @@ def _id_in(key: str) -> bytes | None:
     return parse_id(key.rpartition("/")[2].partition(".")[0])
 
 
-def _encrypted(backend: Backend) -> "CryptBackend | None":
-    # Deferred: it needs an optional package, which is there where a store is encrypted.
-    with suppress(ImportError):
-        from dver.storage.crypt import CryptBackend  # noqa: PLC0415
-
-        return backend if isinstance(backend, CryptBackend) else None
-    return None
-
-
 def _sealed_aside(backend: Backend, prefix: str) -> Iterator[tuple[str, str, int]]:
     """Yield the key, the key in quarantine, and the size of what was moved as it is from below a prefix."""
-    crypt = _encrypted(backend)
+    crypt = as_encrypted(backend)
     if crypt is None:
         return
     for info in crypt.inner.list(QUARANTINE + prefix):
@@ -142,7 +129,7 @@ def _sealed_aside(backend: Backend, prefix: str) -> Iterator[tuple[str, str, int
 
 
 def _view(backend: Backend, moved: str) -> Backend:
-    crypt = _encrypted(backend)
+    crypt = as_encrypted(backend)
     assert crypt is not None
     ring = crypt.keyring
     return type(crypt)(_Moved(crypt.inner, moved), lambda: ring)

@@ -31,6 +31,7 @@ from dver.storage.audit_pack import readable_records
 from dver.storage.cachelock import collecting, lock_path
 from dver.storage.index import index_key
 from dver.storage.markers import version_key
+from dver.storage.open import as_encrypted
 from dver.storage.packs import pack_key, read_pack_entries
 from dver.storage.quarantine import SetAside, packs_aside, sealed_pack, set_aside, set_aside_sealed
 from dver.storage.repair_sources import FilesSource, Source, copied
@@ -231,6 +232,9 @@ class Mender:
     def describe(self, params: ChunkerParams) -> None:
         """Write the store's description anew, where that is what is wrong."""
         if any(finding.thing is Thing.DESCRIPTION for finding in self._audit.findings):
+            crypt = as_encrypted(self._backend)
+            if crypt is not None:
+                crypt.describe_anew()
             if self._backend.size(DESCRIPTION_KEY) is not None:
                 self._remove(DESCRIPTION_KEY)
             self.store.prepare(params)

@@ -379,3 +379,15 @@ def test_a_missing_package_names_the_extra(cli: Cli, store: Path, monkeypatch: p
 def test_plain_commands_do_not_load_the_ciphers() -> None:
     script = "import sys, dver.cli.remote; sys.exit('cryptography' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False, cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_fsck_names_a_key_that_cannot_be_used_and_what_takes_it_away(secured: Cli, store: Path) -> None:
+    (store / "keys" / ("0" * 32)).write_bytes(b"not a key")
+    checked = secured("fsck", "--remote", "origin")
+    assert checked.code == 1
+    assert f"keys/{'0' * 32}" in checked.out
+    assert f"dver remote key remove origin {'0' * 32}" in checked.out
+    secured("fsck", "--remote", "origin", "--repair")
+    assert (store / "keys" / ("0" * 32)).exists()
+    secured.ok("remote", "key", "remove", "origin", "0" * 32)
+    secured.ok("fsck", "--remote", "origin")

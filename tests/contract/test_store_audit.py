@@ -12,6 +12,7 @@ from dver.storage.audit import AuditOptions, Auditor, AuditTools
 from dver.storage.audit_findings import Audit, Depth
 from dver.storage.audit_pack import readable_records
 from dver.storage.crypt import CryptBackend
+from dver.storage.keyring import PLAIN_DESCRIPTION_KEY
 from dver.storage.quarantine import SetAside, packs_aside, versions_aside
 from dver.storage.repair import Mended, Mender
 from dver.storage.repair_sources import StoreSource
@@ -165,6 +166,24 @@ def test_an_encrypted_blob_that_does_not_open_is_repaired_too(tmp_path: Path, ot
     assert read_files(place.open(), version) == FILES
     # What was set aside is kept as it was, sealed.
     assert keys(sealed, "quarantine/")
+    place.close()
+
+
+@pytest.mark.parametrize("data", [None, b'{"format": 1}', b"\0"])
+def test_a_store_says_again_that_it_is_encrypted(tmp_path: Path, nothing: Store, data: bytes | None) -> None:
+    place = encrypted_place(local_place(tmp_path / "sealed"))
+    store = place.open("copy")
+    version = store_files(store, FILES, pack_size=SMALL_PACK)
+    assert isinstance(store.backend, CryptBackend)
+    sealed = store.backend.inner
+    said = sealed.read(PLAIN_DESCRIPTION_KEY)
+    sealed.delete(PLAIN_DESCRIPTION_KEY)
+    if data is not None:
+        sealed.write(PLAIN_DESCRIPTION_KEY, [data])
+    mend(store, nothing)
+    assert sealed.read(PLAIN_DESCRIPTION_KEY) == said
+    assert look(place.open()).is_sound
+    assert read_files(place.open(), version) == FILES
     place.close()
 
 
