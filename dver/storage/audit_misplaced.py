@@ -10,7 +10,8 @@ from dver.objects.ids import parse_id
 from dver.storage.audit_findings import Thing
 from dver.storage.backend import Backend
 from dver.storage.local import LocalBackend
-from dver.storage.quarantine import inner_of, set_aside
+from dver.storage.open import inner_of
+from dver.storage.quarantine import set_aside
 from dver.storage.store import DESCRIPTION_KEY
 
 _TOPS = {"index": Thing.INDEX, "packs": Thing.PACK, "versions": Thing.MARKER}

@@ -71,6 +71,12 @@ def as_encrypted(backend: Backend) -> "CryptBackend | None":
     return None
 
 
+def inner_of(backend: Backend) -> Backend:
+    """Return where a store's blobs lie: for an encrypted one the backend below."""
+    crypt = as_encrypted(backend)
+    return backend if crypt is None else crypt.inner
+
+
 def require_encryption() -> None:
     """Check that the packages for encrypted stores are installed.
 

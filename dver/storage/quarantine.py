@@ -104,12 +104,6 @@ def sealed_pack(backend: Backend, moved: str, pack: PackId, size: int) -> SetAsi
     return SetAside(pack_key(pack), pack, size, _view(backend, moved))
 
 
-def inner_of(backend: Backend) -> Backend:
-    """Return where a store's blobs lie: for an encrypted one the backend below."""
-    crypt = as_encrypted(backend)
-    return backend if crypt is None else crypt.inner
-
-
 def _id_in(key: str) -> bytes | None:
     return parse_id(key.rpartition("/")[2].partition(".")[0])
 

@@ -22,6 +22,7 @@ from dver.objects.ids import NodeId, ObjectId
 from dver.objects.indexfile import IndexedPack
 from dver.objects.pack import TARGET_SIZE, Kind, PackBuilder, Record, encode_object
 from dver.storage.local import LocalBackend
+from dver.storage.open import inner_of
 from dver.storage.packs import pack_key
 from dver.storage.store import Store
 
@@ -126,8 +127,9 @@ class StoreWriter:
         if self.store.journal is not None and os.path.exists(self.store.journal):
             self.store.index.ensure_fresh()
             self.store.index.recover()
-            if isinstance(self.store.backend, LocalBackend):
-                self.store.backend.remove_stale_temporaries(STALE_SECONDS)
+            backend = inner_of(self.store.backend)
+            if isinstance(backend, LocalBackend):
+                backend.remove_stale_temporaries(STALE_SECONDS)
 
     def _note_unfinished(self) -> None:
         """Leave a mark on this machine until the packs written from now on are indexed."""

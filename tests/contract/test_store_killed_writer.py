@@ -1,7 +1,12 @@
 """What a writer that was killed left behind in a store: it is taken up, and never believed where it is not whole."""
 
 import contextlib
+import os
+from pathlib import Path
 
+import pytest
+
+from dver.fileio import TEMPORARY_PREFIX
 from dver.objects.ids import ChunkId, NodeId
 from dver.objects.pack import Kind
 from dver.storage.packs import list_packs, read_pack_entries
@@ -12,8 +17,10 @@ from tests.stores import (
     SMALL_PACK,
     StorePlace,
     all_nodes,
+    encrypted_place,
     flip,
     keys,
+    local_place,
     noise,
     put_chunks,
     put_files,
@@ -52,6 +59,20 @@ def test_packs_of_a_killed_session_are_taken_up_by_the_next(near_place: StorePla
         writer.flush()
     assert not store.journal.exists()
     assert len(read_objects(near_place.open(), chunks)) == len(chunks)
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
+def test_the_next_session_removes_old_files_that_were_never_finished(tmp_path: Path, is_encrypted: bool) -> None:
+    place = encrypted_place(local_place(tmp_path)) if is_encrypted else local_place(tmp_path)
+    store = place.open("copy")
+    _kill(store)
+    left, young = (tmp_path / "store" / "packs" / f"{TEMPORARY_PREFIX}{name}" for name in ("old", "young"))
+    for path in (left, young):
+        path.write_bytes(b"half")
+    os.utime(left, (1000, 1000))
+    store_files(place.open("copy"), FILES)
+    assert [path.exists() for path in (left, young)] == [False, True]
+    place.close()
 
 
 def test_without_a_killed_session_nobody_looks_at_packs(near_place: StorePlace) -> None:
