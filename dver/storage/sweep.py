@@ -207,8 +207,9 @@ class Sweeper:
 
     def _replace_files(self, files: Sequence[IndexId], gone: Mapping[PackId, int], new: Sequence[IndexedPack]) -> None:
         """List new packs, and what index files list but for the packs that go, in new index files."""
-        forgotten: Collection[PackId] = gone.keys()
         packs = {pack.id: pack for pack in new}
+        # New ones too: a sweep that was killed may have left one, known and with all that it holds read from the old.
+        forgotten: Collection[PackId] = {*gone, *packs}
         batch: list[IndexId] = []
         entries = 0
         for index in files:
