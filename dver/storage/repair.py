@@ -202,29 +202,28 @@ class Mender:
         self._found.want_lost()
         if self._is_whole:
             self._found.want_all()
-        else:
-            self._found.want_below(self._audit.incomplete)
+        # Of a version of which a repair that was killed left nothing in its place, nothing else names the root.
+        self._found.want_below(self._audit.incomplete)
         with StoreWriter(self.store) as writer:
             bringer = _Bringer(self._found, writer, self.done, task)
             for pack in self._moved:
                 bringer.salvage(self._readable(pack), "the damaged packs", everything=True)
-            if self._found.wants():
-                moved = {pack.key for pack in self._moved if pack.backend is self._backend}
-                for pack in packs_aside(self._backend):
-                    if pack.key not in moved:
-                        bringer.salvage(self._readable(pack), "quarantine", everything=False)
-            bringer.bring(sources)
-            if files is not None:
-                self._take_files(bringer, files, sources)
+            before = -1
+            # Once more for each level of a manifest that comes to light: what it names may be in any of these places.
+            while self._found.wants() and sum(self.done.restored.values()) != before:
+                before = sum(self.done.restored.values())
+                self._take_aside(bringer)
+                bringer.bring(sources)
+                if files is not None and self._found.wants():
+                    files.offer(_FilesSink(bringer, files.name))
             writer.flush()
 
-    def _take_files(self, bringer: "_Bringer", files: FilesSource, sources: Sequence[Source]) -> None:
-        """Take what is wanted from files, once more for each level of a manifest that comes to light with that."""
-        before = -1
-        while self._found.wants() and sum(self.done.restored.values()) != before:
-            before = sum(self.done.restored.values())
-            files.offer(_FilesSink(bringer, files.name))
-            bringer.bring(sources)
+    def _take_aside(self, bringer: "_Bringer") -> None:
+        """Take what is wanted from what earlier repairs set aside."""
+        moved = {pack.key for pack in self._moved if pack.backend is self._backend}
+        for pack in packs_aside(self._backend):
+            if pack.key not in moved:
+                bringer.salvage(self._readable(pack), "quarantine", everything=False)
 
     def _readable(self, pack: SetAside) -> Iterator[Record]:
         return readable_records(pack.backend, pack.key, pack.pack, pack.size, self._footers.get)

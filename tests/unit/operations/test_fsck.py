@@ -542,6 +542,23 @@ def test_a_repair_that_is_cut_off_loses_nothing_and_is_completed_by_the_next(
     assert all_data_is_had(clone)
 
 
+@pytest.mark.parametrize("remote", [None, "origin"], ids=["cache", "remote"])
+def test_what_a_repair_that_was_cut_off_had_set_aside_is_brought_back(
+    clone: Clone, remote: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pack in store_files(top_of(clone, remote), "packs"):
+        damage(pack, "flipped in the middle")
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(repair.Mender, "restore", cut_off)
+        check(clone, remote=remote, repair=True)
+    assert check(clone, remote=remote, repair=True).is_sound
+    assert check(clone, remote=remote).damages == ()
+
+
 # What is named and not there
 
 
