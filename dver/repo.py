@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dver.config.trust import TrustedPlaces
     from dver.objects.chunker import Chunker
     from dver.records.index import LineageIndex
+    from dver.spool import Spool
     from dver.storage.backend import Backend
     from dver.storage.keyring_secrets import Encryption
     from dver.storage.markers import VersionMarkers
@@ -238,6 +239,13 @@ class Repo:
     def scratch(self) -> AbstractContextManager[Path]:
         """Return a context that gives an empty folder on the working tree's file system."""
         return scratch_folder(self.dver_dir / "tmp")
+
+    def spool(self) -> "Spool":
+        """Return an empty list for what may be too much for memory."""
+        from dver.spool import Spool  # noqa: PLC0415
+
+        folder = self.dver_dir / "tmp"
+        return Spool(folder if os.access(folder, os.W_OK) else None)
 
     def lock(self) -> AbstractContextManager[None]:
         """Return a context in which no other command changes the working tree."""

@@ -20,12 +20,14 @@ from dver.operations.merge import merge_pointers, read_conflict, torn_datasets
 from dver.operations.run_guard import check_free
 from dver.operations.status import scan_dataset
 from dver.operations.working import working_entries
+from dver.operations.working_edit import store_changes
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
 from dver.storage.writer import StoreWriter
 from dver.workspace.gitignore import gitignore_path
 from dver.workspace.pointers import read_pointer, write_pointer
-from dver.workspace.statcache import Base, Row
+from dver.workspace.rowlist import RowList
+from dver.workspace.statcache import Base, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,12 @@ class _Stored:
 
     Attributes:
         base: what the rows are relative to so far; None where they are for the new version.
-        whole: whether all chunks of the version were looked at, so that the store surely has them.
+        whole: whether the store surely has all chunks of the version.
     """
 
     summary: Summary
     base: Base | None
-    fresh: dict[bytes, Row]
+    fresh: Rows
     gone: list[bytes]
     whole: bool
 
@@ -122,13 +124,18 @@ def add(
         check_nesting(list(wanted))
         added = []
         stored_bytes = 0
+        scanned = [job.dataset for job in jobs if not job.parts]
         # From the first object on until the last pointer is written, nobody may take these for garbage.
-        with repo.storing():
+        with repo.storing(), repo.scanner.looking_ahead(scanned):
             store = repo.cache
             store.prepare(repo.chunker.params)
             for job in jobs:
-                with StoreWriter(store) as writer, progress.task(f"adding {job.dataset}", bytes=0, files=0) as task:
-                    result = _add_one(repo, job, writer, task)
+                with (
+                    StoreWriter(store) as writer,
+                    repo.spool() as rows,
+                    progress.task(f"adding {job.dataset}", bytes=0, files=0) as task,
+                ):
+                    result = _add_one(repo, job, writer, RowList(rows), task)
                     stored_bytes += writer.stored_bytes
                 _publish(repo, result, stage=stage)
                 added.append(result)
@@ -153,7 +160,7 @@ def _check_job(repo: Repo, job: _Job) -> None:
         check_parents(repo.root, f"{job.dataset}/{decode_path(part)}")
 
 
-def _add_one(repo: Repo, job: _Job, writer: StoreWriter, task: Task) -> Added:
+def _add_one(repo: Repo, job: _Job, writer: StoreWriter, rows: RowList, task: Task) -> Added:
     dataset, force = job.dataset, job.force
     # Adding the data settles a merge.
     previous = None if job.torn else _previous_pointer(repo, dataset, force=force)
@@ -161,7 +168,7 @@ def _add_one(repo: Repo, job: _Job, writer: StoreWriter, task: Task) -> Added:
         _check_merged(repo, dataset)
     if previous is not None and not force and not job.parts:
         _check_checked_out(repo, dataset, previous, task)
-    stored = _store(repo, job, writer, task)
+    stored = _store(repo, job, writer, rows, task)
     summary = stored.summary
     is_directory = (repo.root / dataset).is_dir()
     kind = DatasetKind.DIRECTORY if is_directory else DatasetKind.FILE
@@ -184,28 +191,28 @@ def _add_one(repo: Repo, job: _Job, writer: StoreWriter, task: Task) -> Added:
     return Added(dataset, pointer, previous, job.torn)
 
 
-def _store(repo: Repo, job: _Job, writer: StoreWriter, task: Task) -> _Stored:
-    """Store what is new in a dataset and build its manifest; nothing is flushed yet."""
+def _store(repo: Repo, job: _Job, writer: StoreWriter, fresh: RowList, task: Task) -> _Stored:
+    """Store what is new in a dataset and build its manifest; nothing is flushed yet. New rows may go into `fresh`."""
     base = part_base(repo, job.dataset, job.parts) if job.parts else repo.stat_cache.base(job.dataset)
-    rows = rows_within(repo.stat_cache, job.dataset, job.parts) if base else {}
     if base is not None and (job.parts or base.choice is not None):
-        finder = ChangeFinder(repo, job.dataset, base, rows)
+        finder = ChangeFinder(repo, job.dataset, base, rows_within(repo.stat_cache, job.dataset, job.parts))
         changes = finder.find(job.parts or [b""], writer, task)
         summary = finder.edit(changes, writer)
         # Of a partly present dataset the cache need not hold the rest.
         return _Stored(summary, base, changes.fresh, changes.gone, whole=repo.cache.has_version(base.version))
-    gone = set(rows)
-    fresh: dict[bytes, Row] = {}
+    edited = None if base is None else store_changes(repo, job.dataset, base, writer, task)
+    if edited is not None:
+        return _Stored(edited.summary, base, edited.fresh, edited.gone, whole=True)
+    gone: list[bytes] = []
     builder = ManifestBuilder(writer.put_node)
-    for ingested in working_entries(repo, job.dataset, base, rows, writer, task):
+    for ingested in working_entries(repo, job.dataset, base, writer, task, gone):
         entry = ingested.entry
         if entry.path == b"" and isinstance(entry, DirectoryEntry):
             raise PathError(job.dataset, "became a directory while it was read", hint="run the command again")
         builder.add(entry)
-        gone.discard(entry.path)
         if ingested.row is not None:
-            fresh[entry.path] = ingested.row
-    return _Stored(builder.finish(), base, fresh, sorted(gone), whole=True)
+            fresh.add(entry.path, ingested.row)
+    return _Stored(builder.finish(), base, fresh, gone, whole=True)
 
 
 def _check_base(dataset: str, pointer: Pointer, previous: Pointer | None, base: Base | None) -> None:

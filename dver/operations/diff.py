@@ -16,10 +16,10 @@ from dver.objects.manifest import Manifest
 from dver.objects.paths import is_within
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import Target, decode_path, head_pointers, pointers_at, select, working_pointers
-from dver.operations.diff_working import changed_manifest
 from dver.operations.kinds import NodeKind, entry_kind
 from dver.operations.reading import open_manifest
 from dver.operations.status import scan_dataset
+from dver.operations.working_edit import changed_manifest
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
 

@@ -19,7 +19,7 @@ from dver.progress import Task
 from dver.repo import Repo
 from dver.workspace.ignore import IgnoreRules
 from dver.workspace.ingest import Ingested, Ingester, ObjectSink, Source
-from dver.workspace.statcache import Base, Row, is_trusted
+from dver.workspace.statcache import Base, is_trusted
 from dver.workspace.walk import FileType, WalkItem, walk_dataset
 
 __all__ = ["NodesOnly", "check_storable", "in_memory_manifest", "working_entries", "working_manifest"]
@@ -44,11 +44,11 @@ class NodesOnly:
 
 
 def working_entries(
-    repo: Repo, dataset: str, base: Base | None, rows: Mapping[bytes, Row], sink: ObjectSink, task: Task
+    repo: Repo, dataset: str, base: Base | None, sink: ObjectSink, task: Task, gone: list[bytes]
 ) -> Iterator[Ingested]:
     """Yield the entries of a dataset's working files in path order; files that are as in the base are not read.
 
-    `rows` are the stat cache's rows for the base, of which all is here or gone.
+    All of the base is here, or was deleted. The paths of it that are not there any more are added to `gone`.
 
     Raises:
         PathError: something in the dataset cannot be stored, such as a socket or a nested git repository.
@@ -56,7 +56,7 @@ def working_entries(
     root = os.fsencode(repo.root / dataset)
     walked = walk_dataset(root, IgnoreRules.for_dataset(repo.root, dataset))
     ingester = Ingester(root, sink, repo.chunker, repo.workers, task)
-    return ingester.run(_merge(walked, _Known(repo, dataset, base, rows), task))
+    return ingester.run(_merge(walked, _Known(repo, dataset, base, gone), task))
 
 
 def working_manifest(repo: Repo, dataset: str, base: Base | None, task: Task) -> Manifest:
@@ -67,13 +67,12 @@ def working_manifest(repo: Repo, dataset: str, base: Base | None, task: Task) ->
         VersionNotFoundError: the dataset is only partly here, and nothing within reach says what the rest is.
     """
     sink = NodesOnly()
-    rows = repo.stat_cache.rows(dataset) if base is not None else {}
     if base is not None and base.choice is not None:
-        finder = ChangeFinder(repo, dataset, base, rows)
+        finder = ChangeFinder(repo, dataset, base, repo.stat_cache.rows(dataset))
         summary = finder.edit(finder.find([b""], sink, task), sink)
         return in_memory_manifest(repo, summary.version, sink.nodes, dataset)
     builder = ManifestBuilder(sink.put_node)
-    for ingested in working_entries(repo, dataset, base, rows, sink, task):
+    for ingested in working_entries(repo, dataset, base, sink, task, []):
         builder.add(ingested.entry)
     return in_memory_manifest(repo, builder.finish().version, sink.nodes, dataset)
 
@@ -90,40 +89,51 @@ def in_memory_manifest(repo: Repo, version: VersionId, nodes: Mapping[NodeId, by
 
 
 class _Known:
-    """What is known of a dataset's working files: the base they were last equal to, and the rows for it."""
+    """What is known of a dataset's working files: the base they were last equal to, and the rows for it.
 
-    def __init__(self, repo: Repo, dataset: str, base: Base | None, rows: Mapping[bytes, Row]) -> None:
+    It is asked for one path after the other, in their order.
+    """
+
+    def __init__(self, repo: Repo, dataset: str, base: Base | None, gone: list[bytes]) -> None:
+        """Add to `gone` the paths that have a row, and are passed over."""
         self.dataset = dataset
-        self._rows = rows
-        self._manifest: Manifest | None = None
+        self._gone = gone
+        self._entries: Iterator[Entry] = iter(())
         # Where the cache was deleted, or never had all, a file is no proof that its content is stored.
         if base is not None and repo.cache.has_version(base.version):
             with suppress(VersionNotFoundError):
-                self._manifest = open_manifest(repo, base.version, dataset)
+                self._entries = open_manifest(repo, base.version, dataset).entries()
+        self._rows = iter(()) if base is None else repo.stat_cache.rows_in_order(dataset)
+        self._entry = next(self._entries, None)
+        self._row = next(self._rows, None)
 
-    def entries(self) -> Iterator[Entry]:
-        """Return the entries of the base."""
-        return iter(()) if self._manifest is None else self._manifest.entries()
+    def entry(self, item: WalkItem) -> Entry | None:
+        """Return the entry that what is on disk certainly is, if its content is stored."""
+        path = item.path
+        while self._row is not None and self._row[0] < path:
+            self._gone.append(self._row[0])
+            self._row = next(self._rows, None)
+        while self._entry is not None and self._entry.path < path:
+            self._entry = next(self._entries, None)
+        if self._row is None or self._row[0] != path:
+            return None
+        row, self._row = self._row[1], next(self._rows, None)
+        is_same = self._entry is not None and self._entry.path == path
+        return self._entry if is_same and not row.differs and is_trusted(row, item.type, item.stat) else None
 
-    def holds(self, entry: Entry, item: WalkItem) -> bool:
-        """Whether what is on disk is certainly `entry`, and its content stored."""
-        row = self._rows.get(item.path)
-        return row is not None and not row.differs and is_trusted(row, item.type, item.stat)
+    def finish(self) -> None:
+        """Say that no path comes any more."""
+        if self._row is not None:
+            self._gone.append(self._row[0])
+        self._gone += (path for path, _ in self._rows)
 
 
 def _merge(walked: Iterator[WalkItem], known: _Known, task: Task) -> Iterator[Source]:
     """Yield what is on disk in order: entries where they are known to hold, walked items where not."""
-    entries = known.entries()
-    entry = next(entries, None)
     for item in walked:
         check_storable(known.dataset, item)
-        while entry is not None and entry.path < item.path:
-            entry = next(entries, None)
-        if entry is not None and entry.path == item.path:
-            yield entry if known.holds(entry, item) else _expected(item, task)
-            entry = next(entries, None)
-        else:
-            yield _expected(item, task)
+        yield known.entry(item) or _expected(item, task)
+    known.finish()
 
 
 def _expected(item: WalkItem, task: Task) -> WalkItem:

@@ -65,6 +65,13 @@ class Scan:
         self.deleted += other.deleted
         self.special += other.special
 
+    def sort(self) -> None:
+        """Put all paths in order."""
+        self.added.sort(key=_path_of)
+        self.modified.sort(key=_path_of)
+        self.deleted.sort()
+        self.special.sort()
+
 
 class Scanner:
     """Scans datasets of one working tree."""
@@ -105,11 +112,7 @@ class Scanner:
         base becomes the dataset's if none is missing, or `adopt` says so. Nodes that are missing make a file count as
         modified unless its stat is known.
         """
-        looked = self._looked.pop(dataset, None)
-        if not known:
-            looked = _Looked(base, self._place(dataset, {}), {})
-        elif looked is None or looked.base != base:
-            looked = self._look_ahead({dataset: base})[dataset]
+        looked = self._look(dataset, base) if known else _Looked(base, self._place(dataset, {}), {})
         scan = Scan(base)
         changed = self._changed(looked, scan)
         if changed is None:
@@ -121,10 +124,31 @@ class Scanner:
             self._settle_known(dataset, changed, scan, comparer)
         else:
             self._settle_unknown(dataset, changed, scan, comparer, adopt=adopt)
-        for found in (scan.added, scan.modified):
-            found.sort(key=_path_of)
-        scan.special.sort()
+        scan.sort()
         return scan
+
+    def suspects(self, dataset: str, base: Base, *, most: int) -> Scan | None:
+        """Compare the working files with a base that the stat cache has rows for, without reading any of them.
+
+        Files that may be as in the base, for all that their stats tell, count as modified. None, if there is nothing at
+        all, or what may differ is more than `most` paths.
+        """
+        scan = Scan(base)
+        changed = self._changed(self._look(dataset, base), scan)
+        if changed is None:
+            return None
+        for part, pending, quiet in self._classified(dataset, changed, base):
+            part.modified += pending
+            scan.take(part)
+            self._cache.update(dataset, base, {}, quiet)
+            if len(scan.added) + len(scan.modified) + len(scan.deleted) > most:
+                return None
+        scan.sort()
+        return scan
+
+    def _look(self, dataset: str, base: Base) -> "_Looked":
+        looked = self._looked.pop(dataset, None)
+        return looked if looked is not None and looked.base == base else self._look_ahead({dataset: base})[dataset]
 
     def _place(self, dataset: str, marks: Mapping[bytes, bytes]) -> Place:
         return Place(os.fsencode(self._root / dataset), IgnoreRules.for_dataset(self._root, dataset), marks)
@@ -147,9 +171,19 @@ class Scanner:
         self, dataset: str, changed: "Iterator[Sequence[_Piece]]", scan: Scan, comparer: "_Comparer"
     ) -> None:
         """Sort what is in changed folders into `scan` by what the stat cache knows, and keep what comes to light."""
+        for part, pending, quiet in self._classified(dataset, changed, scan.base):
+            scan.take(part)
+            self._cache.update(dataset, scan.base, comparer.compare(pending), quiet)
+        scan.deleted.sort()
+        self._cache.update(dataset, scan.base, comparer.finish())
+
+    def _classified(
+        self, dataset: str, changed: "Iterator[Sequence[_Piece]]", base: Base
+    ) -> "Iterator[tuple[Scan, list[WalkItem], dict[bytes, bytes]]]":
+        """Yield what the stat cache tells of changed folders: a scan of some, what needs a comparison, fingerprints."""
         loud: set[bytes] = set()
         for batch in changed:
-            part = Scan(scan.base)
+            part = Scan(base)
             rows: dict[bytes, Row] = {}
             for some in self._cache.rows_between(dataset, [each for piece in batch for each in piece.ranges]):
                 rows |= some
@@ -157,10 +191,7 @@ class Scanner:
             part.deleted = sorted(rows)
             loud |= _loud_folders(batch, part, pending)
             quiet = {piece.prefix: piece.mark for piece in batch if piece.mark and piece.prefix not in loud}
-            scan.take(part)
-            self._cache.update(dataset, scan.base, comparer.compare(pending), quiet)
-        scan.deleted.sort()
-        self._cache.update(dataset, scan.base, comparer.finish())
+            yield part, pending, quiet
 
     def _settle_unknown(
         self,

@@ -20,7 +20,7 @@ from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from dver.database import CacheDatabase, batches, read_foreign
 from dver.objects.ids import VersionId, checksum
@@ -40,6 +40,7 @@ WITHOUT_READING = 1 << 62
 _told_by = attrgetter("st_mode", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
 _DIGEST_BYTES, _COUNT_BYTES = 8, 4
 _RANGES_AT_ONCE = 250
+_ROWS_AT_ONCE = 10_000
 
 _SCHEMA = """
 CREATE TABLE datasets (
@@ -67,6 +68,10 @@ class Row(NamedTuple):
     inode: int
     checked: int
     differs: int
+
+
+# Rows by path; pairs where they may be too many for memory.
+Rows: TypeAlias = Mapping[bytes, Row] | Iterable[tuple[bytes, Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,18 @@ class StatCache:
             values += [prefix, prefix[:-1] + b"0"]
         return {row[0]: Row._make(row[1:]) for row in self._database.query(question, values)}
 
+    def rows_in_order(self, dataset: str) -> Iterator[tuple[bytes, Row]]:
+        """Yield all rows of a dataset with their paths, in the order of these, with few in memory."""
+        number = self._number(dataset)
+        start = b""
+        while found := self._database.query(
+            "SELECT path, kind, size, mtime, ctime, inode, checked, differs FROM files"
+            " WHERE dataset = ? AND path >= ? ORDER BY path LIMIT ?",
+            (number, start, _ROWS_AT_ONCE),
+        ):
+            yield from ((row[0], Row._make(row[1:])) for row in found)
+            start = found[-1][0] + b"\0"
+
     def paths(self, dataset: str) -> list[bytes]:
         """Return the paths of all rows of a dataset."""
         found = self._database.query(
@@ -246,7 +263,7 @@ class StatCache:
         self,
         dataset: str,
         base: Base,
-        rows: Mapping[bytes, Row],
+        rows: Rows,
         *,
         removed: Iterable[bytes] = (),
         keep_rows: bool = False,
@@ -300,16 +317,24 @@ class StatCache:
         self._database.execute("DELETE FROM files WHERE dataset = ?", (number,))
         self._database.execute("DELETE FROM folders WHERE dataset = ?", (number,))
 
-    def _write(self, number: int, rows: Mapping[bytes, Row], removed: Iterable[bytes]) -> None:
-        gone = list(removed)
-        self._database.execute_many("DELETE FROM files WHERE dataset = ? AND path = ?", ((number, one) for one in gone))
+    def _write(self, number: int, rows: Rows, removed: Iterable[bytes]) -> None:
+        for gone in batches(removed, _ROWS_AT_ONCE):
+            self._database.execute_many(
+                "DELETE FROM files WHERE dataset = ? AND path = ?", ((number, one) for one in gone)
+            )
+            self._forget_folders(number, gone)
+        for some in batches(rows.items() if isinstance(rows, Mapping) else rows, _ROWS_AT_ONCE):
+            self._database.execute_many(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                ((number, path, *row) for path, row in some),
+            )
+            self._forget_folders(number, (path for path, _ in some))
+
+    def _forget_folders(self, number: int, paths: Iterable[bytes]) -> None:
+        """Forget the fingerprints of the folders of paths."""
         self._database.execute_many(
             "DELETE FROM folders WHERE dataset = ? AND prefix = ?",
-            ((number, prefix) for prefix in {folder_of(path) for path in (*rows, *gone)}),
-        )
-        self._database.execute_many(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            ((number, path, *row) for path, row in rows.items()),
+            ((number, prefix) for prefix in {folder_of(path) for path in paths}),
         )
 
 

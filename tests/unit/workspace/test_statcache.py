@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dver.objects.ids import VersionId
+from dver.workspace import statcache
 from dver.workspace.choice import Choice, Rule
 from dver.workspace.statcache import (
     COARSE_TICK_NS,
@@ -280,3 +281,14 @@ def test_the_fingerprint_of_a_folder_is_that_of_names_and_stats_and_has_their_nu
 
 def test_a_fingerprint_of_an_older_dver_has_no_number() -> None:
     assert count_files(b"8 bytes.") == 0
+
+
+def test_rows_come_in_the_order_of_their_paths(cache: StatCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statcache, "_ROWS_AT_ONCE", 2)
+    paths = [b"", b"a", b"a.b", b"a/b", b"a/b\0", b"a0", b"\xff"]
+    cache.rebase("data", FIRST, [(path, ROW._replace(size=len(path))) for path in reversed(paths)])
+    cache.rebase("other", FIRST, {b"a/c": ROW})
+
+    assert [path for path, _ in cache.rows_in_order("data")] == paths
+    assert dict(cache.rows_in_order("data")) == cache.rows("data")
+    assert list(cache.rows_in_order("none")) == []

@@ -9,14 +9,14 @@ import pytest
 
 from dver.errors import PathError
 from dver.objects.ids import VersionId
-from dver.operations import diff_working
+from dver.operations import add, working_edit
 from dver.operations.diff import diff
-from dver.operations.diff_working import changed_manifest
-from dver.operations.status import scan_dataset
+from dver.operations.status import Changes, State, scan_dataset
 from dver.operations.working import working_manifest
+from dver.operations.working_edit import changed_manifest
 from dver.progress import NO_TASK
 from dver.workspace.pointers import read_pointer
-from tests.clones import Clone, files_opened
+from tests.clones import Clone, files_opened, snapshot
 
 
 @pytest.fixture
@@ -87,13 +87,66 @@ def test_files_in_a_folder_that_was_empty(many: Clone) -> None:
 
 def test_only_what_changed_is_read(many: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     many.write("data/1/1", b"else")
-    monkeypatch.setattr(diff_working, "working_manifest", None)
+    monkeypatch.setattr(working_edit, "working_manifest", None)
 
     with files_opened(many.root / "data") as opened, many.open() as repo:
         (found,) = diff(repo)
 
     assert [change.path for change in found.files] == ["1/1"]
     assert {os.path.basename(path) for path in opened} == {b"1"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_add_of_few_changes_makes_the_version_that_an_add_of_all_makes(
+    many: Clone, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    chance = random.Random(seed)
+    for number in chance.sample(range(300), 8):
+        change(many.root / "data" / str(number % 7) / str(number), chance.randrange(8))
+    monkeypatch.setattr(add, "working_entries", None)
+
+    (added,) = many.add("data").added
+
+    monkeypatch.undo()
+    with many.open() as repo:
+        assert working_manifest(repo, "data", None, NO_TASK).version == added.pointer.version
+        assert repo.cache.has_version(added.pointer.version)
+    after = many.status()
+    assert (after.state, after.changes) == (State.UNCHANGED, Changes())
+    assert not many.add("data").added[0].changed
+
+
+def test_an_add_of_few_changes_reads_only_these(many: Clone) -> None:
+    many.write("data/1/1", b"else")
+    with files_opened(many.root / "data") as opened:
+        many.add("data")
+
+    assert {os.path.basename(path) for path in opened} == {b"1"}
+
+
+def test_what_few_changes_made_can_be_checked_out_elsewhere(many: Clone) -> None:
+    many.write("data/1/1", b"else")
+    (many.root / "data" / "2" / "2").unlink()
+    many.add("data")
+    expected = snapshot(many.root / "data")
+    shutil.rmtree(many.root / "data")
+    (many.root / ".dver" / "state.db").unlink()
+
+    many.checkout()
+
+    assert snapshot(many.root / "data") == expected
+
+
+def test_an_add_of_many_changes_looks_at_all(many: Clone) -> None:
+    for number in range(100):
+        (many.root / "data" / str(number % 7) / str(number)).unlink()
+
+    many.add("data")
+
+    after = many.status()
+    assert (after.state, after.pointer and after.pointer.files) == (State.UNCHANGED, 201)
+    with many.open() as repo:
+        assert len(repo.stat_cache.rows("data")) == 202
 
 
 def test_it_is_found_where_the_cache_has_nothing(many: Clone) -> None:
