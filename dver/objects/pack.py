@@ -7,7 +7,7 @@ packs have equal names. Every length is bounded before anything is allocated for
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 
 from dver.errors import FormatError, IntegrityError, UnsupportedFormatError
@@ -48,6 +48,10 @@ MAX_OFFSET = (1 << 62) - 1
 
 # The checksum is the last field of a record's header and covers what comes before it and the payload.
 _CHECKED_LENGTH = RECORD_HEADER_LENGTH - 8
+# Payloads up to this size are copied together, up to so many bytes: as objects of their own they would take more memory
+# than their bytes.
+_SMALL_PAYLOAD = 4096
+_PIECE = 256 * 1024
 
 
 class Kind(IntEnum):
@@ -126,12 +130,23 @@ class PackEntry:
 
 @dataclass(frozen=True, slots=True)
 class EncodedPack:
-    """A finished pack: its name, its entries, and its bytes as pieces to be written one after the other."""
+    """A finished pack: its name, its entries as they are listed, and its bytes as pieces to be written in order."""
 
     id: PackId
-    entries: tuple[PackEntry, ...]
+    footer: bytes
     pieces: tuple[Bytes, ...]
     size: int
+
+    def __len__(self) -> int:
+        return len(self.footer) // ENTRY_LENGTH
+
+    @property
+    def entries(self) -> tuple[PackEntry, ...]:
+        """Its entries; as objects they take many times the memory."""
+        return tuple(
+            PackEntry(_object_id(_KINDS[kind], raw), offset, stored, plain, _KINDS[kind], parse_codec(codec, "pack"))
+            for raw, offset, stored, plain, kind, codec, _ in _ENTRY.iter_unpack(self.footer)
+        )
 
 
 def identify(kind: Kind, plain: Bytes) -> ObjectId:
@@ -149,12 +164,13 @@ class PackBuilder:
     """Collects records in memory until there are enough for a pack. Not safe for several threads."""
 
     def __init__(self) -> None:
-        self._pieces: list[Bytes] = [_HEAD.pack(MAGIC, FORMAT, _ZEROS)]
-        self._entries: list[PackEntry] = []
+        self._pieces: list[Bytes] = []
+        self._open = bytearray()
+        self._footer = bytearray()
         self.size = HEAD_LENGTH
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._footer) // ENTRY_LENGTH
 
     def add(self, record: Record) -> None:
         """Append a record. Its payload must not change afterwards.
@@ -165,26 +181,41 @@ class PackBuilder:
         payload = record.payload
         if not len(payload) <= record.plain_length <= MAX_PLAIN:
             raise FormatError("pack", "a record has an impossible length")
-        self._entries.append(
-            PackEntry(record.id, self.size, len(payload), record.plain_length, record.kind, record.codec)
+        self._footer += _ENTRY.pack(
+            record.id, self.size, len(payload), record.plain_length, record.kind, record.codec, 0
         )
         header = encode_record_header(record)
-        self._pieces += (header, payload)
+        self._open += header
+        if len(payload) <= _SMALL_PAYLOAD:
+            self._open += payload
+        if len(payload) > _SMALL_PAYLOAD or len(self._open) >= _PIECE:
+            self._close_piece()
+        if len(payload) > _SMALL_PAYLOAD:
+            self._pieces.append(payload)
         self.size += len(header) + len(payload)
 
     def absorb(self, other: "PackBuilder") -> None:
         """Append all records of another builder, which must not be used afterwards."""
         shift = self.size - HEAD_LENGTH
-        self._entries += [replace(entry, offset=entry.offset + shift) for entry in other._entries]
-        self._pieces += other._pieces[1:]
+        for identity, offset, *rest in _ENTRY.iter_unpack(other._footer):
+            self._footer += _ENTRY.pack(identity, offset + shift, *rest)
+        self._close_piece()
+        self._pieces += other._pieces
+        self._open = other._open
         self.size += other.size - HEAD_LENGTH
 
     def finish(self) -> EncodedPack:
         """Return the pack of all records added so far."""
-        footer = encode_footer(self._entries)
+        footer = bytes(self._footer)
+        head = _HEAD.pack(MAGIC, FORMAT, _ZEROS)
         trailer = _TRAILER.pack(len(footer), checksum(footer), END_MAGIC, 0)
         size = self.size + len(footer) + len(trailer)
-        return EncodedPack(pack_id(footer), tuple(self._entries), (*self._pieces, footer, trailer), size)
+        return EncodedPack(pack_id(footer), footer, (head, *self._pieces, self._open, footer, trailer), size)
+
+    def _close_piece(self) -> None:
+        if self._open:
+            self._pieces.append(self._open)
+            self._open = bytearray()
 
 
 def encode_record_header(record: Record) -> bytes:

@@ -15,12 +15,13 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from types import TracebackType
 
 from dver.errors import DverError
 from dver.objects.ids import NodeId, ObjectId
 from dver.objects.indexfile import IndexedPack
-from dver.objects.pack import TARGET_SIZE, Kind, PackBuilder, Record, encode_object
+from dver.objects.pack import TARGET_SIZE, EncodedPack, Kind, PackBuilder, Record, encode_object
 from dver.storage.local import LocalBackend
 from dver.storage.open import inner_of
 from dver.storage.packs import pack_key
@@ -31,6 +32,8 @@ REMOTE_WRITERS = 2
 # No writer holds a temporary file for this long, even over a slow network.
 STALE_SECONDS = 600.0
 PUBLISH_EVERY_PACKS = 16
+# A pack of small files lists hundreds of thousands, and what is made of the list takes more memory than the pack.
+PUBLISH_EVERY_ENTRIES = 100_000
 
 
 class StoreWriter:
@@ -51,9 +54,9 @@ class StoreWriter:
         self._failure: BaseException | None = None
         self._chunks = PackBuilder()
         self._nodes = PackBuilder()
-        self._writing: list[Future[IndexedPack]] = []
-        self._chunk_packs: list[IndexedPack] = []
-        self._node_packs: list[IndexedPack] = []
+        self._writing: list[Future[EncodedPack]] = []
+        self._chunk_packs: list[EncodedPack] = []
+        self._node_packs: list[EncodedPack] = []
         writers = LOCAL_WRITERS if store.backend.is_local else REMOTE_WRITERS
         self._pool = ThreadPoolExecutor(writers, thread_name_prefix="dver-pack")
         self._slots = threading.BoundedSemaphore(writers)
@@ -101,7 +104,8 @@ class StoreWriter:
             for record in records:
                 self.stored_bytes += record.length
                 self._add(record)
-            packs = self._chunk_packs if len(self._chunk_packs) >= PUBLISH_EVERY_PACKS else []
+            self._collect()
+            packs = self._chunk_packs if _are_many(self._chunk_packs) else []
             if packs:
                 self._chunk_packs = []
         self._publish(packs)
@@ -140,13 +144,14 @@ class StoreWriter:
                 journal.parent.mkdir(parents=True, exist_ok=True)
                 journal.touch()
 
-    def _publish(self, packs: Sequence[IndexedPack]) -> None:
+    def _publish(self, packs: Sequence[EncodedPack]) -> None:
         if not packs:
             return
+        listed = [IndexedPack(pack.id, pack.size, pack.entries) for pack in packs]
         with self._guarded():
-            self.store.index.publish(packs)
+            self.store.index.publish(listed)
         with self._claims:
-            self._claimed.difference_update(entry.id for pack in packs for entry in pack.entries)
+            self._claimed.difference_update(entry.id for pack in listed for entry in pack.entries)
             self._publications += 1
 
     @contextlib.contextmanager
@@ -219,9 +224,10 @@ class StoreWriter:
         self._writing = []
         self._chunk_packs += packs
 
-    def _write(self, handed_over: list[PackBuilder]) -> IndexedPack:
+    def _write(self, handed_over: list[PackBuilder]) -> EncodedPack:
+        """Write a pack, and return it without its bytes."""
         pack = handed_over.pop().finish()
-        listed = IndexedPack(pack.id, pack.size, pack.entries)
+        listed = replace(pack, pieces=())
         key = pack_key(pack.id)
         pieces = pack.pieces
         if not self.store.backend.is_local:
@@ -233,6 +239,10 @@ class StoreWriter:
             self.store.backend.delete(key)
         self.store.backend.write(key, pieces)
         return listed
+
+
+def _are_many(packs: Sequence[EncodedPack]) -> bool:
+    return len(packs) >= PUBLISH_EVERY_PACKS or sum(map(len, packs)) >= PUBLISH_EVERY_ENTRIES
 
 
 def _ended() -> DverError:

@@ -14,6 +14,7 @@ from dver.errors import ConfigError, FormatError, IntegrityError, ObjectNotFound
 from dver.objects.chunker import Chunker, ChunkerParams
 from dver.objects.ids import ChunkId, NodeId, VersionId, chunk_id, node_id
 from dver.objects.pack import RECORD_HEADER_LENGTH, Kind, encode_object
+from dver.storage import writer as writer_module
 from dver.storage.markers import version_key
 from dver.storage.packs import list_packs, read_pack_entries
 from dver.storage.store import DESCRIPTION_KEY, Store
@@ -230,6 +231,19 @@ def test_long_sessions_publish_chunks_early_but_no_nodes(store_place: StorePlace
         assert writer.stored_bytes == stored
         writer.flush()
     assert store_place.open().present([*chunks, node]) == {*chunks, node}
+
+
+def test_packs_of_very_many_objects_are_published_early(
+    near_place: StorePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "PUBLISH_EVERY_ENTRIES", 3)
+    store = near_place.open()
+    with StoreWriter(store, pack_size=SMALL_PACK) as writer:
+        chunks = put_chunks(writer, noise(SMALL_PACK * 8))
+        put_chunks(writer, noise(SMALL_PACK, 1))
+        assert near_place.open().present(chunks)
+        writer.flush()
+    assert near_place.open().present(chunks) == set(chunks)
 
 
 def test_a_session_can_go_on_after_a_flush(near_place: StorePlace) -> None:

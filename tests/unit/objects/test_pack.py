@@ -258,3 +258,17 @@ def test_a_record_with_a_wrong_field_fails_when_it_is_read(change: Callable[[Rec
 
 def test_a_record_length_counts_header_and_payload() -> None:
     assert encode_object(Kind.DATA, chunk_id(b"abc"), b"abc").length == RECORD_HEADER_LENGTH + 3
+
+
+def test_small_records_are_kept_together() -> None:
+    """As an object each, they would take more memory than their bytes, and a call of the system for a few of them."""
+    builder = PackBuilder()
+    for number in range(3000):
+        builder.add(encode_object(Kind.DATA, chunk_id(b"%d" % number), b"%d" % number))
+
+    pack = builder.finish()
+
+    assert len(pack) == 3000
+    assert len(pack.pieces) < 10
+    assert [entry.id for entry in pack.entries] == [chunk_id(b"%d" % number) for number in range(3000)]
+    assert list(scan_records(b"".join(pack.pieces), "x")) == list(pack.entries)
