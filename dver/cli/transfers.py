@@ -90,10 +90,11 @@ def conclude(
     result: TransferResult,
     problem: DverError | None,
     show: Callable[[Session, TransferResult], None],
+    describe: Callable[[TransferResult], dict[str, object]] | None = None,
 ) -> None:
     """Report a transfer in the form that was asked for, then raise what is wrong with it."""
     if request.as_json:
-        session.console.document(document(result))
+        session.console.document((describe or document)(result))
     else:
         show(session, result)
     if problem is not None:

@@ -5,7 +5,7 @@ its bytes and ends in an XXH3 of them; `docs/design/formats.md` has the byte tab
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dver.errors import FormatError, IntegrityError, UnsupportedFormatError
@@ -40,6 +40,11 @@ def encode_index(packs: Sequence[IndexedPack]) -> tuple[IndexId, bytes]:
     body = b"".join(pieces)
     encoded = body + _CHECKSUM.pack(checksum(body))
     return index_id(encoded), encoded
+
+
+def index_length(entries: Iterable[int]) -> int:
+    """Return how many bytes an index file has over packs with so many entries each."""
+    return _HEAD.size + sum(_PACK.size + count * ENTRY_LENGTH for count in entries) + _CHECKSUM.size
 
 
 def decode_index(data: Bytes, where: str) -> list[IndexedPack]:

@@ -14,6 +14,8 @@ from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import VersionId
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import head_pointers, pointers_at, readable_pointers_at, select, working_pointers
+from dver.operations.push_state import find_state
+from dver.operations.read_back import ReadBack, read_back
 from dver.operations.reading import NO_STORE_HINT
 from dver.operations.status import present_versions
 from dver.operations.transfer import Transfer, Transferred, Wanted, holds_wanted
@@ -33,6 +35,8 @@ class TransferResult:
         missing: versions that could not be brought because the side they should come from lacks them.
         parts: of how many of these only a part was asked for.
         package_lists: how many lists of packages were sent; their objects and bytes are among those in `sent`.
+        restored: keys of what the remote had lost of the store itself, and has again.
+        checked: what was read back, where that was asked for.
     """
 
     remote: str
@@ -41,6 +45,18 @@ class TransferResult:
     missing: tuple[Wanted, ...] = ()
     package_lists: int = 0
     parts: int = 0
+    restored: tuple[str, ...] = ()
+    checked: ReadBack | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """From where to where; `has_whole_trees` says that where a remote has a node, it has all below it."""
+
+    source: Store
+    target: Store
+    label: str
+    has_whole_trees: bool = True
 
 
 def wanted_versions(
@@ -94,33 +110,46 @@ def push(
     wanted: Sequence[Wanted],
     *,
     remote: str | None = None,
+    verify: bool = False,
     progress: Progress = NO_PROGRESS,
 ) -> TransferResult:
     """Send to a remote what it lacks of `wanted`. A part stands for the whole of its version.
 
-    Versions that are not in the cache are reported as missing unless the remote has them.
+    What the remote should have, by its own index, is held against a list of what is there. Packs that are gone or cut
+    off are made again where the cache has all that was in them. Versions that are not in the cache are reported as
+    missing unless the remote has them.
+
+    Args:
+        verify: read all of these versions back, and check it.
+
+    Raises:
+        IntegrityError: the remote has lost what this cannot restore, or what was read back is damaged.
     """
     target = repo.remote(remote)
     name = repo.remote_settings(remote).name
     whole = list({want.version: Wanted(want.version, want.dataset) for want in wanted}.values())
     lists = _lists(repo, whole)
-    asked = _absent(target, [*whole, *lists])
-    added = {want.version for want in lists}
-    absent = [want for want in asked if want.version not in added]
-    absent_lists = [want for want in asked if want.version in added]
-    cached = present_versions(repo.cache, [want.version for want in absent])
-    sendable = [want for want in absent if want.version in cached or _manifest_is_here(repo.cache, want)]
-    missing = tuple(want for want in absent if want not in sendable)
-    if not sendable and not absent_lists:
-        return TransferResult(name, len(whole), Transferred(), missing)
-    if target.backend.is_local:
+    if not whole:
+        return TransferResult(name, 0, Transferred())
+    state = find_state(repo, name, [want.version for want in (*whole, *lists)])
+    asked = [want for want in whole if not state.has(want.version)]
+    asked_lists = [want for want in lists if not state.has(want.version)]
+    cached = present_versions(repo.cache, [want.version for want in asked])
+    sendable = [want for want in asked if want.version in cached or _manifest_is_here(repo.cache, want)]
+    missing = tuple(want for want in asked if want not in sendable)
+    route = _Route(repo.cache, target, f"pushing to {name}", has_whole_trees=not state.evidence.broken)
+    sent = Transferred()
+    if (sendable or asked_lists) and target.backend.is_local:
         target.prepare(_params(repo))
-    sent, label = Transferred(), f"pushing to {name}"
     if sendable:
-        sent = _run(repo, repo.cache, target, sendable, label=label, progress=progress)
-    more = _send_lists(repo, target, absent_lists, label=label, progress=progress)
+        sent = _run(repo, route, sendable, progress)
+    more = _send_lists(repo, route, asked_lists, progress)
     sent = Transferred(sent.versions, sent.objects + more.objects, sent.bytes + more.bytes)
-    return TransferResult(name, len(whole), sent, missing, len(more.versions))
+    checked = None
+    if verify:
+        there = [want.version for want in whole if want not in missing]
+        checked = read_back(repo, target, there, label=f"reading back from {name}", progress=progress)
+    return TransferResult(name, len(whole), sent, missing, len(more.versions), restored=state.restored, checked=checked)
 
 
 def fetch(
@@ -146,7 +175,7 @@ def fetch(
         return TransferResult(name, len(wanted), Transferred(), missing, parts=parts)
     with _catching_up(repo, source):
         repo.cache.prepare(source.read_params() or repo.chunker.params)
-    sent = _run(repo, source, repo.cache, fetchable, label=f"fetching from {name}", progress=progress)
+    sent = _run(repo, _Route(source, repo.cache, f"fetching from {name}"), fetchable, progress)
     return TransferResult(name, len(wanted), sent, missing, parts=parts)
 
 
@@ -169,6 +198,16 @@ def missing_error(result: TransferResult, repo: Repo, *, pushing: bool) -> DverE
         f"remote {result.remote}{more}",
         hint="dver push --all, run where the version was added",
     )
+
+
+def damage_error(result: TransferResult) -> IntegrityError | None:
+    """Return the error for what was read back after a push and is wrong, or None if nothing is."""
+    problems = result.checked.problems if result.checked else ()
+    if not problems:
+        return None
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    hint = f"dver fsck --remote {result.remote} --repair"
+    return IntegrityError(f"remote {result.remote}", f"{problems[0]}{more}", hint=hint)
 
 
 @contextmanager
@@ -215,25 +254,26 @@ def _lists(repo: Repo, wanted: Sequence[Wanted]) -> list[Wanted]:
     return [Wanted(version, LIST) for version in found if version not in known]
 
 
-def _send_lists(repo: Repo, target: Store, wanted: Sequence[Wanted], *, label: str, progress: Progress) -> Transferred:
+def _send_lists(repo: Repo, route: _Route, wanted: Sequence[Wanted], progress: Progress) -> Transferred:
     if not wanted:
         return Transferred()
     from dver.operations.packages import is_list  # noqa: PLC0415
 
     sound = [want for want in wanted if is_list(repo, want.version)]
     try:
-        return _run(repo, repo.cache, target, sound, label=label, progress=progress) if sound else Transferred()
+        return _run(repo, route, sound, progress) if sound else Transferred()
     except (VersionNotFoundError, IntegrityError):
         return Transferred()
 
 
-def _run(
-    repo: Repo, source: Store, target: Store, wanted: Sequence[Wanted], *, label: str, progress: Progress
-) -> Transferred:
-    workers = repo.workers_for(source)
-    with StoreWriter(target) as writer, progress.task(label, bytes=0) as task:
+def _run(repo: Repo, route: _Route, wanted: Sequence[Wanted], progress: Progress) -> Transferred:
+    target = route.target
+    with StoreWriter(target) as writer, progress.task(route.label, bytes=0) as task:
         with _catching_up(repo, target):
             if not target.backend.is_local:
                 target.prepare(_params(repo))
-        transfer = Transfer(source, writer, workers, into_cache=target is repo.cache, task=task)
+        is_cache, workers = target is repo.cache, repo.workers_for(route.source)
+        transfer = Transfer(
+            route.source, writer, workers, into_cache=is_cache, has_whole_trees=route.has_whole_trees, task=task
+        )
         return transfer.copy(wanted)

@@ -15,8 +15,8 @@ from dver.git.ranges import ChangedFile
 from dver.objects.ids import VersionId
 from dver.objects.pointer import SUFFIX, checked_dataset_path, decode_pointer, looks_like_pointer
 from dver.operations.datasets import readable_pointers_at
+from dver.operations.proof import gather_evidence
 from dver.operations.push import TransferResult, push
-from dver.operations.status import present_versions
 from dver.operations.transfer import Wanted
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import Repo
@@ -117,7 +117,7 @@ def check_pushed(
     if not named:
         return PushCheck(unreadable=tuple(unreadable))
     name = repo.remote_settings().name
-    present = present_versions(repo.remote(), list(named))
+    present = gather_evidence(repo.remote(), repo.cache, named).held
     missing = [one for version, one in named.items() if version not in present]
     sent = None
     if send and missing:

@@ -1,7 +1,7 @@
 """Status: how each dataset's working files, pointer, cache and remote stand to each other."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -13,7 +13,6 @@ from dver.operations.datasets import Target, decode_path, read_pointer_or_proble
 from dver.operations.reading import lazy_manifest, missing_version, open_manifest
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
-from dver.workers import Workers
 from dver.workspace.choice import Choice
 from dver.workspace.scan import Scan
 from dver.workspace.statcache import Base
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
     from dver.objects.merge import PathConflict
     from dver.operations.torn import Torn
     from dver.storage.markers import VersionMarkers
-
-# A request for each is cheaper than to list a thousand markers of others, and several are under way at once.
-MOST_ASKED = 256
-_ASKED_AT_ONCE = 16
 
 
 class State(StrEnum):
@@ -101,7 +96,7 @@ def status(
     pointers = {dataset: read_pointer_or_problem(repo, dataset) for dataset in datasets}
     versions = [pointer.version for pointer in pointers.values() if isinstance(pointer, Pointer)]
     cached = present_versions(repo.cached_versions, versions)
-    on_remote = present_versions(repo.remote(), versions) if remote else None
+    on_remote = _versions_on_remote(repo, versions) if remote else None
     torn = _find_torn(repo, pointers)
     results = []
     # What draws progress has a thread, and there must be none for looking ahead.
@@ -130,6 +125,15 @@ def status(
     return results
 
 
+def _versions_on_remote(repo: Repo, versions: Sequence[VersionId]) -> Collection[VersionId]:
+    if not versions:
+        return ()
+    # Deferred: only who asks for the remote needs a store.
+    from dver.operations.proof import gather_evidence  # noqa: PLC0415
+
+    return gather_evidence(repo.remote(), repo.cache, versions).held
+
+
 def _find_torn(repo: Repo, pointers: Mapping[str, Pointer | DverError]) -> "Mapping[str, Torn]":
     if all(isinstance(pointer, Pointer) for pointer in pointers.values()) and not repo.git.conflicts(SUFFIX):
         return {}
@@ -152,25 +156,8 @@ def _without_pointer(
 
 
 def present_versions(store: "VersionMarkers", versions: Sequence[VersionId]) -> set[VersionId]:
-    """Return those of `versions` that a store has whole: each is asked for, or all are listed where they are many."""
-    unique = list(dict.fromkeys(versions))
-    if len(unique) > MOST_ASKED:
-        return store.versions().intersection(unique)
-    # The first alone: whoever is refused is so once.
-    alone = len(unique) if store.backend.is_local else 1
-    found = {version for version in unique[:alone] if store.has_version(version)}
-    if len(unique) > alone:
-        found.update(_ask_at_once(store, unique[alone:]))
-    return found
-
-
-def _ask_at_once(store: "VersionMarkers", versions: Sequence[VersionId]) -> Iterator[VersionId]:
-    workers = Workers(None, min(len(versions), _ASKED_AT_ONCE), name="dver-ask")
-    try:
-        held = workers.in_order(workers.executor.submit(store.has_version, version) for version in versions)
-        yield from (version for version, is_there in zip(versions, held, strict=True) if is_there)
-    finally:
-        workers.close()
+    """Return those of `versions` that a store says it has whole."""
+    return set(store.marker_sizes(versions))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Content is not read, of a remote's packs not even the beginning: they are listed
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from dver.database import batches
@@ -30,22 +30,47 @@ class Stock:
     May be asked from several threads.
     """
 
-    def __init__(self, store: Store, *, nearer: Store | None = None) -> None:
+    def __init__(
+        self, store: Store, *, nearer: Store | None = None, listed: Mapping[PackId, int] | None = None
+    ) -> None:
+        """Ask about `store`; `listed` are its packs and their sizes in bytes, where they have been listed already."""
         self.store = store
         self._nearer = nearer
         self._known: dict[PackId, bool] = {}
-        self._listed: dict[PackId, int] | None = None
+        self._listed = listed
         self._is_refreshed = False
         self._lock = threading.Lock()
 
     def has(self, version: VersionId) -> bool:
         """Whether all of a version that is marked is there."""
-        manifest = Manifest(version, self._load, where=f"manifest in {self.store.name}")
+        return self._walk(version, self._require)
+
+    def packs(self, version: VersionId) -> tuple[set[PackId], bool]:
+        """Return the packs that hold what the index lists of a version, and whether that is all of it."""
+        packs: set[PackId] = set()
+        is_all = True
+
+        def note(ids: Sequence[ObjectId]) -> None:
+            nonlocal is_all
+            found = self.store.index.located(ids)
+            packs.update(at.pack for at in found.values())
+            is_all = is_all and len(found) == len(set(ids))
+
+        return packs, self._walk(version, note) and is_all
+
+    def _walk(self, version: VersionId, look: Callable[[Sequence[ObjectId]], None]) -> bool:
+        """Show all nodes and chunks of a version to `look`, a batch at a time; False if some cannot be known."""
+
+        def load(ids: Sequence[NodeId]) -> Sequence[Bytes]:
+            look(ids)
+            return self._load(ids)
+
+        manifest = Manifest(version, load, where=f"manifest in {self.store.name}")
         files = (entry for entry in manifest.entries() if isinstance(entry, FileEntry))
         chunks = (chunk for entry in files for chunk, _ in manifest.chunks(entry))
         try:
             for batch in batches(chunks, _LOOKUP_BATCH):
-                self._require(batch)
+                look(batch)
         except UnsupportedFormatError:
             raise
         except (ObjectNotFoundError, IntegrityError, FormatError):
@@ -53,7 +78,6 @@ class Stock:
         return True
 
     def _load(self, ids: Sequence[NodeId]) -> Sequence[Bytes]:
-        self._require(ids)
         if self._nearer is not None and len(self._nearer.present(ids)) == len(set(ids)):
             # What is wrong with the nearer store says nothing of this one.
             with suppress(ObjectNotFoundError, IntegrityError, FormatError, BackendError):

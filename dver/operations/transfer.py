@@ -76,17 +76,28 @@ class Transferred:
 class Transfer:
     """One session of copying from `source` to `target`."""
 
-    def __init__(self, source: Store, writer: StoreWriter, workers: Workers, *, into_cache: bool, task: Task) -> None:
+    def __init__(
+        self,
+        source: Store,
+        writer: StoreWriter,
+        workers: Workers,
+        *,
+        into_cache: bool,
+        task: Task,
+        has_whole_trees: bool = True,
+    ) -> None:
         """Copy from `source` to the writer's store.
 
         `into_cache` says that every object is to be checked against its id on arrival, and that a node over there does
-        not mean that all below it is there too: a cache may hold parts of versions, a remote holds whole ones.
+        not mean that all below it is there too: a cache may hold parts of versions, a remote holds whole ones, unless
+        `has_whole_trees` says that this one has lost something.
         """
         self._source = source
         self._target = writer.store
         self._writer = writer
         self._workers = workers
         self._into_cache = into_cache
+        self._counts_on_nodes = has_whole_trees and not into_cache
         self._task = task
         self._seen: set[NodeId] = set()
         self._objects = 0
@@ -229,7 +240,7 @@ class Transfer:
 
     def _is_done(self, node: NodeId) -> bool:
         """Whether a node and all below it are on the target, or were copied for an earlier version."""
-        return node in self._seen or (not self._into_cache and bool(self._target.present([node])))
+        return node in self._seen or (self._counts_on_nodes and bool(self._target.present([node])))
 
     def _manifest(self, version: VersionId) -> Manifest:
         """Return the manifest, read from the target where it has the nodes, else from the source."""

@@ -7,7 +7,7 @@ All methods may be called from several threads at once.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dver.objects.ids import Bytes
 
@@ -52,3 +52,16 @@ class Backend(Protocol):
 
     def delete(self, key: str) -> None:
         """Delete a blob; a missing one is no error."""
+
+
+@runtime_checkable
+class Glancing(Protocol):
+    """A backend that can show all that it has at once, where that is little."""
+
+    def glance(self) -> Sequence[BlobInfo] | None:
+        """Return all blobs if a single request shows them; None where it would take more, or another way."""
+
+
+def glance(backend: Backend) -> Sequence[BlobInfo] | None:
+    """Return all blobs of a backend if a single request shows them, else None."""
+    return backend.glance() if isinstance(backend, Glancing) else None

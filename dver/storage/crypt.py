@@ -10,14 +10,14 @@ these gave them, which costs another request where the newest has no such name.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from dver.errors import BackendError, BackendProblem, ConfigError, IntegrityError
 from dver.objects.ids import Bytes
-from dver.storage.backend import Backend, BlobInfo
+from dver.storage.backend import Backend, BlobInfo, glance
 from dver.storage.crypt_format import Extent, MasterKey
 from dver.storage.crypt_primitives import NotSealedError
 from dver.storage.keyring import KEYS, PLAIN_DESCRIPTION_KEY, OpenKeyring, describe
@@ -126,10 +126,19 @@ class CryptBackend:
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         """Yield all blobs whose key begins with `prefix`, with sizes as `size` gives them."""
+        yield from self._plain(self._inner.list(prefix.partition("/")[0] + "/" if prefix else ""), prefix)
+
+    def glance(self) -> Sequence[BlobInfo] | None:
+        """Return all blobs if a single request shows them, else None."""
+        found = glance(self._inner)
+        return None if found is None else [*self._plain(found, "")]
+
+    def _plain(self, stored: Iterable[BlobInfo], prefix: str) -> Iterator[BlobInfo]:
+        """Yield those of some stored blobs whose plain key begins with `prefix`, as they are known here."""
         masters = self.keyring.masters.keys
         found: dict[str, MasterKey] = {}
         waiting: dict[str, BlobInfo] = {}
-        for info in self._inner.list(prefix.partition("/")[0] + "/" if prefix else ""):
+        for info in stored:
             for master in masters:
                 key = master.plain_key(info.key)
                 if key is None:

@@ -10,7 +10,7 @@ Invariants: a row is in the copy only if a pack that was whole when it was read 
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from dver.database import batches
 from dver.errors import BackendError, BackendProblem, LockedError
 from dver.objects.ids import IndexId, ObjectId, PackId, VersionId
 from dver.objects.indexfile import IndexedPack, encode_index
-from dver.objects.pack import ENTRY_LENGTH, Kind, PackEntry
+from dver.objects.pack import ENTRY_LENGTH, Kind, PackEntry, decode_entries
 from dver.storage.backend import Backend, BlobInfo
 from dver.storage.cachelock import writing_to
 from dver.storage.index_copy import IndexCopy, Location
@@ -26,6 +26,7 @@ from dver.storage.index_files import (
     MAX_INDEX_FILE,
     READERS,
     IndexFile,
+    index_files_among,
     index_groups,
     index_key,
     list_index_files,
@@ -53,6 +54,7 @@ class ChunkIndex:
     Attributes:
         path: where the copy is, or None.
         damaged_packs: packs that were looked at and do not hold what their names stand for.
+        relisted: how many packs were found that no index file listed, and that one lists now.
     """
 
     def __init__(self, path: Path | None, backend: Backend) -> None:
@@ -66,6 +68,7 @@ class ChunkIndex:
         self._loose: dict[ObjectId, Location] = {}
         self._damaged: set[str] = set()
         self.damaged_packs: set[PackId] = set()
+        self.relisted = 0
 
     def close(self) -> None:
         """Close the database."""
@@ -134,14 +137,18 @@ class ChunkIndex:
             if not self._fresh:
                 self.refresh()
 
-    def refresh(self) -> None:
-        """Bring the copy up to date by listing the store's index files, and reading those that are new."""
+    def refresh(self, look: Callable[[], Iterable[BlobInfo]] | None = None) -> None:
+        """Bring the copy up to date by listing the store's index files, and reading those that are new.
+
+        `look` lists them, among others, for those who want to know more of the store at the same time.
+        """
         with self._copy.lock:
             # Before the listing: what another process puts into this copy meanwhile must not look as if it were gone.
             known = self._copy.files()
-            found = list_index_files(self._backend)
+            found = list_index_files(self._backend) if look is None else index_files_among(look())
             listed = {index: info for index, info in found.items() if info.size <= MAX_INDEX_FILE}
-            vanished = bool(known - listed.keys())
+            # One that has another length now is damaged, or was when it was read: as good as gone.
+            vanished = any(index not in listed or listed[index].size != size for index, size in known.items())
             if vanished:
                 # Packs may be gone with them; starting over is simple and rare.
                 self._copy.clear()
@@ -199,6 +206,7 @@ class ChunkIndex:
         try:
             if news:
                 self.publish(news)
+                self.relisted += len(news)
         except BackendError as exc:
             if exc.problem not in _NOT_WRITABLE:
                 raise
@@ -241,6 +249,26 @@ class ChunkIndex:
     def read_file(self, index: IndexId) -> list[IndexedPack]:
         """Return what an index file lists; nothing for one that is gone or damaged."""
         return read_index_file(self._backend, index_key(index)) or []
+
+    def pack_count(self) -> int:
+        """Return how many packs this copy knows."""
+        return self._copy.pack_count()
+
+    def damaged_files(self) -> list[str]:
+        """Return the keys of the store's index files that are damaged; all are read for it."""
+        files = list_index_files(self._backend)
+        with closing(read_index_files(self._backend, files)) as read:
+            return [file.key for file in read if file.split() is None]
+
+    def listed_whole(self, packs: Set[PackId]) -> Iterator[IndexedPack]:
+        """Yield those of `packs` that an index file of the store lists with all that they hold."""
+        left = set(packs)
+        with closing(read_index_files(self._backend, list_index_files(self._backend))) as read:
+            for file in read:
+                for pack in file.split() or ():
+                    if pack.complete and pack.id in left:
+                        left.discard(pack.id)
+                        yield IndexedPack(pack.id, pack.size, tuple(decode_entries(pack.entries, file.where)))
 
     def packs(self, *, complete: bool = False) -> dict[PackId, int]:
         """Return the packs that this copy knows, and their sizes in bytes; or only those that it knows in full."""

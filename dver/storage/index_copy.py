@@ -12,17 +12,17 @@ from pathlib import Path
 from dver.database import CacheDatabase, batches
 from dver.objects.codec import Codec
 from dver.objects.ids import IndexId, ObjectId, PackId
-from dver.objects.indexfile import IndexedPack
+from dver.objects.indexfile import IndexedPack, index_length
 from dver.objects.pack import RECORD_HEADER_LENGTH, Kind, PackEntry
 from dver.storage.index_rows import SortedRows
 from dver.storage.packs import is_complete
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _LOOKUP_BATCH = 900
 _PAGE = 10_000
 
 _SCHEMA = """
-CREATE TABLE index_files (id BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE index_files (id BLOB PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE packs (
     number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, complete INTEGER NOT NULL
 );
@@ -58,9 +58,14 @@ class IndexCopy:
         """Close the database."""
         self._database.close()
 
-    def files(self) -> set[IndexId]:
-        """Return the index files that have been read."""
-        return {IndexId(row[0]) for row in self._database.query("SELECT id FROM index_files")}
+    def files(self) -> dict[IndexId, int]:
+        """Return the index files that have been read, and their sizes in bytes."""
+        return {IndexId(row[0]): row[1] for row in self._database.query("SELECT id, size FROM index_files")}
+
+    def pack_count(self) -> int:
+        """Return how many packs are known."""
+        count: int = self._database.query("SELECT COUNT(*) FROM packs")[0][0]
+        return count
 
     def packs(self, *, complete: bool = False) -> dict[PackId, int]:
         """Return the packs that are known, and their sizes in bytes; or only those that are known in full."""
@@ -133,7 +138,7 @@ class IndexCopy:
                 ),
             )
             if index is not None:
-                self._note_file(index)
+                self._note_file(index, index_length(len(pack.entries) for pack in packs))
 
     def put_sorted(self, rows: SortedRows, is_there: Callable[[IndexId], bool]) -> None:
         """Take in what many index files list, but nothing of those that are not there any more."""
@@ -144,13 +149,13 @@ class IndexCopy:
                     number, is_known = self._put_pack(pack.id, pack.size, pack.complete)
                     if not is_known:
                         numbers[numbered] = number
-                self._note_file(index)
+                self._note_file(index, rows.lengths[index])
             self._database.execute_many(_ADD_OBJECT, rows.rows(numbers))
         # Or the log, in which each changed page is, would stay that long.
         self._database.query("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _note_file(self, index: IndexId) -> None:
-        self._database.execute("INSERT OR IGNORE INTO index_files VALUES (?)", (index,))
+    def _note_file(self, index: IndexId, size: int) -> None:
+        self._database.execute("INSERT OR IGNORE INTO index_files VALUES (?, ?)", (index, size))
 
     def _put_pack(self, pack: PackId, size: int, complete: bool) -> tuple[int, bool]:
         """Return a pack's number, and whether it is known in full already."""

@@ -5,7 +5,7 @@ than the bound by itself is read alone. Nothing is decoded here but what somebod
 """
 
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,7 +74,12 @@ def index_key(index: IndexId) -> str:
 
 def list_index_files(backend: Backend) -> dict[IndexId, BlobInfo]:
     """Return the index files of a store; files that are none are passed over."""
-    return {index: info for info in backend.list("index/") if (index := _parse_key(info.key)) is not None}
+    return index_files_among(backend.list("index/"))
+
+
+def index_files_among(blobs: Iterable[BlobInfo]) -> dict[IndexId, BlobInfo]:
+    """Return those of some blobs that are index files."""
+    return {index: info for info in blobs if (index := _parse_key(info.key)) is not None}
 
 
 def read_index_file(backend: Backend, key: str) -> list[IndexedPack] | None:

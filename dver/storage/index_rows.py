@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import IO
 
 from dver.objects.ids import IndexId
+from dver.objects.indexfile import index_length
 from dver.objects.pack import ENTRY_LENGTH
 from dver.storage.index_files import ListedPack
 from dver.storage.sorted_runs import read_run, write_run
@@ -31,11 +32,13 @@ class SortedRows:
     Attributes:
         files: the index files that were added, each with its packs and the number that each pack has here; these say
             no more of its entries than whether they are all.
+        lengths: how many bytes each of these index files has.
     """
 
     def __init__(self, folder: Path | None, *, run_length: int = RUN_LENGTH) -> None:
         """Begin with nothing, with temporary files in `folder`; `run_length` is how many entries are kept in memory."""
         self.files: dict[IndexId, dict[int, ListedPack]] = {}
+        self.lengths: dict[IndexId, int] = {}
         self._folder = folder
         self._run_length = run_length
         self._recent: list[bytes] = []
@@ -58,6 +61,7 @@ class SortedRows:
     def add(self, index: IndexId, packs: list[ListedPack]) -> None:
         """Add what an index file lists."""
         self.files[index] = numbered = {}
+        self.lengths[index] = index_length(len(pack.entries) // ENTRY_LENGTH for pack in packs)
         for pack in packs:
             self._packs += 1
             numbered[self._packs] = ListedPack(pack.id, pack.size, memoryview(b""), complete=pack.complete)

@@ -161,18 +161,22 @@ def create_keyring(
     return OpenKeyring(masters, slot, secret)
 
 
-def describe(backend: Backend) -> None:
-    """Say openly that a store is encrypted, so that whoever takes it for a plain one stops.
+def describe(backend: Backend) -> bool:
+    """Say openly that a store is encrypted, so that whoever takes it for a plain one stops; return whether it was not.
+
+    What is no description at all, such as one that was cut off, is written anew.
 
     Raises:
         ConfigError: it is said to be a plain one.
     """
-    is_said = says_encrypted(backend)
-    if is_said is None:
-        fields = {"encryption": {"format": ENCRYPTION_FORMAT}, "format": _DESCRIPTION_FORMAT}
-        backend.write(PLAIN_DESCRIPTION_KEY, [json.dumps(fields, indent=2, sort_keys=True).encode() + b"\n"])
-    elif not is_said:
+    found = read_if_there(backend, PLAIN_DESCRIPTION_KEY)
+    if found is not None and is_encrypted_description(found):
+        return False
+    if found is not None and _description(found) is not None:
         raise _plain(backend.location)
+    fields = {"encryption": {"format": ENCRYPTION_FORMAT}, "format": _DESCRIPTION_FORMAT}
+    backend.write(PLAIN_DESCRIPTION_KEY, [json.dumps(fields, indent=2, sort_keys=True).encode() + b"\n"])
+    return True
 
 
 def says_encrypted(backend: Backend) -> bool | None:
@@ -183,11 +187,15 @@ def says_encrypted(backend: Backend) -> bool | None:
 
 def is_encrypted_description(data: bytes) -> bool:
     """Whether a store's open description says that it is encrypted."""
+    return "encryption" in (_description(data) or ())
+
+
+def _description(data: bytes) -> dict[str, object] | None:
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(fields, dict) and "encryption" in fields
+        return None
+    return fields if isinstance(fields, dict) else None
 
 
 def add_slot(backend: Backend, ring: OpenKeyring, secret: Secret, *, label: str, cost: ScryptCost = USUAL_COST) -> Slot:

@@ -5,7 +5,7 @@ on. A node can be counted on only if all that it names is there too, for whoever
 it for stored; `whole_trees` tells such nodes from those that a writer left behind before it was done.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError, UnsupportedFormatError
@@ -22,7 +22,7 @@ from dver.objects.pack import (
     scan_records,
 )
 from dver.objects.references import node_references
-from dver.storage.backend import Backend
+from dver.storage.backend import Backend, BlobInfo
 
 # Many times what packs are made to be; a file of any size can lie in the place of one.
 MAX_SCANNED = 1 << 30
@@ -39,8 +39,13 @@ def pack_key(pack: PackId) -> str:
 
 def list_packs(backend: Backend) -> dict[PackId, int]:
     """Return all packs of a store, in order, and their sizes in bytes; files that are no packs are passed over."""
+    return packs_among(backend.list("packs/"))
+
+
+def packs_among(blobs: Iterable[BlobInfo]) -> dict[PackId, int]:
+    """Return those of some blobs that are packs, in order, and their sizes in bytes."""
     listed = {}
-    for info in backend.list("packs/"):
+    for info in blobs:
         raw = parse_id(info.key.rpartition("/")[2].removesuffix(".pack"))
         if raw is not None and info.key == pack_key(PackId(raw)):
             listed[PackId(raw)] = info.size

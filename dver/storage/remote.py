@@ -172,9 +172,19 @@ class RemoteBackend:
         start = self._base + prefix
         for info in self._run("list", prefix or "it", lambda: self._entries(prefix)):
             name = str(info["name"])
-            hidden = name.endswith("/") or name.rpartition("/")[2].startswith(TEMPORARY_PREFIX)
-            if name.startswith(start) and info["type"] != "directory" and not hidden:
+            if name.startswith(start) and info["type"] != "directory" and not _is_hidden(name):
                 yield BlobInfo(name.removeprefix(self._base), int(info["size"]))
+
+    def glance(self) -> Sequence[BlobInfo] | None:
+        """Return all blobs if one page of a bucket's listing has them; None elsewhere, or where there are more."""
+        if self._scheme is not S3:
+            return None
+        bucket, start, _ = self._fs.split_path(self._base)
+        page = self._run("list", "it", lambda: self._fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=start))
+        if page.get("IsTruncated"):
+            return None
+        found = (BlobInfo(entry["Key"].removeprefix(start), int(entry["Size"])) for entry in page.get("Contents", ()))
+        return [info for info in found if not _is_hidden(info.key)]
 
     def _entries(self, prefix: str) -> Sequence[Mapping[str, Any]]:
         self._fs.invalidate_cache()
@@ -213,6 +223,11 @@ class RemoteBackend:
                 return call()
         except self._failures as exc:
             raise translate(exc, Attempt(self._location, verb, key, self._secrets)) from exc
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a name is that of a folder, or of a file that is just being written."""
+    return name.endswith("/") or name.rpartition("/")[2].startswith(TEMPORARY_PREFIX)
 
 
 def _import_failure(path: str) -> type[BaseException]:

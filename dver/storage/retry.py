@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from dver.errors import BackendError
 from dver.objects.ids import Bytes
-from dver.storage.backend import Backend, BlobInfo
+from dver.storage.backend import Backend, BlobInfo, glance
 
 _T = TypeVar("_T")
 _LONGEST_SECONDS = 20.0
@@ -77,6 +77,10 @@ class RetryBackend:
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         """Yield all blobs whose key begins with `prefix`; a listing that breaks off begins again, unseen."""
         yield from self._try(lambda: [*self._inner.list(prefix)])
+
+    def glance(self) -> Sequence[BlobInfo] | None:
+        """Return all blobs if a single request shows them, else None."""
+        return self._try(lambda: glance(self._inner))
 
     def delete(self, key: str) -> None:
         """Delete a blob; a missing one is no error."""

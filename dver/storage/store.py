@@ -64,6 +64,20 @@ class Span:
     locations: tuple[Location, ...]
 
 
+def encode_description(params: ChunkerParams) -> bytes:
+    """Return the description of a store with these chunk sizes."""
+    description = {"format": FORMAT, "chunker": params.to_mapping()}
+    return json.dumps(description, indent=2, sort_keys=True).encode() + b"\n"
+
+
+def encode_marker(files: int, size: int, dataset: str = "") -> bytes:
+    """Return what is in the marker of a version."""
+    fields: dict[str, object] = {"files": files, "format": FORMAT, "size": size}
+    if dataset:
+        fields["dataset"] = dataset
+    return json.dumps(fields, sort_keys=True).encode() + b"\n"
+
+
 class Store(VersionMarkers):
     """One place of packs, index and versions.
 
@@ -122,9 +136,7 @@ class Store(VersionMarkers):
         """
         found = self.read_params()
         if found is None:
-            description = {"format": FORMAT, "chunker": params.to_mapping()}
-            data = json.dumps(description, indent=2, sort_keys=True).encode() + b"\n"
-            self.backend.write(DESCRIPTION_KEY, [data])
+            self.backend.write(DESCRIPTION_KEY, [encode_description(params)])
         elif found != params:
             raise ConfigError(
                 f"{self.name} holds chunks of {found.average_size} bytes on average,"
@@ -143,7 +155,7 @@ class Store(VersionMarkers):
             fields = json.loads(data) if len(data) <= MAX_DESCRIPTION else None
         # Brackets within brackets go deeper than Python can follow.
         except (ValueError, RecursionError) as exc:
-            raise FormatError(where, "not a store's description") from exc
+            raise FormatError(where, "not a store's description", hint=DAMAGE_HINT) from exc
         match fields:
             case {"encryption": _}:
                 raise ConfigError(
@@ -154,18 +166,14 @@ class Store(VersionMarkers):
                 raise UnsupportedFormatError(where, version, FORMAT)
             case {"format": 1, "chunker": dict(chunker)}:
                 return ChunkerParams.from_mapping(chunker, where)
-        raise FormatError(where, "not a store's description")
+        raise FormatError(where, "not a store's description", hint=DAMAGE_HINT)
 
     def mark_version(self, version: VersionId, *, files: int, size: int, dataset: str = "") -> None:
         """Say that everything a version needs is here; the caller has seen to it that it is durable and indexed.
 
         `dataset` is what it was stored as, for people to know it by when nothing names it any more.
         """
-        fields: dict[str, object] = {"files": files, "format": FORMAT, "size": size}
-        if dataset:
-            fields["dataset"] = dataset
-        text = json.dumps(fields, sort_keys=True)
-        self.backend.write(version_key(version), [text.encode() + b"\n"])
+        self.backend.write(version_key(version), [encode_marker(files, size, dataset)])
 
     def marked_dataset(self, version: VersionId) -> str:
         """Return what a version was stored as, as its marker says; "" where that is not known."""

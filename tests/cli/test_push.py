@@ -51,7 +51,7 @@ def test_says_that_lists_of_packages_were_sent(shared: Cli, git: GitCommand) -> 
 def test_writes_json(two_versions: Cli, tmp_path: Path) -> None:
     two_versions.ok("remote", "add", "origin", str(tmp_path / "store"))
     document = two_versions("push", "--json").json
-    assert list(document) == ["remote", "wanted", "transferred", "missing"]
+    assert list(document) == ["remote", "wanted", "transferred", "missing", "restored", "verified"]
     assert document["remote"] == "origin"
     assert document["wanted"] == 1
     assert document["missing"] == []

@@ -101,7 +101,7 @@ def _stop_in_the_middle(monkeypatch: pytest.MonkeyPatch, stop: "type[BaseExcepti
 def _assert_whatever_is_noted_is_in(path: Path, store: Store) -> None:
     copy = index_copy.IndexCopy(path)
     noted = copy.files()
-    assert noted < store.index.file_sizes().keys()
+    assert noted.keys() < store.index.file_sizes().keys()
     listed = {entry.id for file in noted for pack in store.index.read_file(file) for entry in pack.entries}
     assert {identity for identity, _, _ in copy.objects()} == listed
     copy.close()

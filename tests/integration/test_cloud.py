@@ -405,9 +405,9 @@ def requests(server: FaultyS3, call: Callable[[], object]) -> list[str]:
     shown = []
     for line in server.requests:
         method, _, target = line.partition(" ")
-        listing = re.search(r"prefix=[^&]*?(index|packs|versions)/", unquote(target))
+        listing = re.search(r"prefix=[^&]*?(index|packs|versions)?/(?:&|$)", unquote(target))
         key = re.sub(r"^/bucket/\w+/", "", target)
-        shown.append(f"LIST {listing[1]}" if listing else f"{method} {key.partition('/')[0]}")
+        shown.append(f"LIST {listing[1] or 'all'}" if listing else f"{method} {key.partition('/')[0]}")
     return shown
 
 
@@ -448,19 +448,21 @@ def test_a_remote_costs_few_requests(faulty_s3: FaultyS3, tmp_path: Path) -> Non
     origin = Clone.make(tmp_path / "one", remote="s3://bucket/remote")
     origin.write("data/a", noise(5000))
     origin.save()
-    first = requests(faulty_s3, origin.push)
-    # What is to be known of the store is asked for at once, so in any order.
-    assert first[0] == "GET versions"
-    assert sorted(first[1:5]) == ["GET dver-store.json", "LIST index", "LIST packs", "PUT dver-store.json"]
-    assert first[5:] == ["PUT packs", "PUT index", "PUT versions"]
-    assert requests(faulty_s3, origin.push) == ["GET versions"]
+    assert requests(faulty_s3, origin.push) == [
+        "LIST all",
+        "LIST packs",  # only while there is no index file: one might have been lost
+        "GET dver-store.json",
+        "PUT dver-store.json",
+        "PUT packs",
+        "PUT index",
+        "PUT versions",
+    ]
+    assert requests(faulty_s3, origin.push) == ["LIST all"]
     origin.write("data/a", noise(5000, seed=2))
     origin.save()
     second = requests(faulty_s3, origin.push)
-    assert second[0] == "GET versions"
-    assert sorted(second[1:3]) == ["GET dver-store.json", "LIST index"]
-    assert second[3:] == ["PUT packs", "PUT index", "PUT versions"]
-    assert requests(faulty_s3, lambda: origin.status(remote=True)) == ["GET versions"]
+    assert second == ["LIST all", "GET dver-store.json", "PUT packs", "PUT index", "PUT versions"]
+    assert requests(faulty_s3, lambda: origin.status(remote=True)) == ["LIST all"]
     assert requests(faulty_s3, origin.status) == []
     other = origin.clone(tmp_path / "other")
     # From the pack come the manifest and the chunks; this machine has the index already.
@@ -536,11 +538,30 @@ def test_versions_are_marked_when_all_else_is_there(
     pushed = requests(faulty_s3, lambda: origin.push(all_refs=True))
 
     assert pushed[-21:] == ["PUT index", *["PUT versions"] * 20]
-    assert pushed[:20] == ["GET versions"] * 20
-    assert len(pushed) <= 20 + pushed.count("PUT packs") + 20 + FEW
-    assert requests(faulty_s3, lambda: origin.push(all_refs=True)) == ["GET versions"] * 20
-    monkeypatch.setattr("dver.operations.status.MOST_ASKED", 19)
-    assert requests(faulty_s3, lambda: origin.push(all_refs=True)) == ["LIST versions"]
+    assert pushed[0] == "LIST all"
+    assert len(pushed) <= 20 + pushed.count("PUT packs") + FEW
+    assert requests(faulty_s3, lambda: origin.push(all_refs=True)) == ["LIST all"]
+
+
+def test_a_remote_of_more_than_a_page_is_listed_by_what_lies_there(
+    faulty_s3: FaultyS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dver.storage.survey.PAGE", 1)
+    origin = Clone.make(tmp_path / "one", remote="s3://bucket/remote")
+    for number in range(3):
+        origin.write("data/a", noise(5000, seed=number))
+        origin.save()
+    origin.push(all_refs=True)
+    store = ["GET dver-store.json", "LIST index", "LIST packs"]
+    assert requests(faulty_s3, lambda: origin.push(all_refs=True)) == [*["GET versions"] * 3, *store]
+    monkeypatch.setattr("dver.storage.markers.MOST_ASKED", 2)
+    assert requests(faulty_s3, lambda: origin.push(all_refs=True)) == ["LIST versions", *store]
+    # Where that is cheaper, the packs that matter are asked for instead.
+    monkeypatch.setattr("dver.operations.proof._FEW_PACKS", 0)
+    monkeypatch.setattr("dver.operations.proof._PACKS_A_PAGE", 1000)
+    asked = requests(faulty_s3, origin.push)
+    assert asked[:3] == ["GET versions", *store[:2]]
+    assert set(asked[3:]) == {"HEAD packs"}
 
 
 def test_what_others_pushed_costs_a_push_with_nothing_to_do_nothing(faulty_s3: FaultyS3, tmp_path: Path) -> None:
@@ -550,9 +571,9 @@ def test_what_others_pushed_costs_a_push_with_nothing_to_do_nothing(faulty_s3: F
         origin.write(f"{name}/file", name.encode())
     origin.save(*datasets)
     origin.push()
-    assert requests(faulty_s3, origin.push) == ["GET versions"] * 4
-    assert requests(faulty_s3, lambda: origin.push("a", "b")) == ["GET versions"] * 2
-    assert requests(faulty_s3, lambda: origin.status("a", remote=True)) == ["GET versions"]
+    assert requests(faulty_s3, origin.push) == ["LIST all"]
+    assert requests(faulty_s3, lambda: origin.push("a", "b")) == ["LIST all"]
+    assert requests(faulty_s3, lambda: origin.status("a", remote=True)) == ["LIST all"]
 
 
 def test_a_version_that_was_never_pushed_is_told_as_such_without_looking_for_what_it_is_made_of(

@@ -6,8 +6,8 @@ import pytest
 
 from dver.errors import BackendError, BackendProblem
 from dver.objects.ids import VersionId
-from dver.operations.status import MOST_ASKED, present_versions
-from dver.storage.markers import VersionMarkers, version_key
+from dver.operations.status import present_versions
+from dver.storage.markers import MOST_ASKED, VersionMarkers, version_key
 from tests.stores import StorePlace, WatchedBackend, local_place, memory_place
 
 

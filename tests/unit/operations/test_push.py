@@ -28,13 +28,14 @@ def pack_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in (folder / "packs").rglob("*.pack"))
 
 
-def test_a_push_with_nothing_to_do_costs_a_request_for_each_version(team: Clone, remote: Remote) -> None:
+def test_a_push_with_nothing_to_do_costs_a_request_for_each_version_and_three(team: Clone, remote: Remote) -> None:
     team.push()
-    assert remote.total == 1
+    # The marker and the store's description; index files and packs.
+    assert remote.calls == {"read": 2, "list": 2}
 
     remote.calls.clear()
     team.push(all_refs=True)
-    assert remote.total == 1
+    assert remote.calls == {"read": 2, "list": 2}
 
     for number in range(3):
         team.write("data/zero", b"%d" % number)
@@ -43,7 +44,7 @@ def test_a_push_with_nothing_to_do_costs_a_request_for_each_version(team: Clone,
     remote.calls.clear()
     team.push(all_refs=True)
     # One for each version: what others pushed is not listed.
-    assert remote.calls == {"read": 4}
+    assert remote.calls == {"read": 5, "list": 2}
 
 
 def test_only_what_changed_is_sent(team: Clone, remote: Remote, tmp_path: Path) -> None:

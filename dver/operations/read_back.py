@@ -1,0 +1,68 @@
+"""Reads versions back from a store and checks every byte: what `dver push --verify` promises.
+
+The packs that hold a part of the versions are read as a whole, each once: every record in them must match its checksum
+and its id, and the pack its name. So must the index files, which are read anew and not taken from the local copy.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dver.objects.ids import PackId, VersionId, format_version
+from dver.operations.stock import Stock
+from dver.progress import Progress
+from dver.repo import Repo
+from dver.storage.audit_findings import Depth
+from dver.storage.audit_pack import PackCheck, check_pack
+from dver.storage.packs import pack_key
+from dver.storage.store import Store
+from dver.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What was read back.
+
+    Attributes:
+        versions: how many versions.
+        packs: how many packs hold a part of them.
+        bytes: how many bytes these have.
+        problems: what is wrong, each with the key that it is about.
+    """
+
+    versions: int
+    packs: int
+    bytes: int
+    problems: tuple[str, ...] = ()
+
+
+def read_back(repo: Repo, store: Store, versions: Sequence[VersionId], *, label: str, progress: Progress) -> ReadBack:
+    """Read all packs of some versions, and all index files, from a store; damage is a result and no error."""
+    problems = [f"{key}: the index file is damaged" for key in store.index.damaged_files()]
+    stock = Stock(store, nearer=repo.cache)
+    packs: set[PackId] = set()
+    for version in versions:
+        needed, is_all = stock.packs(version)
+        packs |= needed
+        if not is_all and not stock.has(version):
+            problems.append(f"{format_version(version)}: not all of it is there")
+    checks = _check(repo.workers_for(store), store, sorted(packs), label, progress)
+    problems += [f"{pack_key(check.pack)}: {check.problem}" for check in checks if check.problem]
+    return ReadBack(len(versions), len(packs), sum(check.bytes for check in checks), tuple(problems))
+
+
+def _check(workers: Workers, store: Store, packs: Sequence[PackId], label: str, progress: Progress) -> list[PackCheck]:
+    sizes = {pack: store.index.pack_size(pack) or 0 for pack in packs}
+    found = []
+    with progress.task(label, bytes=sum(sizes.values())) as task:
+        started = (
+            workers.executor.submit(check_pack, store.backend, pack, size, Depth.CONTENT, _no_footer)
+            for pack, size in sizes.items()
+        )
+        for check in workers.in_order(started):
+            found.append(check)
+            task.advance(bytes=check.size)
+    return found
+
+
+def _no_footer(_pack: PackId) -> None:
+    """Say that a damaged pack's footer is not wanted from elsewhere: that it is damaged is all that is asked."""
