@@ -18,9 +18,9 @@ from dver.errors import FormatError
 from dver.objects.chunker import MAX_CHUNK
 from dver.objects.ids import ID_LENGTH, Bytes, ChunkId, NodeId
 from dver.objects.names import belongs_to_git, may_belong_to_git
+from dver.objects.paths import MAX_DEPTH
 
 MAX_PATH = 4096
-MAX_DEPTH = 512
 MAX_TARGET = 4096
 MAX_SIZE = (1 << 62) - 1
 INLINE_CHUNKS = 64

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator, Set
 
+MAX_DEPTH = 512
+"""How many parts a path can have."""
+
 
 def is_within(path: bytes, part: bytes) -> bool:
     """Whether a path of a dataset is `part` or lies below it; everything is within b"", the dataset itself."""

@@ -6,6 +6,7 @@ syntax. Such files come with datasets and may be anybody's work: only regular fi
 git passes over those in its place, and no pattern takes longer than its length and that of the path call for.
 """
 
+import errno
 import os
 import re
 import stat
@@ -102,7 +103,8 @@ def _read_spec(path: bytes) -> "GitIgnoreSpec | None":
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as exc:
-        if os.path.islink(path):
+        # Where such a path is too long, whoever walks meets the file itself and refuses it.
+        if exc.errno == errno.ENAMETOOLONG or os.path.islink(path):
             return None
         raise ConfigError(f"{os.fsdecode(path)}: cannot be read: {exc.strerror}") from exc
     if not stat.S_ISREG(os.fstat(fd).st_mode):

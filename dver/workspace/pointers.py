@@ -4,8 +4,9 @@ The walk leaves out git's and dver's own folders, nested repositories, the data 
 so its cost follows the size of the code, not of the data.
 """
 
+import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from dver.errors import PathError
@@ -20,6 +21,7 @@ from dver.objects.pointer import (
 )
 
 DVER_DIRECTORY = ".dver"
+_PASSED_OVER = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG})
 _OWN_DIRECTORIES = (".git", DVER_DIRECTORY)
 
 
@@ -59,27 +61,37 @@ def find_datasets(root: Path, start: str, is_ignored: Callable[[str], bool]) -> 
 
     `is_ignored` says whether git ignores a folder; those are not looked into.
     """
-    return sorted(_walk(os.fspath(root), start, is_ignored))
+    found: list[str] = []
+    # Not one call within the other: what is no dataset may be as deep as it likes.
+    waiting = [start]
+    while waiting:
+        folder = waiting.pop()
+        prefix = folder + "/" if folder else ""
+        names, directories = _look_into(os.path.join(root, folder))
+        found += [prefix + name for name in names]
+        for name in directories:
+            path = prefix + name
+            if name in _OWN_DIRECTORIES or name in names or is_ignored(path + "/"):
+                continue
+            if not os.path.lexists(os.path.join(root, path, ".git")):
+                waiting.append(path)
+    return sorted(found)
 
 
-def _walk(root: str, folder: str, is_ignored: Callable[[str], bool]) -> Iterator[str]:
-    directories = []
+def _look_into(folder: str) -> tuple[set[str], list[str]]:
+    """Return the names that have pointers in a folder, and those of the folders in it."""
     names = set()
+    directories = []
     try:
-        with os.scandir(os.path.join(root, folder)) as entries:  # a hot loop over many folders
+        with os.scandir(folder) as entries:  # a hot loop over many folders
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     directories.append(entry.name)
                 elif entry.name.endswith(SUFFIX) and entry.name != SUFFIX and entry.is_file(follow_symlinks=False):
                     names.add(entry.name.removesuffix(SUFFIX))
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return
-    prefix = folder + "/" if folder else ""
-    for name in names:
-        yield prefix + name
-    for name in directories:
-        path = prefix + name
-        if name in _OWN_DIRECTORIES or name in names or is_ignored(path + "/"):
-            continue
-        if not os.path.lexists(os.path.join(root, path, ".git")):
-            yield from _walk(root, path, is_ignored)
+    except OSError as exc:
+        # A pointer that lies too deep for its path to be used is none that git could have.
+        if exc.errno not in _PASSED_OVER:
+            raise
+        return set(), []
+    return names, directories

@@ -5,6 +5,7 @@ an empty one where its plain name does, which makes the full paths come in byte 
 followed. Files that `.dverignore` names are left out.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -15,12 +16,15 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from dver.errors import PathError
+from dver.objects.paths import MAX_DEPTH
 from dver.workspace.ignore import IGNORE_FILE, IgnoreRules
 
 _Listing: TypeAlias = "list[tuple[bytes, os.DirEntry[bytes], bool]]"
 
 BLOCK_FILES = 20_000
 _FEW_NAMES = 16
+_SHOWN = 200
+_HIGHER = "move it up, or name a folder above it in .dverignore"
 _IGNORE_NAME = os.fsencode(IGNORE_FILE)
 
 
@@ -167,6 +171,7 @@ def _walk_folders(
     directory: bytes, prefix: bytes, outer: IgnoreRules, seen: Mapping[bytes, Seen]
 ) -> Generator[Folder | bytes, None, bool]:
     """Yield a directory after those in it; return whether there is anything in it."""
+    _check_depth(directory, prefix)
     looked: dict[bytes, bool] = {}
     known = seen.get(prefix)
     if known is not None:
@@ -276,6 +281,7 @@ def _look_at_each(look: Callable[[bytes], os.stat_result], before: bytes, names:
 
 
 def _walk_directory(directory: bytes, prefix: bytes, ignore: IgnoreRules, entries: _Listing) -> Iterator[WalkItem]:
+    _check_depth(directory, prefix)
     rules = ignore.entering(prefix, directory)
     listings: dict[bytes, _Listing] = {}
     for key, entry, is_directory in entries:
@@ -291,9 +297,18 @@ def _walk_directory(directory: bytes, prefix: bytes, ignore: IgnoreRules, entrie
             continue
         try:
             found = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
+        except OSError as exc:
+            _check_gone(entry.path, exc)
             continue
         yield WalkItem(path, file_type(found), found)
+
+
+def _check_depth(directory: bytes, prefix: bytes) -> None:
+    """Refuse what no version can hold before Python can follow no further."""
+    if prefix.count(b"/") >= MAX_DEPTH:
+        raise PathError(
+            _beginning(directory), f"lies deeper than the {MAX_DEPTH} folders that a version can hold", hint=_HIGHER
+        )
 
 
 def _sorted_entries(directory: bytes) -> _Listing:
@@ -321,6 +336,13 @@ def _entries(directory: bytes) -> "list[os.DirEntry[bytes]]":
 
 
 def _check_gone(directory: bytes, exc: OSError) -> None:
-    """Take a directory that is gone for an empty one; PathError if it is there and cannot be read."""
+    """Take what is gone for what never was; PathError if it is there and cannot be read."""
+    if exc.errno == errno.ENAMETOOLONG:
+        raise PathError(_beginning(directory), "is longer than paths can be on this machine", hint=_HIGHER) from exc
     if not isinstance(exc, FileNotFoundError | NotADirectoryError):
         raise PathError(os.fsdecode(directory), f"cannot be read: {exc.strerror}") from exc
+
+
+def _beginning(path: bytes) -> str:
+    text = os.fsdecode(path)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

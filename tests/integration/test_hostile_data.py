@@ -14,10 +14,11 @@ import pytest
 
 from dver.errors import BackendError, BackendProblem, DverError, FormatError, IntegrityError, PathError
 from dver.objects.codec import Codec
-from dver.objects.entry import MAX_DEPTH, DirectoryEntry, Entry, FileEntry, LinkEntry, encode_entry, pack_chunk
+from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, encode_entry, pack_chunk
 from dver.objects.ids import NodeId, VersionId, chunk_id, node_id
 from dver.objects.node import NodeType, encode_node, pack_chunk_child
 from dver.objects.pack import RECORD_HEADER_LENGTH, Kind, Record, encode_record_header
+from dver.objects.paths import MAX_DEPTH
 from dver.objects.pointer import DatasetKind, Pointer
 from dver.operations import checkout_limits
 from dver.operations.diff import diff
