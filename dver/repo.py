@@ -7,6 +7,7 @@ environment.
 """
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from dver.storage.backend import Backend
     from dver.storage.keyring_secrets import Encryption
     from dver.storage.markers import VersionMarkers
+    from dver.storage.retry import Wait
     from dver.storage.store import Store
 
 CONFIG_FILE = "config.toml"
@@ -64,11 +66,12 @@ class Repo:
         note: Callable[[str], None] = _quiet,
         ask: Callable[[str], str] | None = None,
         confirm: Callable[[str], bool] | None = None,
+        wait: "Wait" = time.sleep,
     ) -> None:
         """Wrap an open git repository; `find` is the usual way in.
 
         `note` takes lines that the user should see; `ask` asks for a passphrase, and `confirm` a question that is
-        answered with yes or no. Both are None where nobody can answer.
+        answered with yes or no. Both are None where nobody can answer. `wait` waits before a remote is asked once more.
         """
         self.git = git
         self.root = git.root
@@ -77,6 +80,7 @@ class Repo:
         self._note = note
         self._ask = ask
         self._confirm = confirm
+        self._wait = wait
         self._backends: dict[str, Backend] = {}
         self._stores: dict[str, Store] = {}
 
@@ -89,13 +93,15 @@ class Repo:
         note: Callable[[str], None] = _quiet,
         ask: Callable[[str], str] | None = None,
         confirm: Callable[[str], bool] | None = None,
+        wait: "Wait" = time.sleep,
     ) -> "Repo":
         """Return the repository that `start` lies in; see `Repo` for the rest.
 
         Raises:
             NotARepositoryError: there is no git repository, or `dver init` has not been run in it.
         """
-        repo = cls(GitRepo.find(start, env=env or {}), env=env, note=note, ask=ask, confirm=confirm)
+        git = GitRepo.find(start, env=env or {})
+        repo = cls(git, env=env, note=note, ask=ask, confirm=confirm, wait=wait)
         if not (repo.dver_dir / CONFIG_FILE).is_file():
             raise NotARepositoryError(f"{repo.root}: dver is not set up here yet", hint="dver init")
         return repo
@@ -175,7 +181,7 @@ class Repo:
     def beside(self, root: Path, *, note: Callable[[str], None] = _quiet) -> "Repo":
         """Return the repository of another working tree, opened with the same environment but for git's."""
         env = {name: value for name, value in self._env.items() if not name.startswith("GIT_")}
-        return Repo(GitRepo.find(root, env=env), env=env, note=note)
+        return Repo(GitRepo.find(root, env=env), env=env, note=note, wait=self._wait)
 
     @property
     def cached_versions(self) -> "VersionMarkers":
@@ -272,7 +278,7 @@ class Repo:
             from dver.storage.open import open_backend  # noqa: PLC0415
 
             self._check_trusted(url, options)
-            known = self._backends[url] = open_backend(url, options, note=self._note)
+            known = self._backends[url] = open_backend(url, options, note=self._note, wait=self._wait)
         return known
 
     @cached_property

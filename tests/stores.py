@@ -135,7 +135,7 @@ def s3_place(server: "S3Server", bucket: str, folder: Path) -> StorePlace:
 
 
 def _patient(backend: Backend) -> Backend:
-    return RetryBackend(backend, lambda _note: None, sleep=lambda _seconds: None)
+    return RetryBackend(backend, lambda _note: None, wait=lambda _seconds: None)
 
 
 def encrypted_place(place: StorePlace) -> StorePlace:

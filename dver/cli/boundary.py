@@ -34,7 +34,7 @@ FAILED = 3
 _SIGNAL_BASE = 128
 _BROKEN_PIPE = _SIGNAL_BASE + signal.SIGPIPE
 _COMPLETE_VARIABLE = "_DVER_COMPLETE"
-_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _WITH_REPOSITORY_PATHS = (PathError, DataLossError, VersionNotFoundError)
 
 _HELP = """Git-style versioning of datasets.
@@ -55,7 +55,7 @@ def run(argv: Sequence[str], env: Mapping[str, str], sections: Mapping[str, Mapp
     """Run the command line and return its exit code; whatever goes wrong is said on standard error."""
     _accept_any_text()
     session = Session(env)
-    with _signals_end_in_order():
+    with _signals_end_in_order(session):
         try:
             code = _invoke(root_command(sections), list(argv), session)
             # Here and not when Python ends, where nobody could say what went wrong.
@@ -227,20 +227,21 @@ def _give_up_output() -> None:
 
 
 @contextmanager
-def _signals_end_in_order() -> Iterator[None]:
+def _signals_end_in_order(session: Session) -> Iterator[None]:
     """Let signals that ask for an end be exceptions, so that temporary files are removed."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        session.is_interrupted = True
+        raise KeyboardInterrupt if number == signal.SIGINT else _SignalledError(number)
+
     previous = {}
     with suppress(ValueError):  # not in the main thread, where signals are none of ours
         for number in _ENDING_SIGNALS:
             # One that is ignored, as under nohup, stays so.
-            if signal.getsignal(number) is signal.SIG_DFL:
-                previous[number] = signal.signal(number, _raise_signalled)
+            if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}:
+                previous[number] = signal.signal(number, end)
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _raise_signalled(number: int, _frame: FrameType | None) -> None:
-    raise _SignalledError(number)

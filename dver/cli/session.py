@@ -5,6 +5,7 @@ Importing this module loads nothing heavy: the repository comes with the first c
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # Set by git for the programs that it runs.
 _GIT_RUNS_US = frozenset({"GIT_INDEX_FILE", "GIT_DIR"})
+_LOOK_EVERY_SECONDS = 0.1
 
 
 class Session:
@@ -28,6 +30,7 @@ class Session:
         start: the folder that relative paths are meant from, absolute.
         root: the top of the repository, once one was opened.
         when_interrupted: what to say to a user who interrupts.
+        is_interrupted: whether the user, or the system, wants an end.
     """
 
     def __init__(self, env: Mapping[str, str]) -> None:
@@ -36,6 +39,7 @@ class Session:
         self.start = _current_folder(env)
         self.root: Path | None = None
         self.when_interrupted = "run the same command again to continue"
+        self.is_interrupted = False
         self._typed_in = ""
 
     def begin_hook(self) -> None:
@@ -49,9 +53,18 @@ class Session:
         from dver.repo import Repo  # noqa: PLC0415
 
         ask, confirm = self.asker(), self.confirmer()
-        with Repo.find(self.start, env=self.env, note=self.console.note, ask=ask, confirm=confirm) as repo:
+        note = self.console.note
+        with Repo.find(self.start, env=self.env, note=note, ask=ask, confirm=confirm, wait=self.wait) as repo:
             self.root = repo.root
             yield repo
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, in any thread, but not longer than until the user wants an end; return whether that is so."""
+        # Looks now and then: what wakes threads must not be touched by a signal that comes while it is in use.
+        end = time.monotonic() + seconds
+        while not self.is_interrupted and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK_EVERY_SECONDS))
+        return self.is_interrupted
 
     def asker(self) -> Callable[[str], str] | None:
         """Return what asks for a passphrase, given a prompt; None where nobody sits at a terminal."""
@@ -67,7 +80,7 @@ class Session:
         from dver.repo import Repo  # noqa: PLC0415
 
         try:
-            repo = Repo.find(self.start, env=self.env, note=self.console.note)
+            repo = Repo.find(self.start, env=self.env, note=self.console.note, wait=self.wait)
         except NotARepositoryError:
             yield None
             return

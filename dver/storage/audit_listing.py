@@ -151,6 +151,10 @@ def _names(backend: Backend, prefix: str, key: Callable[..., str], odd: list[str
 def _read_or_problem(backend: Backend, index: IndexId) -> bytes | str | None:
     """Return an index file, or what is wrong where it cannot be read; None where it is gone."""
     try:
+        data = _read_index(backend, index)
+        if data is None or backend.is_local or index_id(data) == index:
+            return data
+        # It may have been damaged on its way.
         return _read_index(backend, index)
     except IntegrityError as exc:
         # An encrypted store answers so.

@@ -71,6 +71,9 @@ def check_pack(
     reader = _Reader(backend, pack, size)
     try:
         problem = reader.look(depth)
+        if problem is not None and not backend.is_local:
+            # What comes from afar may have been damaged on its way.
+            problem = reader.look(depth)
         if problem is None:
             return PackCheck(pack, size, bytes=reader.bytes)
         readable = reader.salvage(listed)

@@ -65,3 +65,11 @@ class Glancing(Protocol):
 def glance(backend: Backend) -> Sequence[BlobInfo] | None:
     """Return all blobs of a backend if a single request shows them, else None."""
     return backend.glance() if isinstance(backend, Glancing) else None
+
+
+@runtime_checkable
+class Dated(Protocol):
+    """A backend that can be asked when a blob was written."""
+
+    def modified(self, key: str) -> float | None:
+        """Return when a blob was written, in seconds since 1970 by the clock over there; None if that is not told."""

@@ -27,6 +27,9 @@ _ADDRESS = "check the network, the remote's URL and its endpoint_url (`dver remo
 _REGION = "name the right region: `dver remote set NAME region …`"
 _SPACE = "free some space there, then run the command again"
 _WRITABLE = "make it writable, or use another place"
+_FEWER = "wait some minutes, then run the command again; dver config set core.transfer_jobs 4 asks for less at a time"
+_LATER = "run the command again later; whoever runs the server may know more"
+_AGAIN = "check the network, then run the command again: it goes on where it was"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +66,15 @@ _BAD_KEY = _Meaning(_P.CREDENTIALS, "the access key is not known there", _KEYS)
 _BAD_SECRET = _Meaning(_P.CREDENTIALS, "the secret does not match the access key", _KEYS)
 _EXPIRED = _Meaning(_P.CREDENTIALS, "the credentials have expired", _LOGIN)
 _SKEW = _Meaning(_P.CLOCK_SKEW, "this machine's clock is too far from the server's", _CLOCK)
-_BUSY = _Meaning(_P.THROTTLED, "the server asks for fewer requests", transient=True)
-_BROKEN = _Meaning(_P.OTHER, "the server had an internal error", transient=True)
+_BUSY = _Meaning(_P.THROTTLED, "the server asks for fewer requests", _FEWER, transient=True)
+_BROKEN = _Meaning(_P.OTHER, "the server had an internal error", _LATER, transient=True)
 _SLOW = _Meaning(_P.TIMEOUT, "the server did not answer in time", _ADDRESS, transient=True)
 _OTHER_REGION = _Meaning(_P.ENDPOINT, "the bucket is in another region", _REGION)
 _NOT_S3 = _Meaning(_P.ENDPOINT, "the server does not answer as a storage service does", _ADDRESS)
 _NOT_S3_NOW = _Meaning(_P.ENDPOINT, _NOT_S3.sentence, _ADDRESS, transient=True)
 _SHORT = _Meaning(_P.OTHER, "{key} is shorter than it should be")
-_GARBLED = _Meaning(_P.OTHER, "{key} was damaged on its way", transient=True)
-_CUT = _Meaning(_P.OTHER, "the connection broke off", transient=True)
+_GARBLED = _Meaning(_P.OTHER, "{key} was damaged on its way", _AGAIN, transient=True)
+_CUT = _Meaning(_P.OTHER, "the connection broke off", _AGAIN, transient=True)
 _CHANGING = _Meaning(_P.OTHER, "what is there changed while dver went through it", transient=True)
 _UNREACHABLE = _Meaning(_P.ENDPOINT, "the server cannot be reached", _ADDRESS, transient=True)
 _UNTRUSTED = _Meaning(_P.ENDPOINT, "the server's TLS certificate is not accepted", _ADDRESS)

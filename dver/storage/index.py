@@ -32,6 +32,7 @@ from dver.storage.index_files import (
     list_index_files,
     read_index_file,
     read_index_files,
+    read_once_more,
 )
 from dver.storage.index_rows import SortedRows
 from dver.storage.markers import read_if_there, version_key
@@ -311,6 +312,8 @@ class ChunkIndex:
         for file in read:
             packs = file.decode()
             if packs is None:
+                packs = read_once_more(self._backend, file).decode()
+            if packs is None:
                 self._damaged.add(file.key)
             elif packs:
                 self._copy.put(file.id, packs, self._is_there)
@@ -327,6 +330,8 @@ class ChunkIndex:
         """Add index files to `rows` until there are enough, and return whether these were the last."""
         for file in read:
             packs = file.split()
+            if packs is None:
+                packs = read_once_more(self._backend, file).split()
             if packs is None:
                 self._damaged.add(file.key)
             elif packs:

@@ -102,6 +102,11 @@ def read_index_files(backend: Backend, files: Mapping[IndexId, BlobInfo]) -> Gen
         workers.close()
 
 
+def read_once_more(backend: Backend, file: IndexFile) -> IndexFile:
+    """Return what is there now of a file that is damaged: from afar it may have been damaged on its way."""
+    return file if backend.is_local else next(iter(_read_one(backend, file.id, file.key)), file)
+
+
 def _read_ahead(backend: Backend, executor: "Executor", files: Mapping[IndexId, BlobInfo]) -> Iterator[IndexFile]:
     under_way: deque[tuple[int, Future[list[IndexFile]]]] = deque()
     held = 0

@@ -123,6 +123,16 @@ class LocalBackend:
         self._run("delete", key, lambda: path.unlink(missing_ok=True))
         self._files.forget(str(path))
 
+    def modified(self, key: str) -> float:
+        """Return when a blob was written, in seconds since 1970 by the file system's clock."""
+        return self._run("look up", key, lambda: self._path(key).stat().st_mtime)
+
+    def remove_empty_folders(self, prefix: str) -> None:
+        """Remove a folder and those in it that have no files, as far as that may be."""
+        for folder, _, _ in os.walk(self._path(prefix), topdown=False):
+            with suppress(OSError):
+                os.rmdir(folder)
+
     def remove_stale_temporaries(self, max_age_seconds: float) -> int:
         """Delete what writers that were killed left behind, and return how many files that was.
 

@@ -4,6 +4,7 @@ Absolute paths and `file://` URLs are local folders. Everything else goes throug
 encrypted store is such a backend with another around it, whose packages are loaded only then.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,11 +18,16 @@ from dver.storage.local import LocalBackend
 if TYPE_CHECKING:
     from dver.storage.crypt import CryptBackend
     from dver.storage.keyring_secrets import Encryption
+    from dver.storage.retry import Wait
     from dver.storage.schemes import OptionValue
 
 
 def open_backend(
-    url: str, options: "Mapping[str, OptionValue]", *, note: Callable[[str], None] = NO_PROGRESS.note
+    url: str,
+    options: "Mapping[str, OptionValue]",
+    *,
+    note: Callable[[str], None] = NO_PROGRESS.note,
+    wait: "Wait" = time.sleep,
 ) -> Backend:
     """Return the backend at `url`.
 
@@ -29,6 +35,7 @@ def open_backend(
         url: an absolute path, a `file://` URL (taken literally, with no percent-decoding), or a URL that fsspec knows.
         options: the remote's options.
         note: told one line when a call failed and is tried again.
+        wait: waits before that; see `dver.storage.retry.Wait`.
 
     Raises:
         ConfigError: no such kind of storage, an unknown option, or a relative path.
@@ -41,7 +48,7 @@ def open_backend(
         from dver.storage.remote import RemoteBackend  # noqa: PLC0415
         from dver.storage.retry import RetryBackend  # noqa: PLC0415
 
-        return RetryBackend(RemoteBackend(url, options), note)
+        return RetryBackend(RemoteBackend(url, options), note, wait=wait)
     if options:
         raise ConfigError(f"{url}: a local folder takes no options, but has {', '.join(sorted(options))}")
     return LocalBackend(path)

@@ -11,6 +11,7 @@ import importlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from datetime import datetime
 from typing import Any, TypeVar
 
 from dver.errors import BackendError, BackendProblem, ConfigError, MissingExtraError, redact_url
@@ -138,12 +139,13 @@ class RemoteBackend:
             "read", key, lambda: bytes(self._fs.cat_file(self._base + key, start=offset, end=offset + length))
         )
         if len(data) != length:
-            # Worth another try: a connection may end early without an error.
+            # A connection may end early without an error, which is worth another try; a blob that is short is not.
+            is_long_enough = (self.size(key) or 0) >= offset + length
             raise BackendError(
                 self._location,
                 BackendProblem.OTHER,
                 f"{key} gave {len(data)} bytes at {offset}, where {length} should be",
-                transient=True,
+                transient=is_long_enough,
             )
         return data
 
@@ -166,6 +168,17 @@ class RemoteBackend:
             return int(self._fs.call_s3("head_object", Bucket=bucket, Key=key)["ContentLength"])
         info = self._fs.info(path)
         return None if info["type"] == "directory" else int(info["size"])
+
+    def modified(self, key: str) -> float | None:
+        """Return when a blob was written, in seconds since 1970 by the server's clock; None if it does not tell."""
+        try:
+            found = self._run("look up", key, lambda: self._fs.modified(self._base + key))
+        except BackendError as exc:
+            if exc.problem is BackendProblem.READ_ONLY:
+                # What storage of a kind cannot do is told so.
+                return None
+            raise
+        return float(found.timestamp()) if isinstance(found, datetime) else None
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         """Yield all blobs whose key begins with `prefix`; nothing for a missing folder."""

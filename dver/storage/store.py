@@ -221,9 +221,9 @@ class Store(VersionMarkers):
         end = max(span.end, min(span.end + read_on, size - TRAILER_LENGTH))
         try:
             data = self._read_range(replace(span, end=end))
-        except _GoneError:
+            nodes = [*self._checked_nodes(self._decode(span, data))]
+        except (_GoneError, IntegrityError):
             return [*self._checked_nodes(self.read_span(span))]
-        nodes = [*self._checked_nodes(self._decode(span, data))]
         self._remember_following(data, span.end - span.start)
         return nodes
 
@@ -274,25 +274,35 @@ class Store(VersionMarkers):
             IntegrityError: a record is damaged.
         """
         try:
-            data = self._read_range(span)
+            records = self._records(span)
         except _GoneError:
             # Its objects may have been moved to another pack since the span was planned.
             self.index.refresh()
             yield from self._read_moved(self.plan([location.id for location in span.locations]))
         else:
-            yield from self._decode(span, data)
+            yield from records
 
     def _read_moved(self, spans: Sequence[Span]) -> Iterator[Record]:
         for span in spans:
             try:
-                data = self._read_range(span)
+                records = self._records(span)
             except _GoneError as exc:
                 raise ObjectNotFoundError(
                     span.locations[0].id,
                     self.name,
                     hint=f"{pack_key(span.pack)} is gone from there; restore it from a backup, or use another remote",
                 ) from exc
-            yield from self._decode(span, data)
+            yield from records
+
+    def _records(self, span: Span) -> list[Record]:
+        """Read and decode a span, once more if it comes damaged from afar: that may have happened on its way."""
+        try:
+            return [*self._decode(span, self._read_range(span))]
+        except IntegrityError as exc:
+            if self.backend.is_local:
+                raise
+            self.note(f"{exc.message}; reading it once more")
+        return [*self._decode(span, self._read_range(span))]
 
     def _read_range(self, span: Span) -> bytes:
         try:

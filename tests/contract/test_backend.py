@@ -43,7 +43,7 @@ def _memory_place() -> Callable[[str], Backend]:
 
 def _retry_place() -> Callable[[str], Backend]:
     inner = _memory_place()
-    return lambda folder: RetryBackend(inner(folder), lambda _note: None, sleep=lambda _seconds: None)
+    return lambda folder: RetryBackend(inner(folder), lambda _note: None, wait=lambda _seconds: None)
 
 
 def _s3_place(server: S3Server, bucket: str) -> Callable[[str], Backend]:
@@ -55,7 +55,7 @@ def _s3_place(server: S3Server, bucket: str) -> Callable[[str], Backend]:
     }
     # Without waits: a range that comes back too short is tried again.
     return lambda folder: RetryBackend(
-        RemoteBackend(f"s3://{bucket}/{folder}", options), lambda _note: None, sleep=lambda _seconds: None
+        RemoteBackend(f"s3://{bucket}/{folder}", options), lambda _note: None, wait=lambda _seconds: None
     )
 
 

@@ -5,12 +5,12 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from botocore.loaders import JSONFileLoader
 
 from dver.config import set_value
 from dver.errors import BackendError, BackendProblem, IntegrityError, MissingExtraError, VersionNotFoundError
@@ -24,16 +24,14 @@ from dver.storage.store import Store
 from dver.storage.writer import StoreWriter
 from tests.clones import Clone, noise
 from tests.faults.backends.faulty_s3 import FaultyS3, S3Failure, running_faulty_s3
-from tests.servers.s3 import S3Server
+from tests.servers.s3 import S3Server, service_models_read_once
 from tests.stores import STORE_FILE, WatchedBackend, keys
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _service_models_read_once() -> Iterator[None]:
-    """Every call here opens its own client, and most of the time that takes goes into reading the same JSON again."""
-    with pytest.MonkeyPatch.context() as patch:
-        read = cache(JSONFileLoader().load_file)
-        patch.setattr(JSONFileLoader, "load_file", lambda _self, path: read(path))
+    """Every call here opens its own client."""
+    with service_models_read_once():
         yield
 
 
@@ -189,8 +187,8 @@ def cut_off(verb: str, prefix: str, *, after: int = 0) -> Iterator[list[str]]:
                 raise BackendError("the remote", BackendProblem.OTHER, "the connection broke off")
             made.append(key)
 
-    def wrapped(url: str, options: Mapping[str, OptionValue], *, note: Callable[[str], None]) -> Backend:
-        backend = open_backend(url, options, note=note)
+    def wrapped(url: str, options: Mapping[str, OptionValue], **keywords: Any) -> Backend:
+        backend = open_backend(url, options, **keywords)
         return WatchedBackend(backend, before=fail) if url.endswith("/remote") else backend
 
     with pytest.MonkeyPatch.context() as patch:

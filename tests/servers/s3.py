@@ -12,12 +12,15 @@ import logging
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import botocore.session
 import pytest
 import s3fs
+from botocore.loaders import JSONFileLoader
 from moto.server import ThreadedMotoServer
 
 _HOST = "127.0.0.1"
@@ -53,6 +56,15 @@ class S3Server:
             use_listings_cache=False,
             skip_instance_cache=True,
         )
+
+
+@contextmanager
+def service_models_read_once() -> Iterator[None]:
+    """Let clients be made quickly: most of the time that each takes goes into reading the same JSON again."""
+    with pytest.MonkeyPatch.context() as patch:
+        read = cache(JSONFileLoader().load_file)
+        patch.setattr(JSONFileLoader, "load_file", lambda _self, path: read(path))
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

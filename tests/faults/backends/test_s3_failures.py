@@ -34,7 +34,7 @@ class Patience:
     waits: list[float] = field(default_factory=list)
 
     def backend(self) -> RetryBackend:
-        return RetryBackend(self.remote, self.notes.append, sleep=self.waits.append, jitter=lambda: 1.0)
+        return RetryBackend(self.remote, self.notes.append, wait=self.waits.append, jitter=lambda: 1.0)
 
 
 @pytest.fixture
@@ -102,8 +102,8 @@ def test_a_retry_gets_over_what_passes(faulty_s3: FaultyS3, patience: Patience, 
     CALLS[call](patience.backend())
     assert len(patience.notes) == len(patience.waits) == 2
     assert patience.notes[0].startswith("s3://bucket/folder: ")
-    assert patience.notes[0].endswith("; trying again in 0.5 s (2 of 5)")
-    assert patience.notes[1].endswith("; trying again in 1.0 s (3 of 5)")
+    assert patience.notes[0].endswith("; trying again in 0.5 s (2 of 8)")
+    assert patience.notes[1].endswith("; trying again in 1.0 s (3 of 8)")
 
 
 @pytest.mark.usefixtures("_stored")
@@ -121,7 +121,7 @@ def test_a_retry_gives_up_in_the_end(faulty_s3: FaultyS3, patience: Patience) ->
     with pytest.raises(BackendError) as caught:
         patience.backend().read(KEY)
     assert caught.value.problem is BackendProblem.THROTTLED
-    assert patience.waits == [0.5, 1.0, 2.0, 4.0]
+    assert patience.waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 20.0]
 
 
 def test_a_retry_does_not_repeat_what_cannot_pass(faulty_s3: FaultyS3, patience: Patience) -> None:

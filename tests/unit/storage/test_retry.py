@@ -1,6 +1,8 @@
 """What the retry wrapper repeats, how long it waits, and what it says."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -65,7 +67,7 @@ class Failing:
 def test_every_call_is_repeated_until_it_works(call: str) -> None:
     inner = Failing([TRANSIENT, TRANSIENT])
     waits: list[float] = []
-    result = CALLS[call](RetryBackend(inner, lambda _note: None, sleep=waits.append, jitter=lambda: 1.0))
+    result = CALLS[call](RetryBackend(inner, lambda _note: None, wait=waits.append, jitter=lambda: 1.0))
     assert inner.calls == 3
     assert waits == [0.5, 1.0]
     assert result == CALLS[call](Failing([]))
@@ -84,23 +86,83 @@ def test_the_last_failure_is_raised_without_another_wait() -> None:
     inner = Failing([TRANSIENT] * 10)
     notes: list[str] = []
     waits: list[float] = []
-    backend = RetryBackend(inner, notes.append, attempts=3, base_delay=2.0, sleep=waits.append, jitter=lambda: 0.5)
-    with pytest.raises(BackendError):
+    backend = RetryBackend(inner, notes.append, attempts=3, base_delay=2.0, wait=waits.append, jitter=lambda: 0.5)
+    with pytest.raises(BackendError, match="tried 3 times") as caught:
         backend.read("k")
+    assert caught.value.problem is BackendProblem.TIMEOUT
     assert inner.calls == 3
-    assert waits == [1.0, 2.0]
+    assert waits == [1.5, 3.0]
     assert notes == [
-        "s3://b: the server did not answer in time; trying again in 1.0 s (2 of 3)",
-        "s3://b: the server did not answer in time; trying again in 2.0 s (3 of 3)",
+        "s3://b: the server did not answer in time; trying again in 1.5 s (2 of 3)",
+        "s3://b: the server did not answer in time; trying again in 3.0 s (3 of 3)",
     ]
 
 
 def test_waits_have_a_limit_and_a_random_part() -> None:
     waits: list[float] = []
-    backend = RetryBackend(Failing([TRANSIENT] * 29), lambda _note: None, attempts=30, sleep=waits.append)
+    backend = RetryBackend(Failing([TRANSIENT] * 29), lambda _note: None, attempts=30, wait=waits.append)
     backend.read("k")
     assert all(0 <= wait <= 20 for wait in waits)
     assert len(set(waits)) > 1
+
+
+def test_all_waits_together_take_less_than_a_minute() -> None:
+    waits: list[float] = []
+    backend = RetryBackend(Failing([TRANSIENT] * 99), lambda _note: None, wait=waits.append, jitter=lambda: 1.0)
+    with pytest.raises(BackendError):
+        backend.read("k")
+    assert 30 < sum(waits) < 60
+
+
+def test_a_call_that_takes_long_to_fail_is_not_begun_anew_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = Failing([TRANSIENT] * 99)
+    times = iter(range(0, 9999, 61))
+    monkeypatch.setattr("dver.storage.retry.time.monotonic", lambda: float(next(times)))
+    backend = RetryBackend(inner, lambda _note: None, wait=lambda _seconds: None)
+    with pytest.raises(BackendError, match="tried 2 times"):
+        backend.read("k")
+
+
+def test_a_server_that_never_answered_is_given_up_soon() -> None:
+    unreachable = BackendError("s3://b", BackendProblem.ENDPOINT, "the server cannot be reached", transient=True)
+    inner = Failing([unreachable] * 99)
+    waits: list[float] = []
+    backend = RetryBackend(inner, lambda _note: None, wait=waits.append)
+    with pytest.raises(BackendError, match="tried 4 times"):
+        backend.read("k")
+    assert sum(waits) < 5
+    inner.errors = []
+    backend.read("k")
+    inner.errors = [unreachable] * 99
+    with pytest.raises(BackendError, match="tried 8 times"):
+        backend.read("k")
+
+
+def test_nothing_is_tried_again_once_the_user_wants_an_end() -> None:
+    inner = Failing([TRANSIENT] * 99)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return len(waits) == 2
+
+    with pytest.raises(BackendError) as caught:
+        RetryBackend(inner, lambda _note: None, wait=wait).read("k")
+    assert caught.value is TRANSIENT
+    assert inner.calls == len(waits) == 2
+
+
+def test_of_many_threads_that_wait_one_tells() -> None:
+    together = threading.Barrier(16)
+    notes: list[str] = []
+
+    def wait(_seconds: float) -> None:
+        together.wait(10)
+
+    backend = RetryBackend(Failing([TRANSIENT] * 32), notes.append, wait=wait)
+    with ThreadPoolExecutor(16) as pool:
+        assert [*pool.map(backend.read, ["k"] * 16)] == [b"x"] * 16
+    assert [note.rpartition("(")[2] for note in notes] == ["2 of 8)", "3 of 8)"]
 
 
 def test_it_passes_for_the_backend_inside() -> None:
