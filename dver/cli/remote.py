@@ -5,7 +5,7 @@ from functools import partial
 
 import click
 
-from dver.cli import remote_key, remote_trust
+from dver.cli import remote_key, remote_test, remote_trust
 from dver.cli.command import CommandGroup
 from dver.cli.session import Session
 from dver.cli.transfers import complete_remote
@@ -28,7 +28,8 @@ from dver.storage.open import require_encryption
 _EXAMPLES = {
     "dver remote add origin s3://bucket/data": "name a remote; the first one is the default",
     "dver remote set origin endpoint_url https://…": "for a service other than Amazon's",
-    "dver remote check": "try all that dver needs of it",
+    "dver remote check": "see whether its address and your rights are as they should be",
+    "dver remote test": "find out what it can do, and what it cannot",
 }
 _LOCAL = click.option(
     "--local", is_flag=True, help="Write to config.local.toml, which git ignores; the only place for secrets."
@@ -177,9 +178,10 @@ def set_option(session: Session, name: str, key: str, value: str | None, local: 
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=complete_remote)
 @click.pass_obj
 def check(session: Session, name: str | None) -> int:
-    """Try all that dver needs of a remote, and say what is wrong.
+    """See whether a remote can be reached and used, and say what is wrong.
 
-    Writes, reads, lists and deletes one small file. Exits with 1 if something does not work.
+    Writes, reads, lists and deletes one small file: the quick question whether address, credentials and rights are as
+    they should be. dver remote test tries out all that dver counts on. Exits with 1 if something does not work.
     """
     console = session.console
     with session.repo() as repo:
@@ -249,6 +251,6 @@ def _tip_commit(session: Session, *, local: bool) -> None:
         session.console.tip("next: git commit .dver/config.toml shares this with others")
 
 
-# Groups of subcommands have modules of their own.
-for group in (remote_key.command, remote_trust.trust):
-    command.add_command(group)
+# Those that are more than a few lines have modules of their own.
+for subcommand in (remote_key.command, remote_test.test, remote_trust.trust):
+    command.add_command(subcommand)

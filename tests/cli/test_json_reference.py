@@ -29,6 +29,7 @@ _COMMANDS = {
     "runs, show": ["show", "data"],
     "artifacts": ["artifacts"],
     "remote list": ["remote", "list"],
+    "remote test": ["remote", "test", "--quick"],
     "remote key list": ["remote", "key", "list", "sealed"],
     "config list": ["config", "list"],
 }

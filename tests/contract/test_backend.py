@@ -14,11 +14,14 @@ from pathlib import Path
 import pytest
 
 from dver.errors import BackendError, BackendProblem
+from dver.progress import NO_TASK
 from dver.storage.backend import Backend, BlobInfo
 from dver.storage.check import check_backend
 from dver.storage.local import LocalBackend
 from dver.storage.remote import RemoteBackend
 from dver.storage.retry import RetryBackend
+from dver.storage.selftest import Result, try_out
+from dver.storage.selftest_trials import Scratch
 from tests.encryption import encrypted
 from tests.servers.s3 import S3Server
 
@@ -287,4 +290,13 @@ def test_the_check_passes_and_leaves_nothing(backend: Backend) -> None:
         (name, True) for name in ("write", "read", "range", "list", "delete")
     ]
     assert all(step.detail and step.seconds >= 0 for step in steps)
+    assert [*backend.list("")] == [BlobInfo(KEY, 1)]
+
+
+def test_trying_it_out_finds_nothing_wrong_and_leaves_nothing(backend: Backend) -> None:
+    backend.write(KEY, [b"x"])
+    scratch = Scratch(backend, backend, NO_TASK)
+    trials = try_out(scratch, quick=True)
+    assert [trial for trial in trials if trial.result is not Result.OK] == []
+    assert scratch.clean() == ()
     assert [*backend.list("")] == [BlobInfo(KEY, 1)]
