@@ -49,6 +49,17 @@ def sync_directory(directory: Path | bytes, *, dir_fd: int | None = None) -> Non
         os.close(fd)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, unless they are there, each of them durable; OSError passes through."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for made in reversed(missing):
+        made.mkdir(exist_ok=True)
+        sync_directory(made.parent)
+
+
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Replace `path` by a file holding `data`, durably. `mode` is subject to the umask; OSError passes through."""
     temporary = path.parent / temporary_name()

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dver.errors import BackendError, BackendProblem, LockedError
+from dver.fileio import make_folder
 from dver.progress import NO_PROGRESS
 from dver.storage.backend import Backend
 from dver.storage.local import LocalBackend
@@ -112,7 +113,8 @@ def _open(backend: Backend, *, begins: bool = True) -> int | None:
         return None
     for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            # What is stored in there is to survive a power cut.
+            make_folder(path.parent)
             return os.open(path, flags | os.O_CLOEXEC, 0o666)
         except OSError:
             # Someone else's file in a shared store, or one that may only be read, which nobody can delete from either.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dver.errors import BackendError, BackendProblem
-from dver.fileio import write_atomically
+from dver.fileio import make_folder, write_atomically
 from dver.objects.ids import checksum
 from dver.storage.backend import Backend
 from dver.storage.local import LocalBackend
@@ -184,7 +184,7 @@ def _make_id(git_dir: Path) -> str:
     identity = secrets.token_hex(16)
     path = git_dir / _ID_FILE
     try:
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         write_atomically(path, identity.encode() + b"\n")
     except OSError as exc:
         raise BackendError(str(path), BackendProblem.OTHER, f"cannot be written: {exc.strerror}") from exc

@@ -21,7 +21,7 @@ from stat import S_ISREG
 from typing import TypeVar
 
 from dver.errors import BackendError, BackendProblem
-from dver.fileio import TEMPORARY_PREFIX, sync_directory, temporary_name, write_all
+from dver.fileio import TEMPORARY_PREFIX, make_folder, sync_directory, temporary_name, write_all
 from dver.objects.ids import Bytes
 from dver.storage.backend import BlobInfo
 
@@ -78,7 +78,7 @@ class LocalBackend:
                 with suppress(OSError):
                     temporary.unlink()
                 raise
-        _sync_folder(path.parent)
+        sync_directory(path.parent)
 
     def read(self, key: str) -> bytes:
         """Return a whole blob."""
@@ -178,7 +178,7 @@ def _write_temporary(path: Path, pieces: Sequence[Bytes]) -> None:
     try:
         fd = os.open(path, flags, _BLOB_MODE)
     except FileNotFoundError:
-        _make_folder(path.parent)
+        make_folder(path.parent)
         fd = os.open(path, flags, _BLOB_MODE)
     try:
         write_all(fd, pieces)
@@ -186,26 +186,6 @@ def _write_temporary(path: Path, pieces: Sequence[Bytes]) -> None:
     finally:
         # Network file systems report a full disk or quota here at the latest, so this may raise as well.
         os.close(fd)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, each of them durable."""
-    missing = []
-    while not folder.is_dir():
-        missing.append(folder)
-        folder = folder.parent
-    for folder in reversed(missing):
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    try:
-        sync_directory(folder)
-    except OSError as exc:
-        # Some network file systems flush names by themselves and refuse to be told.
-        if exc.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            raise
 
 
 def _scan(folder: Path) -> tuple[Sequence[os.DirEntry[str]], Sequence[os.DirEntry[str]]]:

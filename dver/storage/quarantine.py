@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from dver.errors import BackendError, BackendProblem, IntegrityError
-from dver.fileio import sync_directory
+from dver.fileio import make_folder, sync_directory
 from dver.objects.ids import Bytes, PackId, VersionId, parse_id
 from dver.storage.backend import Backend, BlobInfo
 from dver.storage.local import LocalBackend
@@ -190,7 +190,7 @@ def _rename(backend: LocalBackend, key: str, target: str) -> None:
     """Move a file in a folder, which needs no room and reads nothing."""
     source, goal = Path(backend.location) / key, Path(backend.location) / target
     try:
-        goal.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(goal.parent)
         source.replace(goal)
         sync_directory(goal.parent)
         sync_directory(source.parent)

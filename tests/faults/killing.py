@@ -1,32 +1,40 @@
 """Kill a command at each step that it takes on the disk, and look at what it leaves behind.
 
-Run as a program of its own: `python -m tests.faults.killing SCENARIO FOLDER EVERY`. It forks a process for each kill,
-which is quick, but must not be done where threads run, as they do under pytest. The steps are those calls that change
-files or commit to a database; a write of data is cut off in the middle.
+Run as a program of its own: `python -m tests.faults.killing SCENARIO FOLDER --help`. It forks a process for each kill,
+which is quick, but must not be done where threads run, as they do under pytest. With `--cuts`, each kill is a power cut
+as well: what was not durable is lost, in so many ways.
 """
 
+import argparse
 import os
+import pickle
 import shutil
 import signal
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial, partialmethod
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
+from typing import TypeVar
 
-from dver.database import CacheDatabase
+from dver.errors import DataLossError, PathError
 from dver.objects.entry import FileEntry
-from dver.objects.ids import ObjectId
+from dver.objects.ids import ObjectId, VersionId
 from dver.objects.indexfile import decode_index
-from dver.operations.gc import gc
+from dver.objects.pointer import decode_pointer
+from dver.operations.fsck import Damage, FsckOptions, fsck
 from dver.operations.status import State
+from dver.storage.audit_findings import Depth, Problem, Thing
 from dver.storage.store import Store
-from tests.clones import Clone, Snapshot, noise
+from tests.clones import Clone, Snapshot
+from tests.faults.scenarios import SCENARIOS, Scenario
+from tests.faults.steps import Step, Steps
+from tests.faults.unsynced import Disk, lose_power, read_disk
 
-STEPS = ["rename", "replace", "unlink", "rmdir", "mkdir", "symlink", "fsync", "write", "writev"]
+T = TypeVar("T")
+_DISK = "disk.pickle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,183 +48,36 @@ class Outcome:
     on_remote: frozenset[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """A repository to begin with, in `folder / "repo"`, and a command.
+@dataclass(slots=True)
+class Expected:
+    """What an undisturbed run begins and ends with, and the steps that it takes."""
 
-    Attributes:
-        reads: whether data must stay as it is.
-        frees: whether the cache is to hold less in the end.
+    before: Outcome
+    done: Outcome
+    steps: Sequence[Step]
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many kills and power cuts there were, and after how many of them something was wrong."""
+
+    kills: int = 0
+    cuts: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def in_child(work: Callable[[], T], answer: Path | None = None) -> int:
+    """Do something in a process of its own and return how it ended: an exit code, or minus a signal.
+
+    What it returns is written to the file `answer`.
     """
-
-    prepare: Callable[[Path], None]
-    command: Callable[[Clone], object]
-    reads: bool = False
-    frees: bool = False
-
-
-def begin(folder: Path) -> Clone:
-    """Make a repository with a first committed and pushed version of a dataset."""
-    clone = Clone.make(folder / "repo", remote="../remote")
-    shutil.rmtree(clone.root / ".git" / "hooks", ignore_errors=True)
-    clone.write("data/a", noise(9000, 1))
-    clone.write("data/same", noise(5000, 2))
-    clone.write("data/gone/x", b"x", executable=True)
-    clone.write("data/kind", b"a file")
-    (clone.root / "data" / "link").symlink_to("a")
-    clone.save()
-    clone.git("tag", "v1")
-    clone.push()
-    return clone
-
-
-def change(clone: Clone) -> None:
-    """Change the dataset in every way."""
-    clone.write("data/a", noise(9000, 1)[:4000] + noise(7000, 3))
-    clone.write("data/new/y", noise(3000, 4))
-    (clone.root / "data" / "gone" / "x").unlink()
-    (clone.root / "data" / "gone").rmdir()
-    (clone.root / "data" / "kind").unlink()
-    (clone.root / "data" / "kind").mkdir()
-    (clone.root / "data" / "link").unlink()
-    (clone.root / "data" / "link").symlink_to("same")
-
-
-def prepare_first_add(folder: Path) -> None:
-    clone = begin(folder)
-    clone.git("rm", "--quiet", "--cached", "data.dver")
-    (clone.root / "data.dver").unlink()
-    shutil.rmtree(clone.root / ".dver" / "cache")
-    clone.forget_stat_cache()
-    clone.commit()
-
-
-def prepare_add(folder: Path) -> None:
-    change(begin(folder))
-
-
-def prepare_checkout(folder: Path) -> None:
-    clone = begin(folder)
-    change(clone)
-    clone.save()
-    clone.write("data/mine", b"untracked")
-
-
-def prepare_push(folder: Path) -> None:
-    clone = begin(folder)
-    change(clone)
-    clone.save()
-
-
-def prepare_fetch(folder: Path) -> None:
-    prepare_push(folder)
-    clone = Clone(folder / "repo")
-    clone.push()
-    clone.checkout("v1")
-    clone.git("reset", "--quiet", "--hard")
-    shutil.rmtree(clone.root / ".dver" / "cache")
-    shutil.copytree(folder / "remote", folder / "v1 only")
-    clone.fetch("data/same")
-
-
-def prepare_gc(folder: Path) -> None:
-    """Leave packs of which nothing is needed, packs of which a part is, and a version of each kind."""
-    clone = begin(folder)
-    clone.write("data/a", noise(9000, 7))
-    clone.write("data/new/z", noise(20_000, 8))
-    clone.add()
-    clone.write("data/a", noise(9000, 1))
-    clone.save()
-    clone.push()
-    clone.write("data/b", noise(30_000, 9))
-    clone.add()
-    clone.git("reset", "--quiet", "--hard")
-    clone.checkout(force=True)
-    clone.git("reflog", "expire", "--expire=now", "--all")
-    (clone.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
-
-
-def collect(clone: Clone) -> None:
-    with clone.open() as repo:
-        gc(repo)
-
-
-SCENARIOS = {
-    "gc": Scenario(prepare_gc, collect, reads=True, frees=True),
-    "first add": Scenario(prepare_first_add, Clone.add, reads=True),
-    "add": Scenario(prepare_add, Clone.add, reads=True),
-    "checkout": Scenario(prepare_checkout, lambda clone: clone.checkout("v1")),
-    "push": Scenario(prepare_push, Clone.push, reads=True),
-    "fetch": Scenario(prepare_fetch, Clone.fetch, reads=True),
-    "pull": Scenario(prepare_fetch, Clone.pull),
-}
-
-
-class Killer:
-    """Kills this process at the step of a number, counted over all threads."""
-
-    def __init__(self, number: int) -> None:
-        self._steps = iter(range(1, number))
-
-    def _dies(self) -> bool:
-        return next(self._steps, None) is None
-
-    def call(self, real: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        """Make a call that is a step."""
-        if self._dies():
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **keywords)
-
-    def write(self, real: Callable[[int, bytes], int], fd: int, data: bytes) -> int:
-        """Write, or write half of it and die."""
-        if self._dies():
-            real(fd, bytes(data)[: len(data) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(fd, data)
-
-    def writev(self, real: Callable[[int, Sequence[bytes]], int], fd: int, pieces: Sequence[bytes]) -> int:
-        """Write several pieces, or half of their bytes and die."""
-        if self._dies():
-            joined = b"".join(pieces)
-            real(fd, [joined[: len(joined) // 2]])
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(fd, pieces)
-
-    def execute(
-        self, real: Callable[..., Any], database: CacheDatabase, sql: str, values: Sequence[object] = ()
-    ) -> Any:
-        """Run a statement; a commit is a step."""
-        return self.call(real, database, sql, values) if sql == "COMMIT" else real(database, sql, values)
-
-
-def kill_at(number: int) -> None:
-    """From now on, kill this process at the step of that number."""
-    killer = Killer(number)
-    how: dict[str, Callable[..., Any]] = {"write": killer.write, "writev": killer.writev}
-    for name in STEPS:
-        setattr(os, name, partial(how.get(name, killer.call), getattr(os, name)))
-    patch.object(CacheDatabase, "execute", partialmethod(_execute, killer, CacheDatabase.execute)).start()
-
-
-def _execute(
-    database: CacheDatabase, killer: Killer, real: Callable[..., Any], sql: str, values: Sequence[object] = ()
-) -> Any:
-    return killer.execute(real, database, sql, values)
-
-
-def run_and_kill(scenario: Scenario, clone: Clone, number: int) -> None:
-    """Run the command of a scenario, and kill it at the step of that number."""
-    kill_at(number)
-    scenario.command(clone)
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """Do something in a process of its own and return how it ended: an exit code, or minus a signal."""
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            work()
+            done = work()
+            if answer is not None:
+                answer.write_bytes(pickle.dumps(done))
             code = 0
         finally:
             # Whatever comes, nothing may get back into the parent's code.
@@ -253,56 +114,283 @@ def check_store(store: Store) -> frozenset[bytes]:
     return frozenset(versions)
 
 
-def check_killed(scenario: Scenario, clone: Clone, before: Outcome, done: Outcome) -> None:
-    """Check what a killed command left behind, then run it again and check that it completes."""
-    # As git does, and says to do: it cannot know that nobody is at work any more.
-    (clone.root / ".git" / "index.lock").unlink(missing_ok=True)
-    found = look(clone)
-    less, more = (done, before) if scenario.frees else (before, done)
-    assert less.cached <= found.cached <= more.cached, "versions in the cache"
-    assert before.on_remote <= found.on_remote <= done.on_remote, "versions on the remote"
-    assert found.pointer in (before.pointer, done.pointer), "the pointer"
-    if scenario.reads:
-        assert found.data == before.data, "the data"
-    for path, what in found.data.items():
-        assert what in (before.data.get(path), done.data.get(path)) or what[0] == "directory", path
-    for path, what in before.data.items():
-        assert path in found.data or done.data.get(path) != what, path
-    scenario.command(clone)
-    assert look(clone) == done, "the outcome of the second run"
-    assert clone.status().state in (State.UNCHANGED, State.MODIFIED, State.POINTER_CHANGED)
+def check_fsck(clone: Clone, promised: frozenset[bytes]) -> None:
+    """Check that dver itself finds nothing wrong, in the cache and on the remote.
+
+    It cannot know that a version was never marked that has all but its marker, so it may name one that was not
+    `promised`.
+    """
+    with clone.open() as repo:
+        for remote in (None, repo.remote_settings().name):
+            found = fsck(repo, remote=remote, options=FsckOptions(Depth.CONTENT))
+            assert all(is_unmarked(one, promised) for one in found.damages), found
 
 
-def main(name: str, folder: Path, every: int) -> int:
-    """Kill the command of a scenario at every so many steps; return an exit code."""
-    scenario = SCENARIOS[name]
-    template = folder / "template"
-    if in_child(partial(scenario.prepare, template)):
-        return 1
-    shutil.copytree(template, folder / "undisturbed", symlinks=True)
-    undisturbed = Clone(folder / "undisturbed" / "repo")
-    # In this process, as the results are needed; the threads have ended when it returns.
-    before = look(undisturbed)
-    scenario.command(undisturbed)
-    done = look(undisturbed)
-    kills = failures = 0
-    for number in range(1, 10_000, every):
-        place = folder / str(number)
-        shutil.copytree(template, place, symlinks=True)
-        clone = Clone(place / "repo")
-        ended = in_child(partial(run_and_kill, scenario, clone, number))
+def is_unmarked(damage: Damage, promised: frozenset[bytes]) -> bool:
+    """Whether all that is wrong is that a version is not marked which nobody said is there."""
+    is_marker = (damage.thing, damage.problem) == (Thing.MARKER, Problem.MISSING)
+    return is_marker and promised.isdisjoint(effect.version for effect in damage.effects)
+
+
+class Trial:
+    """One scenario below a folder, killed again and again."""
+
+    def __init__(self, scenario: Scenario, folder: Path, cuts: int) -> None:
+        self.scenario = scenario
+        self.folder = folder
+        self.cuts = cuts
+        self.tally = Tally()
+        # Always in the same place: what dver remembers on this machine of a store is kept by that.
+        self.place = folder / "place"
+        self.clone = Clone(self.place / "repo")
+        self._template = folder / "template"
+        self._kept = folder / "kept"
+        self._disk = folder / _DISK
+        os.environ["DVER_INDEX_DIR"] = str(self.place / "indexes")
+
+    def prepare(self) -> Expected:
+        """Make the repository, and run the command undisturbed."""
+        self.place.mkdir(parents=True)
+        answer = self.folder / "answer.pickle"
+        for work in (partial(self.scenario.prepare, self.place), self._undisturbed):
+            if in_child(work, answer):
+                raise SystemExit(1)
+            if not self._template.exists():
+                copy(self.place, self._template)
+        expected = pickle.loads(answer.read_bytes())
+        assert isinstance(expected, Expected)
+        return expected
+
+    def _undisturbed(self) -> Expected:
+        before = look(self.clone)
+        self._damage()
+        steps = Steps(self.place)
+        steps.watch()
+        self.scenario.command(self.clone)
+        taken = [*steps.taken]
+        return Expected(before, look(self.clone), taken)
+
+    def _damage(self) -> None:
+        if self.scenario.damage is not None:
+            self.scenario.damage(self.clone)
+
+    def kill(self, expected: Expected, number: int) -> bool:
+        """Kill the command at a step and check what it left; return whether it came to that step."""
+        self._begin()
+        ended = in_child(partial(self._run, number))
         if ended != -signal.SIGKILL:
-            failures += bool(ended)
-            break
-        kills += 1
-        if in_child(partial(check_killed, scenario, clone, before, done)):
-            sys.stderr.write(f"after the kill at step {number}, see {place}\n")
-            failures += 1
+            if ended:
+                self._failed(f"the command failed before step {number}")
+            return False
+        self.tally.kills += 1
+        if not self.cuts:
+            self._check(partial(self._check_killed, expected), f"after the kill at step {number}")
+            return True
+        self._cut(expected, f"step {number}", is_over=False)
+        return True
+
+    def kill_and_complete(self, expected: Expected, number: int) -> None:
+        """Kill the command at a step, or at none for 0, run it again, and cut the power when it has ended."""
+        self._begin()
+        if number:
+            in_child(partial(self._run, number))
+            self._unlock_git()
+        if in_child(partial(self._run, 0, resumed=number > 0)):
+            self._failed(f"the command failed after step {number}")
+            return
+        self._cut(expected, f"the end, after step {number}", is_over=True)
+
+    def _begin(self) -> None:
+        copy(self._template, self.place)
+        if self.cuts:
+            shutil.rmtree(self._kept, ignore_errors=True)
+            self._kept.mkdir()
+        if self.scenario.damage is not None:
+            in_child(self._damage)
+
+    def _run(self, number: int, *, resumed: bool = False) -> None:
+        """Run the command and kill it at the step of that number; 0 stands for none."""
+        disk = None
+        if self.cuts:
+            disk = Disk(str(self.place), str(self._kept))
+            if resumed:
+                disk = read_disk(self._disk)[0]
+        steps = Steps(self.place, number, disk, partial(disk.save, self._disk) if disk else lambda: None)
+        steps.watch()
+        self.scenario.command(self.clone)
+        if disk:
+            disk.save(self._disk)
+
+    def _cut(self, expected: Expected, when: str, *, is_over: bool) -> None:
+        killed = self.folder / "killed"
+        copy(self.place, killed)
+        disk, lengths = read_disk(self._disk)
+        for seed in range(self.cuts):
+            copy(killed, self.place)
+            lose_power(disk, lengths, self.place, seed)
+            self.tally.cuts += 1
+            check = partial(self._check_cut, expected, frozenset(lengths), is_over=is_over)
+            self._check(check, f"after the power cut at {when}, seed {seed}")
+
+    def _check(self, check: Callable[[], None], when: str) -> None:
+        if in_child(check):
+            self._failed(when)
+
+    def _failed(self, when: str) -> None:
+        kept = self.folder / f"failure {len(self.tally.failures) + 1}"
+        copy(self.place, kept)
+        self.tally.failures.append(when)
+        sys.stderr.write(f"{when}; see {kept}\n")
+
+    def _unlock_git(self) -> None:
+        # As git does, and says to do: it cannot know that nobody is at work any more.
+        (self.clone.root / ".git" / "index.lock").unlink(missing_ok=True)
+
+    def _check_killed(self, expected: Expected) -> None:
+        """Check what a killed command left behind, then run it again and check that it completes."""
+        self._unlock_git()
+        before, done = expected.before, expected.done
+        found = self._check_promises(expected)
+        for path, what in found.data.items():
+            assert what in (before.data.get(path), done.data.get(path)) or what[0] == "directory", path
+        self.scenario.command(self.clone)
+        self._check_done(done)
+
+    def _check_cut(self, expected: Expected, unsynced: frozenset[str], *, is_over: bool) -> None:
+        """Check what a power cut left behind: only working files, which nobody flushes, may be cut short."""
+        self._unlock_git()
+        before, done = expected.before, expected.done
+        found = self._check_promises(expected)
+        if is_over:
+            assert found.pointer == done.pointer, "the pointer"
+            assert (found.cached, found.on_remote) == (done.cached, done.on_remote), "the versions"
+        shortened = frozenset(path.removeprefix("repo/data/").encode() for path in unsynced)
+        for path, what in found.data.items():
+            may_be = (before.data.get(path), done.data.get(path))
+            assert what in may_be or what[0] == "directory" or path in shortened, path
+        old = frozenset(path for path, what in found.data.items() if before.data.get(path) == what)
+        self._command_or_forced(found, shortened | old)
+        # Files that were deleted may be back, and are kept as nobody's; so are their folders.
+        self._check_done(done, back=frozenset(before.data))
+
+    def _command_or_forced(self, found: Outcome, unlike: frozenset[bytes]) -> None:
+        """Run the command; where it refuses, check that it has to, and force it.
+
+        Some files are `unlike` what the stat cache says: cut short, or as they were before.
+        """
+        forced = self.scenario.forced
+        try:
+            self.scenario.command(self.clone)
+        except DataLossError as exc:
+            refused = {name.removeprefix("data/").encode() for name in exc.paths}
+        except PathError:
+            # The stat cache is lost, and nobody can tell whether files were deleted or never here.
+            refused = set()
         else:
-            shutil.rmtree(place)
-    sys.stdout.write(f"{kills} kills, {failures} failures\n")
-    return 1 if failures else 0
+            return
+        # Of a link whose base is not known any more, nobody can tell whether it is stored.
+        links = {path for path, (kind, _) in found.data.items() if kind == "link"}
+        assert refused <= unlike | links
+        assert forced is not None
+        forced(self.clone)
+
+    def _check_promises(self, expected: Expected) -> Outcome:
+        """Check that the stores are sound, and have what they had and what the pointer names."""
+        before, done = expected.before, expected.done
+        if self.scenario.damage is not None:
+            # It may still be damaged, or mended in part. Running the command again tells whether anything was lost.
+            pointer = self.clone.pointer_text()
+            assert pointer == before.pointer, "the pointer"
+            return Outcome(self.clone.data(), pointer, "", done.cached, done.on_remote)
+        check_fsck(self.clone, before.cached & done.cached)
+        found = look(self.clone)
+        less, more = (done, before) if self.scenario.frees else (before, done)
+        assert less.cached <= found.cached <= more.cached, "versions in the cache"
+        assert before.on_remote <= found.on_remote <= done.on_remote, "versions on the remote"
+        assert found.pointer in (before.pointer, done.pointer), "the pointer"
+        if found.pointer and found.pointer != before.pointer and self.scenario.reads:
+            assert named(found.pointer) in found.cached, "the version that the pointer names"
+        if self.scenario.reads:
+            assert found.data == before.data, "the data"
+        for path, what in before.data.items():
+            assert path in found.data or done.data.get(path) != what, path
+        return found
+
+    def _check_done(self, done: Outcome, *, back: frozenset[bytes] = frozenset()) -> None:
+        found = look(self.clone)
+        if back:
+            kept = {
+                path: what for path, what in found.data.items() if path in done.data or not is_back(path, what, back)
+            }
+            found = replace(found, data=kept)
+        assert found == done, difference(found, done)
+        if self.scenario.damage is not None:
+            check_fsck(self.clone, done.cached | done.on_remote)
+        assert self.clone.status().state in (State.UNCHANGED, State.MODIFIED, State.POINTER_CHANGED)
+
+
+def is_back(path: bytes, what: tuple[str, bytes], back: frozenset[bytes]) -> bool:
+    """Whether something is one of the paths that may be back, or a folder of one."""
+    return path in back or (what[0] == "directory" and any(one.startswith(path + b"/") for one in back))
+
+
+def difference(found: Outcome, wanted: Outcome) -> str:
+    """Say in what two outcomes differ."""
+    differing = [name for name in Outcome.__slots__ if getattr(found, name) != getattr(wanted, name)]
+    paths = [path for path in found.data.keys() | wanted.data.keys() if found.data.get(path) != wanted.data.get(path)]
+    return f"another outcome of the second run: {differing}, {paths}"
+
+
+def named(pointer: str) -> VersionId:
+    """Return the version that the text of a pointer names."""
+    return decode_pointer(pointer.encode(), "data.dver").version
+
+
+def copy(source: Path, target: Path) -> None:
+    """Put a copy of a folder in the place of another."""
+    shutil.rmtree(target, ignore_errors=True)
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+
+
+def choose(steps: Sequence[Step], most: int) -> list[int]:
+    """Return the numbers of so many steps: the first of each kind, then others far from these; 0 stands for all."""
+    numbers = range(1, len(steps) + 1)
+    if not most or most >= len(steps):
+        return [*numbers]
+    chosen = sorted({step: number for number, step in reversed([*enumerate(steps, 1)])}.values())
+    if len(chosen) >= most:
+        return [chosen[at * len(chosen) // most] for at in range(most)]
+    while len(chosen) < most:
+        chosen.append(max(numbers, key=lambda one: min(abs(one - other) for other in chosen)))
+    return sorted(chosen)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Kill the command of a scenario at some or all steps; return an exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.killing", description=__doc__)
+    parser.add_argument("scenario", choices=SCENARIOS)
+    parser.add_argument("folder", type=Path, help="an empty folder to work in")
+    parser.add_argument("--only", type=int, help="kill at this step")
+    parser.add_argument("--most", type=int, default=0, help="kill at so many steps; without it at all of them")
+    parser.add_argument("--cuts", type=int, default=0, help="cut the power at each of them, in so many ways")
+    given = parser.parse_args(arguments)
+    trial = Trial(SCENARIOS[given.scenario], given.folder.resolve(), given.cuts)
+    expected = trial.prepare()
+    chosen = [given.only] if given.only else choose(expected.steps, given.most)
+    for number in chosen:
+        trial.kill(expected, number)
+        if given.cuts:
+            trial.kill_and_complete(expected, number)
+    number = len(expected.steps) + 1
+    # Threads come to their steps in another order each time, and now and then to more of them.
+    while not given.most and not given.only and trial.kill(expected, number):
+        number += 1
+    if given.cuts:
+        trial.kill_and_complete(expected, 0)
+    tally = trial.tally
+    sys.stdout.write(f"{tally.kills} kills, {tally.cuts} power cuts, {len(tally.failures)} failures\n")
+    return 1 if tally.failures else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))
+    sys.exit(main(sys.argv[1:]))
