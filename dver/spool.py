@@ -6,6 +6,7 @@ short list stays in memory. The file has no name, so nothing is left behind by a
 
 import marshal
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,7 @@ _MARSHAL_VERSION = 2
 
 
 class Spool:
-    """The list. Use as a context manager: add to it, then read it, as often as wanted."""
+    """The list: add to it, then read it, as often as wanted. Use it as a context manager where its end is known."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Begin an empty list, with its temporary file in `folder`."""
@@ -29,6 +30,7 @@ class Spool:
         self._recent: list[tuple[Any, ...]] = []
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=None if folder is None else str(folder))  # noqa: SIM115
         self._length = 0
+        self._finalizer = weakref.finalize(self, self._file.close)
 
     def __enter__(self) -> "Spool":
         return self
@@ -36,7 +38,7 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._file.close()
+        self._finalizer()
 
     def __len__(self) -> int:
         return self._length

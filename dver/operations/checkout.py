@@ -8,10 +8,11 @@ crash completes.
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import chain
 
 from dver.config import Link
 from dver.errors import DataLossError, FormatError, LockedError, ObjectNotFoundError, PathError, VersionNotFoundError
-from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry
+from dver.objects.entry import Entry, FileEntry, LinkEntry
 from dver.objects.ids import ChunkId, NodeId
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, decode_pointer, pointer_path
@@ -41,6 +42,7 @@ from dver.workspace.deletion import dataset_folders, delete_files
 from dver.workspace.gitignore import gitignore_path
 from dver.workspace.pointers import read_pointer, write_pointer
 from dver.workspace.reflink import Cloner
+from dver.workspace.rowlist import RowList
 from dver.workspace.statcache import TICK_NS, Base, Row
 
 
@@ -146,9 +148,11 @@ def plan_targets(
 ) -> tuple[DatasetPlan, ...]:
     """Return the plans that make the data at `targets` what `pointers` say; the caller holds the repository's lock."""
     plans = []
-    with progress.task("comparing", bytes=0, files=0) as task:
+    grouped = _group(targets)
+    # What draws progress has a thread, and there must be none for looking ahead.
+    with repo.scanner.looking_ahead(grouped), progress.task("comparing", bytes=0, files=0) as task:
         planner = Planner(repo, task, force=how.force, patterns=how.patterns)
-        for dataset, parts in _group(targets).items():
+        for dataset, parts in grouped.items():
             check_parents(repo.root, dataset)
             _check_parts(repo, dataset, parts, pointers[dataset])
             version, keep_changes = pointers[dataset].version, dataset in how.edited
@@ -323,31 +327,37 @@ def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, cloner: Cloner
         repo.stat_cache.begin_checkout(plan.dataset)
     with dataset_folders(repo.root, plan.dataset) as folders:
         delete_files(folders, plan.deletes)
-    rows: dict[bytes, Row] = dict(plan.settled)
-    written: dict[bytes, Row] = {}
     if not plan.writes and plan.choice is None and plan.manifest.get(b"") is None:
         assembler.make_root()
-    written.update(assembler.write((e for e in plan.writes if isinstance(e, FileEntry)), plan.manifest, cloner=cloner))
+    with repo.spool() as spool:
+        written = RowList(spool)
+        for path, row in _write(plan, assembler, cloner, task):
+            written.add(path, row)
+        if written:
+            # Only what is older than a clock tick can be told from a later change by its stat.
+            time.sleep(TICK_NS / 1e9 + 0.001)
+        now = time.time_ns()
+        repo.stat_cache.rebase(
+            plan.dataset,
+            Base(plan.version, plan.choice),
+            chain(plan.settled.items(), ((path, row._replace(checked=now)) for path, row in written)),
+            removed=plan.gone,
+            keep_rows=plan.keeps_rows,
+        )
+    repo.stat_cache.end_checkout(plan.dataset)
+
+
+def _write(plan: DatasetPlan, assembler: Assembler, cloner: Cloner | None, task: Task) -> Iterator[tuple[bytes, Row]]:
+    """Write what a plan says, and yield the rows of it, not yet dated."""
+    yield from assembler.write(plan.writes.file_entries(), plan.manifest, cloner=cloner)
     if cloner is not None:
         plan.shared, plan.shared_bytes = cloner.files, cloner.bytes
-    for entry in plan.writes:
+    for entry in plan.writes.others():
         if isinstance(entry, LinkEntry):
-            path, row = assembler.write_link(entry.path, entry.target)
-        elif isinstance(entry, DirectoryEntry):
-            path, row = assembler.make_directory(entry.path)
+            yield assembler.write_link(entry.path, entry.target)
         else:
-            continue
-        written[path] = row
+            yield assembler.make_directory(entry.path)
         task.advance(files=1)
-    if written:
-        # Only what is older than a clock tick can be told from a later change by its stat.
-        time.sleep(TICK_NS / 1e9 + 0.001)
-    now = time.time_ns()
-    rows.update((path, row._replace(checked=now)) for path, row in written.items())
-    repo.stat_cache.rebase(
-        plan.dataset, Base(plan.version, plan.choice), rows, removed=plan.gone, keep_rows=plan.keeps_rows
-    )
-    repo.stat_cache.end_checkout(plan.dataset)
 
 
 def bring_pointer(repo: Repo, dataset: str, pointer: Pointer | None) -> None:

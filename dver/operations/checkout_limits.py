@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 
 from dver.errors import BackendError, BackendProblem, PathError
-from dver.objects.entry import FileEntry
 from dver.operations.checkout_plan import DatasetPlan
 from dver.operations.datasets import decode_path, encode_path
 from dver.repo import Repo
@@ -35,9 +34,8 @@ def _check_room(root: Path, plans: Sequence[DatasetPlan]) -> None:
     capacity = disk.f_blocks * disk.f_frsize
     if not capacity or sum(plan.write_bytes for plan in plans) <= capacity:
         return
-    files = [entry for plan in plans for entry in plan.writes if isinstance(entry, FileEntry)]
     # Files of the same content may share their blocks.
-    wanted = sum({content_of(entry): entry.size for entry in files}.values())
+    wanted = sum({content_of(entry): entry.size for plan in plans for entry in plan.writes.file_entries()}.values())
     if wanted > capacity:
         raise BackendError(
             str(root),

@@ -21,6 +21,7 @@ from dver.operations.reading import open_manifest, stores_to_read
 from dver.operations.status import scan_dataset
 from dver.operations.transfer import holds_file
 from dver.operations.working import NodesOnly, in_memory_manifest
+from dver.operations.writes import Writes
 from dver.progress import NO_TASK, Task
 from dver.repo import Repo
 from dver.workspace.choice import NO_PATTERNS, Choice, Patterns, choose, choose_afresh
@@ -53,7 +54,7 @@ class DatasetPlan:
     manifest: Manifest
     choice: Choice | None
     keeps_rows: bool
-    writes: list[Entry] = field(default_factory=list)
+    writes: Writes
     deletes: list[bytes] = field(default_factory=list)
     gone: list[bytes] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
@@ -65,7 +66,7 @@ class DatasetPlan:
     @property
     def write_bytes(self) -> int:
         """The bytes of all files to be written."""
-        return sum(entry.size for entry in self.writes if isinstance(entry, FileEntry))
+        return self.writes.bytes
 
 
 class Planner:
@@ -97,13 +98,15 @@ class Planner:
         keep_changes = keep_changes and cache.base(dataset) is not None and not cache.is_unfinished(dataset)
         manifest = open_manifest(self._repo, version, dataset)
         scan = self._scan(dataset, version)
+        writes = Writes(self._repo.spool())
         if scan is None:
             choice = self._choice_without_data(dataset, asked, whole=whole)
-            plan = DatasetPlan(dataset, version, manifest, choice, keeps_rows=False)
-            plan.writes = list(_chosen(manifest, choice, asked))
+            plan = DatasetPlan(dataset, version, manifest, choice, keeps_rows=False, writes=writes)
+            for entry in _chosen(manifest, choice, asked):
+                writes.append(entry)
             return plan
         choice = choose(scan.base.choice, asked, self._patterns, whole=whole)
-        plan = DatasetPlan(dataset, version, manifest, choice, keeps_rows=True, unchanged=scan.unchanged)
+        plan = DatasetPlan(dataset, version, manifest, choice, keeps_rows=True, writes=writes, unchanged=scan.unchanged)
         differences = _Differences(self._repo, plan, scan, asked, narrows=bool(self._patterns))
         differences.fill(force=self._force, keep_changes=keep_changes)
         return plan
@@ -148,6 +151,7 @@ class _Differences:
         self._partial = scan.base.choice is not None
         self._rows = repo.stat_cache.rows(plan.dataset) if self._partial or plan.choice is not None else {}
         special = [self._look_at(path) for path in scan.special]
+        self._writes: list[Entry] = []
         self._local = {item.path: item for item in [*special, *scan.modified, *scan.added]}
 
     def fill(self, *, force: bool, keep_changes: bool) -> None:
@@ -170,7 +174,8 @@ class _Differences:
         self._find_obstacles(endangered)
         if not force:
             plan.conflicts = sorted(decode_path(path) for path in self._not_stored(endangered))
-        plan.writes.sort(key=lambda entry: entry.path)
+        for entry in sorted(self._writes, key=lambda entry: entry.path):
+            plan.writes.append(entry)
         plan.deletes.sort()
 
     def _follow_choice(self, changes: dict[bytes, Entry | None]) -> None:
@@ -209,7 +214,7 @@ class _Differences:
             if item is not None and entry is not None and self._already_is(item, entry):
                 continue
             if entry is not None:
-                self._plan.writes.append(entry)
+                self._writes.append(entry)
             else:
                 self._plan.gone.append(path)
                 if path not in deleted:
@@ -245,8 +250,8 @@ class _Differences:
 
     def _find_obstacles(self, endangered: dict[bytes, Entry | None]) -> None:
         """Find files that nobody tracks where a directory must be, or within what must become a file."""
-        writes = {entry.path for entry in self._plan.writes if not isinstance(entry, DirectoryEntry)}
-        above_writes = {parent for entry in self._plan.writes for parent in parents(entry.path)}
+        writes = {entry.path for entry in self._writes if not isinstance(entry, DirectoryEntry)}
+        above_writes = {parent for entry in self._writes for parent in parents(entry.path)}
         self._find_ignored(writes & {parent for path in self._plan.deletes for parent in parents(path)})
         self._find_ignored(writes & {*self._scan.deleted})
         for path in self._local:

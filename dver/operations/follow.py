@@ -60,7 +60,8 @@ def follow(repo: Repo, move: Move, *, progress: Progress = NO_PROGRESS) -> list[
         if survey is None:
             return []
         done = [Followed(dataset, problem=problem) for dataset, problem in survey.problems.items()]
-        with repo.storing(), progress.task("comparing", bytes=0, files=0) as task:
+        due = [*survey.gone, *survey.due]
+        with repo.storing(), repo.scanner.looking_ahead(due), progress.task("comparing", bytes=0, files=0) as task:
             follower = _Follower(repo, survey, task, progress)
             # First, as what takes the place of a dataset may lie within it.
             done += [follower.remove(dataset) for dataset in survey.gone]
@@ -70,10 +71,11 @@ def follow(repo: Repo, move: Move, *, progress: Progress = NO_PROGRESS) -> list[
 
 def remove_gone(repo: Repo, *, progress: Progress = NO_PROGRESS) -> list[Followed]:
     """Remove the data of datasets whose pointer git took away; return what was removed, and what was not and why."""
-    with repo.lock(), repo.storing(), progress.task("comparing", bytes=0, files=0) as task:
+    with repo.lock(), repo.storing():
         survey = Survey(repo, Move())
-        follower = _Follower(repo, survey, task, progress)
-        done = [follower.remove(dataset) for dataset in survey.gone]
+        with repo.scanner.looking_ahead(survey.gone), progress.task("comparing", bytes=0, files=0) as task:
+            follower = _Follower(repo, survey, task, progress)
+            done = [follower.remove(dataset) for dataset in survey.gone]
     return [one for one in done if one.is_worth_telling]
 
 

@@ -77,8 +77,9 @@ class Sharing:
 
 def _worthwhile(plan: DatasetPlan) -> dict[Content, int]:
     """Return what a plan writes that could be shared, by content, with the size of each."""
-    files = (entry for entry in plan.writes if isinstance(entry, FileEntry))
-    return {content_of(entry): entry.size for entry in files if is_worth_sharing(entry)}
+    if not is_worth_sharing(plan.writes.largest):
+        return {}
+    return {content_of(entry): entry.size for entry in plan.writes.file_entries() if is_worth_sharing(entry.size)}
 
 
 def _entries_here(old: Manifest, new: Manifest, wanted_bytes: int) -> Iterator[Entry]:

@@ -38,9 +38,9 @@ def content_of(entry: FileEntry) -> Content:
     return entry.chunks, entry.chunk_tree
 
 
-def is_worth_sharing(entry: FileEntry) -> bool:
-    """Whether sharing a file's blocks takes less than writing it."""
-    return entry.size >= SMALLEST
+def is_worth_sharing(size: int) -> bool:
+    """Whether sharing the blocks of a file of so many bytes takes less than writing it."""
+    return size >= SMALLEST
 
 
 def share_blocks(source: int, target: int) -> None:
@@ -119,10 +119,10 @@ class Cloner:
         everything = list(entries)
         twins: dict[Content, list[FileEntry]] = {}
         for entry in everything:
-            if is_worth_sharing(entry):
+            if is_worth_sharing(entry.size):
                 twins.setdefault(content_of(entry), []).append(entry)
         for entry in everything:
-            found = twins.get(content_of(entry)) if is_worth_sharing(entry) else None
+            found = twins.get(content_of(entry)) if is_worth_sharing(entry.size) else None
             if found is None:
                 yield entry, ()
             elif found[0] is entry:
@@ -130,7 +130,7 @@ class Cloner:
 
     def kept(self, entry: FileEntry) -> bytes | None:
         """Return the file that keeps an entry's content, if there is one."""
-        return self._kept.get(content_of(entry)) if is_worth_sharing(entry) else None
+        return self._kept.get(content_of(entry)) if is_worth_sharing(entry.size) else None
 
     def share(self, entry: FileEntry, source: int, target: int) -> bool:
         """Make an empty file that of an entry, by the blocks of `source`; return whether that was possible."""

@@ -80,7 +80,7 @@ def test_a_checkout_with_nothing_to_do_touches_and_reads_nothing(history: Clone)
         history.checkout("v2")
 
     assert opened == []
-    assert plan.datasets[0].writes == []
+    assert not plan.datasets[0].writes
     assert plan.datasets[0].deletes == []
 
 
