@@ -6,6 +6,7 @@ real home. Only `DVER_TEST_*` variables, which steer the tests themselves, come 
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         for name in list(os.environ):
             if _is_scrubbed(name):
                 patch.delenv(name)
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("session-home")))
+        # Fixtures that tests share are made here, before there is the home of any test.
+        _move_to(_make_home(tmp_path_factory.mktemp("session-home")), patch)
         # Without credentials botocore would ask the metadata service of a cloud machine, and wait for it.
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("NO_PROXY", "127.0.0.1,localhost")
@@ -79,16 +81,31 @@ def _is_scrubbed(name: str) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def home(_clean_environment: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The test's own home folder, with a git configuration that gives commits a fixed identity."""
-    folder = tmp_path_factory.mktemp("home")
-    config = folder / ".gitconfig"
-    config.write_text(_GIT_CONFIG)
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / ".cache"))
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
-    _point_libgit2_at(folder)
+    folder = _make_home(Path(tempfile.mkdtemp(dir=_homes)))
+    before = Path(os.environ["HOME"])
+    _move_to(folder, monkeypatch)
+    yield folder
+    _point_libgit2_at(before)
+
+
+@pytest.fixture(scope="session")
+def _homes(_clean_environment: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # Apart from the folders of tests: to number a new one of these, pytest looks at all that are beside it.
+    return tmp_path_factory.mktemp("homes")
+
+
+def _make_home(folder: Path) -> Path:
+    (folder / ".gitconfig").write_text(_GIT_CONFIG)
     return folder
+
+
+def _move_to(home: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("HOME", str(home))
+    patch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+    patch.setenv("GIT_CONFIG_GLOBAL", str(home / ".gitconfig"))
+    _point_libgit2_at(home)
 
 
 def _point_libgit2_at(folder: Path) -> None:
