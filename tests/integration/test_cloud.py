@@ -28,13 +28,6 @@ from tests.servers.s3 import S3Server, service_models_read_once
 from tests.stores import STORE_FILE, WatchedBackend, keys
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _service_models_read_once() -> Iterator[None]:
-    """Every call here opens its own client."""
-    with service_models_read_once():
-        yield
-
-
 @pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.s3)])
 def cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of an empty folder in the cloud, with the environment that opens it."""
