@@ -15,7 +15,6 @@ from tests.commands import CommandResult, GitCommand, run_command
 
 _PROJECT = Path(__file__).parents[3]
 _PARTS = ("dver", "pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml")
-_IDENTITY = ("-c", "user.name=A Builder", "-c", "user.email=builder@example.org")
 
 STAGES = ("pre-commit", "pre-push", "post-checkout", "post-merge", "post-rewrite")
 
@@ -33,9 +32,17 @@ class Framework:
         """The variables that the framework needs, also where git starts it."""
         return {"PRE_COMMIT_HOME": str(self.home)}
 
-    def run(self, cwd: Path, *arguments: str) -> CommandResult:
+    @property
+    def dependencies(self) -> Path:
+        """The folder of the environment in which all that dver depends on was installed."""
+        (found,) = self.home.glob("repo*/py_env-*/lib/python*/site-packages")
+        return found
+
+    def run(self, cwd: Path, *arguments: str, env: Mapping[str, str] | None = None) -> CommandResult:
         """Run pre-commit and return how it ended."""
-        return run_command([sys.executable, "-m", "pre_commit", *arguments], cwd, self.environment)
+        # Of all that is installed, little is ever imported, and that is compiled then.
+        environment = {**self.environment, "PIP_COMPILE": "no", **(env or {})}
+        return run_command([sys.executable, "-m", "pre_commit", *arguments], cwd, environment)
 
     def config(self, *hooks: str) -> str:
         """Return the text of a `.pre-commit-config.yaml` with these hooks, each as YAML of its own."""
@@ -67,7 +74,7 @@ def _make_repository(hooks: Path) -> None:
     git = GitCommand(hooks)
     git("init", "--quiet")
     git("add", "--all")
-    git(*_IDENTITY, "commit", "--quiet", "--message", "hooks")
+    git("commit", "--quiet", "--message", "hooks")
 
 
 def _install(framework: Framework, folder: Path) -> None:

@@ -189,6 +189,9 @@ def test_the_framework_installed_after_dver(
 
 def test_the_hooks_can_be_tried(project: Project, framework: Framework, tmp_path: Path) -> None:
     project.write("data/a.csv", "changed")
-    tried = framework.run(project.root, "try-repo", str(framework.hooks), "dver-status", "--verbose", "--all-files")
+    # The framework makes another environment to try them in, where pip then finds all that dver depends on.
+    given = {"PYTHONPATH": str(framework.dependencies)}
+    words = ("try-repo", str(framework.hooks), "dver-status", "--verbose", "--all-files")
+    tried = framework.run(project.root, *words, env=given)
     assert tried.returncode == 1, str(tried)
     assert "dver add data" in tried.stdout
