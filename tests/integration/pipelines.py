@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.commands import DverCommand, GitCommand
+from tests.commands import GitCommand, installed_dver
 
 CLEAN = """\
 import csv, os
@@ -24,14 +24,14 @@ def logged(code: Mapping[str, str]) -> dict[str, str]:
 class PipelineBase:
     """A repository with a store beside it, in which steps are run."""
 
-    def __init__(self, root: Path, dver: DverCommand, git: GitCommand) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.dver = dver.at(root)
-        self.git = git.at(root)
+        self.dver = installed_dver(root)
+        self.git = GitCommand(root)
 
     def set_up(self, code: Mapping[str, str], raw: str) -> None:
         """Write a script for each step and one file of raw data, and commit them."""
-        self.dver.ok("init", "--remote", str(self.root.parent / "store"))
+        self.dver.ok("init", "--remote", "../store")
         for name, text in code.items():
             (self.root / f"{name}.py").write_text(text)
         (self.root / "raw").mkdir()

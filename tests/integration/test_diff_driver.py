@@ -7,28 +7,39 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import DverCommand, GitCommand
+from tests.commands import DverCommand, GitCommand, installed_dver
+from tests.templates import copy_template, make_repository
 
 MANY = 30_000
 
 
-@pytest.fixture
-def work(git_repo: Path, run_dver: DverCommand, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, DverCommand]:
-    """A repository with the driver set up by hand, and one commit of a dataset of three files."""
-    # git starts the driver with the environment that the test has.
-    for name, value in run_dver.environment.items():
-        monkeypatch.setenv(name, value)
-    git, dver = GitCommand(git_repo), run_dver.at(git_repo)
-    git("config", "diff.dver.textconv", f"{shlex.join(run_dver.command)} hook textconv")
-    (git_repo / ".gitattributes").write_text("*.dver diff=dver\n")
-    write(git_repo / "data/a.csv", "1,2\n")
-    write(git_repo / "data/sub/b.csv", "3,4\n")
-    write(git_repo / "data/old.csv", "5\n")
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    root = make_repository(folder)
+    git, dver = GitCommand(root), installed_dver(root)
+    git("config", "diff.dver.textconv", f"{shlex.join(dver.command)} hook textconv")
+    (root / ".gitattributes").write_text("*.dver diff=dver\n")
+    write(root / "data/a.csv", "1,2\n")
+    write(root / "data/sub/b.csv", "3,4\n")
+    write(root / "data/old.csv", "5\n")
     dver.ok("init")
     dver.ok("add", "data")
     git("add", "--all")
     git("commit", "--quiet", "--message", "first")
-    return git_repo, dver
+    return folder
+
+
+@pytest.fixture
+def work(
+    template: Path, tmp_path: Path, run_dver: DverCommand, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, DverCommand]:
+    """A repository with the driver set up by hand, and one commit of a dataset of three files."""
+    # git starts the driver with the environment that the test has.
+    for name, value in run_dver.environment.items():
+        monkeypatch.setenv(name, value)
+    copy_template(template, tmp_path)
+    return tmp_path / "repo", run_dver.at(tmp_path / "repo")
 
 
 def write(path: Path, content: str) -> None:

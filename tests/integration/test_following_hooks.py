@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from dver.operations.rm import rm
 from tests.clones import Clone, Snapshot, noise
 from tests.commands import CommandResult, GitCommand
 from tests.githooks import FOLLOWING, write_hooks
+from tests.templates import copy_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,6 @@ class Followed:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Followed:
     folder = tmp_path_factory.mktemp("template")
     clone = Clone.make(folder / "repo", remote="../remote")
-    # Made before there is the home of a test.
-    clone.git("config", "user.name", "A Tester")
-    clone.git("config", "user.email", "tester@example.org")
-    clone.git("symbolic-ref", "HEAD", "refs/heads/main")
     clone.write("data/a.bin", noise(5000))
     clone.write("data/b.txt", b"b")
     clone.write("other/o", b"other")
@@ -70,9 +66,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Followed:
 
 @pytest.fixture
 def followed(template: Followed, tmp_path: Path) -> Followed:
-    shutil.copytree(template.clone.root.parent, tmp_path / "t", symlinks=True)
+    copy_template(template.clone.root.parent, tmp_path / "t")
     root = tmp_path / "t" / "repo"
-    subprocess.run(["git", "update-index", "-q", "--refresh"], cwd=root, check=True)
     write_hooks(root / ".git" / "hooks", FOLLOWING)
     return Followed(Clone(root), template.main, template.side)
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.commands import DverCommand, GitCommand
+from tests.commands import GitCommand, installed_dver
+from tests.templates import copy_template, make_repository
 
 LINE = "echo $$ > ../pid; mkdir -p out; echo half > out/a; echo half > fresh; touch ../ready; sleep 30"
 OUTPUTS = ("-n", "make", "-d", "raw", "-o", "out", "-o", "fresh")
@@ -22,15 +23,19 @@ OUTPUTS = ("-n", "make", "-d", "raw", "-o", "out", "-o", "fresh")
 class Place:
     """A repository with raw data and one output that was made before."""
 
-    def __init__(self, root: Path, dver: DverCommand, git: GitCommand) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.dver = dver.at(root)
+        self.dver = installed_dver(root)
+
+    def set_up(self) -> None:
+        """Add the raw data, make the output and commit."""
         self.dver.ok("init")
-        (root / "raw").write_text("raw\n")
+        (self.root / "raw").write_text("raw\n")
         self.dver.ok("add", "raw")
         self.dver.ok("run", "-d", "raw", "-o", "out", "--shell", "--", "mkdir -p out; cp raw out/a; cp raw out/b")
-        git.at(root)("add", "--all")
-        git.at(root)("commit", "--quiet", "-m", "start")
+        git = GitCommand(self.root)
+        git("add", "--all")
+        git("commit", "--quiet", "-m", "start")
 
     @contextmanager
     def run(self, *arguments: str, alone: bool = False) -> Iterator["subprocess.Popen[bytes]"]:
@@ -93,9 +98,17 @@ def wait_until_idle(place: Place) -> None:
         time.sleep(0.1)
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    Place(make_repository(folder)).set_up()
+    return folder
+
+
 @pytest.fixture
-def place(git_repo: Path, run_dver: DverCommand, run_git: GitCommand) -> Place:
-    return Place(git_repo, run_dver, run_git)
+def place(template: Path, tmp_path: Path) -> Place:
+    copy_template(template, tmp_path)
+    return Place(tmp_path / "repo")
 
 
 def test_a_run_at_work_is_not_unfinished_and_its_outputs_are_refused_to_others(place: Place) -> None:

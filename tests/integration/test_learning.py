@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sklearn.datasets import load_breast_cancer
 
-from tests.commands import DverCommand, GitCommand
 from tests.integration.pipelines import PipelineBase, logged
+from tests.templates import copy_template, make_repository
 
 CODE = {
     "clean": """\
@@ -102,6 +101,9 @@ def _data(artifact: Mapping[str, Any]) -> tuple[str, str]:
 
 def _measured() -> str:
     """Return real measurements as CSV, some rows with a gap."""
+    # Takes seconds to load, in every process that collects these tests.
+    from sklearn.datasets import load_breast_cancer  # noqa: PLC0415
+
     found = load_breast_cancer()
     table = (
         [*found.feature_names, "benign"],
@@ -111,17 +113,24 @@ def _measured() -> str:
     return "\n".join([*lines, *("," + line.partition(",")[2] for line in lines[1 : DAMAGED + 1])]) + "\n"
 
 
-@pytest.fixture
-def learning(git_repo: Path, run_dver: DverCommand, run_git: GitCommand) -> Learning:
-    """The pipeline after its first run, committed."""
-    made = Learning(git_repo, run_dver, run_git)
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    made = Learning(make_repository(folder))
     made.params()
     made.set_up(logged(CODE), _measured())
     made.dver.ok("add", "raw", "--from", "https://archive.example.org/wdbc", "--note", "digitized cell nuclei")
     made.run_steps(STEPS)
     made.commit("first model")
     assert made.ran() == list(STEPS)
-    return made
+    return folder
+
+
+@pytest.fixture
+def learning(template: Path, tmp_path: Path) -> Learning:
+    """The pipeline after its first run, committed."""
+    copy_template(template, tmp_path)
+    return Learning(tmp_path / "repo")
 
 
 def test_a_parameter_runs_again_what_depends_on_it_and_the_way_back_runs_nothing(learning: Learning) -> None:

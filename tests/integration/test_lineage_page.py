@@ -14,8 +14,9 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from dver.records.journal import Journal
 from dver.records.record import Artifact, Record, State
-from tests.commands import DverCommand, GitCommand
+from tests.commands import GitCommand, installed_dver
 from tests.programs import required_program
+from tests.templates import copy_template, make_repository
 
 _FLAGS = (
     "--headless",
@@ -139,16 +140,16 @@ def browser(shared_browser: Browser) -> Iterator[Browser]:
 class Pages:
     """Makes pages of records in a repository with one dataset, `data`."""
 
-    def __init__(self, root: Path, dver: DverCommand, git: GitCommand) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.dver = dver.at(root)
+        self.dver = installed_dver(root)
+
+    def set_up(self) -> None:
+        """Add and commit the data."""
         self.dver.ok("init")
-        (root / "data").write_text("some data")
+        (self.root / "data").write_text("some data")
         self.dver.ok("add", "data")
-        self.version = next(
-            line.split('"')[1] for line in (root / "data.dver").read_text().splitlines() if line.startswith("version")
-        )
-        git.at(root)("commit", "--quiet", "-m", "Add data")
+        GitCommand(self.root)("commit", "--quiet", "-m", "Add data")
 
     def record(self, name: str, inputs: list[Artifact], outputs: list[Artifact], **facts: Any) -> None:
         fields = {"state": State.COMPLETE, "command": ("python", f"{name}.py"), **facts}
@@ -158,7 +159,8 @@ class Pages:
         Journal(self.root / ".dver" / "lineage.jsonl").append(made)
 
     def data(self) -> Artifact:
-        return Artifact("data", self.version)
+        lines = (self.root / "data.dver").read_text().splitlines()
+        return Artifact("data", next(line.split('"')[1] for line in lines if line.startswith("version")))
 
     def write(self, *arguments: str) -> Path:
         page = self.root.parent / "lineage.html"
@@ -166,9 +168,17 @@ class Pages:
         return page
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    Pages(make_repository(folder)).set_up()
+    return folder
+
+
 @pytest.fixture
-def pages(git_repo: Path, run_dver: DverCommand, run_git: GitCommand) -> Pages:
-    return Pages(git_repo, run_dver, run_git)
+def pages(template: Path, tmp_path: Path) -> Pages:
+    copy_template(template, tmp_path)
+    return Pages(tmp_path / "repo")
 
 
 def version(path: str) -> Artifact:

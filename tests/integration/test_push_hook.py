@@ -12,6 +12,7 @@ from tests.cli.runner import Cli
 from tests.clones import Clone
 from tests.commands import CommandResult, GitCommand
 from tests.githooks import PUSHING, write_hooks
+from tests.templates import copy_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +52,23 @@ class Pusher:
         return GitCommand(self.clone.root.parent / "bare.git")
 
 
-@pytest.fixture
-def pusher(tmp_path: Path) -> Pusher:
-    clone = Clone.make(tmp_path / "repo", remote="../remote")
-    subprocess.run(["git", "init", "--quiet", "--bare", str(tmp_path / "bare.git")], check=True)
-    clone.git("remote", "add", "origin", str(tmp_path / "bare.git"))
-    pusher = Pusher(clone)
-    pusher.save("first")
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    clone = Clone.make(folder / "repo", remote="../remote")
+    subprocess.run(["git", "init", "--quiet", "--bare", str(folder / "bare.git")], check=True)
+    clone.git("remote", "add", "origin", "../bare.git")
+    Pusher(clone).save("first")
     clone.push()
     clone.git("push", "--quiet", "-u", "origin", "main")
     write_hooks(clone.root / ".git" / "hooks", PUSHING)
-    return pusher
+    return folder
+
+
+@pytest.fixture
+def pusher(template: Path, tmp_path: Path) -> Pusher:
+    copy_template(template, tmp_path)
+    return Pusher(Clone(tmp_path / "repo"))
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import DverCommand, GitCommand
 from tests.integration.pipelines import CLEAN, PipelineBase, logged
+from tests.templates import copy_template, make_repository
 
 CODE = {
     "clean": CLEAN,
@@ -70,18 +70,25 @@ class Pipeline(PipelineBase):
         return [(self.root / name).read_text() for name in ("model", "metrics.json", "report.md")]
 
 
-@pytest.fixture
-def pipeline(git_repo: Path, run_dver: DverCommand, run_git: GitCommand) -> Pipeline:
-    """The pipeline after its first run, committed."""
-    made = Pipeline(git_repo, run_dver, run_git)
-    (git_repo / "settings.py").write_text(READER)
-    (git_repo / ".gitignore").write_text("__pycache__\n")
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    made = Pipeline(make_repository(folder))
+    (made.root / "settings.py").write_text(READER)
+    (made.root / ".gitignore").write_text("__pycache__\n")
     made.params()
     made.set_up(logged(CODE), "".join(f"{n},{n * 3 + n * 7 % 11}\n" for n in range(100)) + "1,\n")
     made.run_steps(STEPS)
     made.commit("first run")
     assert made.ran() == list(STEPS)
-    return made
+    return folder
+
+
+@pytest.fixture
+def pipeline(template: Path, tmp_path: Path) -> Pipeline:
+    """The pipeline after its first run, committed."""
+    copy_template(template, tmp_path)
+    return Pipeline(tmp_path / "repo")
 
 
 def test_a_change_runs_exactly_what_depends_on_it_and_going_back_runs_nothing(pipeline: Pipeline) -> None:
@@ -129,7 +136,7 @@ def test_a_failure_ends_it_and_the_next_one_goes_on_from_there(pipeline: Pipelin
 
 def test_a_clone_restores_everything_from_the_remote(pipeline: Pipeline) -> None:
     pipeline.dver.ok("push")
-    copy = Pipeline(pipeline.root.parent / "copy", pipeline.dver, pipeline.git)
+    copy = Pipeline(pipeline.root.parent / "copy")
     pipeline.git("clone", "--quiet", str(pipeline.root), str(copy.root))
     copy.dver.ok("pull", "raw")
     assert copy.repro() == []

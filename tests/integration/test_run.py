@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import DverCommand, GitCommand
 from tests.integration.pipelines import CLEAN, PipelineBase
+from tests.templates import copy_template, make_repository
 
 CODE = {
     "clean": CLEAN,
@@ -52,13 +52,20 @@ class Pipeline(PipelineBase):
         return [record["state"] for record in self.records()[before:]]
 
 
-@pytest.fixture
-def pipeline(git_repo: Path, run_dver: DverCommand, run_git: GitCommand) -> Pipeline:
-    """The pipeline with raw data, committed, before its first run."""
-    made = Pipeline(git_repo, run_dver, run_git)
-    (git_repo / "params.json").write_text('{"train": {"lr": 0.5}}')
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    made = Pipeline(make_repository(folder))
+    (made.root / "params.json").write_text('{"train": {"lr": 0.5}}')
     made.set_up(CODE, "".join(f"{n},{n * 7 % 11},x\n" for n in range(200)) + "1,,x\n")
-    return made
+    return folder
+
+
+@pytest.fixture
+def pipeline(template: Path, tmp_path: Path) -> Pipeline:
+    """The pipeline with raw data, committed, before its first run."""
+    copy_template(template, tmp_path)
+    return Pipeline(tmp_path / "repo")
 
 
 def test_a_change_runs_again_what_depends_on_it_and_going_back_runs_nothing(pipeline: Pipeline) -> None:
@@ -82,7 +89,7 @@ def test_a_clone_restores_from_the_remote_what_was_run_elsewhere(pipeline: Pipel
     pipeline.run()
     pipeline.commit("ran")
     pipeline.dver.ok("push")
-    copy = Pipeline(pipeline.root.parent / "copy", pipeline.dver, pipeline.git)
+    copy = Pipeline(pipeline.root.parent / "copy")
     pipeline.git("clone", "--quiet", str(pipeline.root), str(copy.root))
     copy.dver.ok("pull", "raw")
     assert copy.run() == ["cached"] * 4

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.commands import DverCommand, GitCommand
+from tests.commands import DverCommand
 from tests.integration.pipelines import CLEAN, PipelineBase
+from tests.templates import copy_template, make_repository
 
 CODE = {
     "clean": CLEAN,
@@ -42,17 +43,24 @@ STEPS = {
 }
 
 
-@pytest.fixture
-def pipeline(git_repo: Path, run_dver: DverCommand, run_git: GitCommand) -> PipelineBase:
-    """Four steps, run, committed and pushed; a parameter was changed before and committed with the results."""
-    made = PipelineBase(git_repo, run_dver, run_git)
-    (git_repo / "params.json").write_text('{"lr": 0.5}')
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    made = PipelineBase(make_repository(folder))
+    (made.root / "params.json").write_text('{"lr": 0.5}')
     made.set_up(CODE, "".join(f"{number},{number * 7 % 11}\n" for number in range(100)))
-    (git_repo / "params.json").write_text('{"lr": 0.25}')
+    (made.root / "params.json").write_text('{"lr": 0.25}')
     made.run_steps(STEPS)
     made.commit("results")
     made.dver.ok("push")
-    return made
+    return folder
+
+
+@pytest.fixture
+def pipeline(template: Path, tmp_path: Path) -> PipelineBase:
+    """Four steps, run, committed and pushed; a parameter was changed before and committed with the results."""
+    copy_template(template, tmp_path)
+    return PipelineBase(tmp_path / "repo")
 
 
 def verify(dver: DverCommand, *arguments: str, code: int = 0) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A project of one's own for each test: a copy of one that is made once, since copying is faster than making."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from tests.clones import Snapshot
 from tests.commands import DverCommand, GitCommand, installed_dver
 from tests.integration.git.project import Project, build
+from tests.templates import copy_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,6 @@ def _dver_for_hooks(run_dver: DverCommand, home: Path, monkeypatch: pytest.Monke
 def project(template: Template, tmp_path: Path, run_dver: DverCommand) -> Project:
     """A project on branch main, all of it checked out and clean."""
     top = tmp_path / "work"
-    shutil.copytree(template.folder, top, symlinks=True)
+    copy_template(template.folder, top)
     root = top / "repo"
     return Project(root, run_dver.at(root), GitCommand(root), template.trees)

@@ -134,8 +134,6 @@ def build(folder: Path, dver: DverCommand) -> Mapping[str, Snapshot]:
     git = GitCommand(root)
     git("init", "--quiet", "--initial-branch=main", root, cwd=folder)
     git("init", "--quiet", "--bare", "--initial-branch=main", folder / HUB)
-    for key, value in (("user.name", "A Builder"), ("user.email", "builder@example.org")):
-        git("config", key, value)
     git("remote", "add", "origin", f"../{HUB}")
     init(root, remote="../remote", chunk_size=CHUNK_SIZE, env=os.environ)
     project = Project(root, dver.at(root), git, {})
