@@ -24,7 +24,7 @@ from dver.storage.store import Store
 from dver.storage.writer import StoreWriter
 from tests.clones import Clone, noise
 from tests.faults.backends.faulty_s3 import FaultyS3, S3Failure, running_faulty_s3
-from tests.servers.s3 import S3Server, service_models_read_once
+from tests.servers.s3 import S3Server
 from tests.stores import STORE_FILE, WatchedBackend, keys
 
 
