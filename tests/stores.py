@@ -34,7 +34,8 @@ SMALL_PACK = 4 * 1024
 PARAMS = ChunkerParams.from_average(1024)
 STORE_FILE = re.compile(
     r"dver-store\.json|packs/([0-9a-f]{2})/\1[0-9a-f]{62}\.pack|index/[0-9a-f]{64}\.idx|versions/[0-9a-f]{64}"
-    r"|lock|clones/[0-9a-f]{32}-[0-9a-f]{16}\.json"
+    r"|lock|clones/[0-9a-f]{32}-[0-9a-f]{16}\.json|roots/[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{16}\.json"
+    r"|gc/[0-9]{8}T[0-9]{6}Z-[0-9a-f]{16}\.(list|sweep|unmarked|swept|rescue|lease)\.json"
 )
 
 

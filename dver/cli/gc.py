@@ -1,11 +1,13 @@
 """`dver gc`."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from dver.cli.command import Command
+from dver.cli.gc_remote import remote_gc_json, show_remote_gc
 from dver.cli.session import Session
 from dver.cli.transfers import complete_remote
 from dver.cli.wording import count_text, path_json, path_text, size_text, table_lines, version_text
@@ -13,9 +15,11 @@ from dver.errors import UsageError
 from dver.objects.ids import format_version
 from dver.operations.gc import GcResult, gc
 from dver.operations.gc_plan import Absent, GcOptions, GcPlan, Leaving, Why
+from dver.operations.gc_remote import GRACE_DAYS, RemoteGcOptions, gc_remote
 from dver.operations.roots import RootName
 
 _MOST_NAMES = 3
+_MOST_DAYS = 36_500
 
 _EXAMPLES = {
     "dver gc --dry-run": "see what would go, and how much space that frees",
@@ -23,6 +27,8 @@ _EXAMPLES = {
     "dver gc --keep-last 3": "of history keep only the three latest versions of each dataset",
     "dver gc --pushed --keep-days 30": "also let go of what the remote has, but for the last month",
     "dver gc --forget ~/old-clone": "stop keeping data for a clone that was deleted",
+    "dver gc --remote origin": "clean a remote: list what nothing names, delete what was listed two weeks ago",
+    "dver gc --remote origin --undelete": "take back what is listed on a remote and not deleted yet",
 }
 
 
@@ -49,11 +55,29 @@ class _Count(click.IntRange):
     help="Of history, keep only the N latest versions of each dataset.",
 )
 @click.option("--pushed", is_flag=True, help="Delete also what a remote surely has, and nothing here needs.")
-@click.option("-r", "--remote", metavar="REMOTE", shell_complete=complete_remote, help="The remote that --pushed asks.")
+@click.option(
+    "-r",
+    "--remote",
+    metavar="[REMOTE]",
+    is_flag=False,
+    flag_value="",
+    shell_complete=complete_remote,
+    help="Clean this remote, or the default one, instead of the cache; with --pushed and --keep: ask it.",
+)
 @click.option("--force", is_flag=True, help="With --keep-days and --keep-last, delete also what no remote has.")
 @click.option(
-    "--forget", multiple=True, metavar="PATH", help="Stop keeping data for a clone that was at PATH and is gone."
+    "--forget",
+    multiple=True,
+    metavar="PATH",
+    help="Stop keeping data for a clone that was at PATH and is gone; with --remote, for a repository by its id.",
 )
+@click.option(
+    "--grace",
+    type=_Days(min=0, max=_MOST_DAYS),
+    metavar="DAYS",
+    help="With --remote: how long what is listed now stays at least; 14 by default.",
+)
+@click.option("--undelete", is_flag=True, help="With --remote: take back what is listed there and not deleted yet.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
 @click.pass_obj
 def command(session: Session, /, dry_run: bool, as_json: bool, forget: tuple[str, ...], **given: Any) -> int:
@@ -67,23 +91,56 @@ def command(session: Session, /, dry_run: bool, as_json: bool, forget: tuple[str
     stashes name directly stays. A version goes only if the remote surely has it, unless --force is given.
 
     A clone that cannot be found keeps everything from being deleted, until --forget says that it is gone for good.
+
+    With --remote alone, a remote is cleaned, in two steps: what no repository that pushes to it names is listed there,
+    and the first dver gc --remote after 14 days deletes what is garbage still. --undelete takes the lists back.
     """
-    if given["remote"] and not (given["pushed"] or given["keep_days"] is not None or given["keep_last"]):
-        raise UsageError("--remote says which remote is asked, and nothing is", hint="dver gc --pushed -r REMOTE")
-    if given["force"] and given["keep_days"] is None and not given["keep_last"]:
-        raise UsageError(
-            "--force gives up old history that no remote has, and all history is to be kept",
-            hint="dver gc --keep-last N --force, or --keep-days N; dver gc alone deletes what nothing names",
-        )
+    is_remote = given["remote"] is not None and not (given["pushed"] or _cuts(given))
+    _check(given, is_remote=is_remote)
+    name, grace, undelete = given.pop("remote") or None, given.pop("grace"), given.pop("undelete")
+    if is_remote:
+        options = RemoteGcOptions(GRACE_DAYS if grace is None else grace, forget, undelete)
+        return _clean_remote(session, name, options, dry_run=dry_run, as_json=as_json)
     paths = tuple(os.path.abspath(os.path.join(session.start, os.path.expanduser(path))) for path in forget)
     with session.repo() as repo:
-        options = GcOptions(forget=paths, **given)
-        result = gc(repo, options, dry_run=dry_run, progress=session.console)
+        local = GcOptions(forget=paths, remote=name, **given)
+        result = gc(repo, local, dry_run=dry_run, progress=session.console)
     if as_json:
         session.console.document(_document(result, dry_run=dry_run))
     else:
         _show(session, result, dry_run=dry_run)
     return 1 if result.plan.absent else 0
+
+
+def _clean_remote(session: Session, name: str | None, options: RemoteGcOptions, *, dry_run: bool, as_json: bool) -> int:
+    session.when_interrupted = "run the same command again to go on from there"
+    with session.repo() as repo:
+        result = gc_remote(repo, name, options, dry_run=dry_run, progress=session.console)
+    if as_json:
+        session.console.document(remote_gc_json(result, dry_run=dry_run))
+    else:
+        show_remote_gc(session, result, dry_run=dry_run)
+    return 1 if result.in_the_way else 0
+
+
+def _cuts(given: Mapping[str, Any]) -> bool:
+    return given["keep_days"] is not None or bool(given["keep_last"])
+
+
+def _check(given: Mapping[str, Any], *, is_remote: bool) -> None:
+    """Refuse options that say nothing together."""
+    if given["force"] and not _cuts(given):
+        raise UsageError(
+            "--force gives up old history that no remote has, and all history is to be kept",
+            hint="dver gc --keep-last N --force, or --keep-days N; dver gc alone deletes what nothing names",
+        )
+    if not is_remote and (given["grace"] is not None or given["undelete"]):
+        raise UsageError(
+            "--grace and --undelete are about what is listed on a remote",
+            hint="dver gc --remote NAME, without --pushed, --keep-days and --keep-last",
+        )
+    if given["grace"] is not None and given["undelete"]:
+        raise UsageError("--undelete lists nothing, so there is no --grace", hint="dver gc --remote NAME --undelete")
 
 
 def _show(session: Session, result: GcResult, *, dry_run: bool) -> None:

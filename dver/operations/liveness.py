@@ -7,6 +7,7 @@ which is there: a cache may hold parts, or nothing, of a version.
 
 from collections.abc import Iterable, Sequence
 
+from dver.database import batches
 from dver.errors import FormatError, IntegrityError, ObjectNotFoundError, UnsupportedFormatError
 from dver.objects.ids import Bytes, NodeId, VersionId, format_version
 from dver.objects.references import References, node_references
@@ -61,7 +62,15 @@ class LiveWalk:
 
     def add(self, version: VersionId, *, whole: bool) -> None:
         """Add the objects of a version; with `whole` a missing node is an error."""
-        pending = [NodeId(version)]
+        self._add([NodeId(version)], version, whole=whole)
+
+    def add_trees(self, nodes: Sequence[NodeId]) -> None:
+        """Add some nodes and all below them, as far as it is there."""
+        for batch in batches(nodes, _BATCH):
+            self._add(batch, VersionId(batch[0]), whole=False)
+
+    def _add(self, nodes: Sequence[NodeId], version: VersionId, *, whole: bool) -> None:
+        pending = [*nodes]
         while pending:
             batch = [node for node in dict.fromkeys(pending[-_BATCH:]) if node not in self._seen]
             del pending[-_BATCH:]

@@ -7,14 +7,15 @@ little without the data, so one that is missing or damaged is passed over.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dver.errors import ConfigError, DverError, IntegrityError, ObjectNotFoundError, VersionNotFoundError
 from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import VersionId
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import head_pointers, pointers_at, readable_pointers_at, select, working_pointers
-from dver.operations.push_state import find_state
+from dver.operations.push_guard import PushGuard
+from dver.operations.push_state import PushState, find_state
 from dver.operations.read_back import ReadBack, read_back
 from dver.operations.reading import NO_STORE_HINT
 from dver.operations.status import present_versions
@@ -51,12 +52,16 @@ class TransferResult:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """From where to where; `has_whole_trees` says that where a remote has a node, it has all below it."""
+    """From where to where; `has_whole_trees` says that where a remote has a node, it has all below it.
+
+    `guard` is asked before versions are marked.
+    """
 
     source: Store
     target: Store
     label: str
     has_whole_trees: bool = True
+    guard: PushGuard | None = None
 
 
 def wanted_versions(
@@ -129,27 +134,39 @@ def push(
     name = repo.remote_settings(remote).name
     whole = list({want.version: Wanted(want.version, want.dataset) for want in wanted}.values())
     lists = _lists(repo, whole)
-    if not whole:
-        return TransferResult(name, 0, Transferred())
-    state = find_state(repo, name, [want.version for want in (*whole, *lists)])
-    asked = [want for want in whole if not state.has(want.version)]
-    asked_lists = [want for want in lists if not state.has(want.version)]
-    cached = present_versions(repo.cache, [want.version for want in asked])
-    sendable = [want for want in asked if want.version in cached or _manifest_is_here(repo.cache, want)]
-    missing = tuple(want for want in asked if want not in sendable)
-    route = _Route(repo.cache, target, f"pushing to {name}", has_whole_trees=not state.evidence.broken)
-    sent = Transferred()
-    if (sendable or asked_lists) and target.backend.is_local:
-        target.prepare(_params(repo))
-    if sendable:
-        sent = _run(repo, route, sendable, progress)
-    more = _send_lists(repo, route, asked_lists, progress)
+    with PushGuard(repo, target, [want.version for want in (*whole, *lists)], note=progress.note) as guard:
+        state, present = _look(repo, name, guard)
+        asked = [want for want in whole if want.version not in present]
+        asked_lists = [want for want in lists if want.version not in present]
+        cached = present_versions(repo.cache, [want.version for want in asked])
+        sendable = [want for want in asked if want.version in cached or _manifest_is_here(repo.cache, want)]
+        missing = tuple(want for want in asked if want not in sendable)
+        whole_trees = not state.evidence.broken
+        route = _Route(repo.cache, target, f"pushing to {name}", has_whole_trees=whole_trees, guard=guard)
+        if (sendable or asked_lists) and target.backend.is_local:
+            target.prepare(_params(repo))
+        if sendable or asked_lists:
+            guard.enter(_params(repo))
+        sent = _run(repo, route, sendable, progress) if sendable else Transferred()
+        more = _send_lists(repo, route, asked_lists, progress)
     sent = Transferred(sent.versions, sent.objects + more.objects, sent.bytes + more.bytes)
     checked = None
     if verify:
         there = [want.version for want in whole if want not in missing]
         checked = read_back(repo, target, there, label=f"reading back from {name}", progress=progress)
     return TransferResult(name, len(whole), sent, missing, len(more.versions), restored=state.restored, checked=checked)
+
+
+def _look(repo: Repo, name: str, guard: PushGuard) -> tuple[PushState, set[VersionId]]:
+    """Return what is found on a remote, and the versions there that can be counted on."""
+    state = find_state(repo, name, guard.versions)
+    restored = state.restored
+    if state.evidence.held and guard.register(_params(repo)):
+        # Only now can markers be counted on.
+        state = find_state(repo, name, guard.versions)
+    leaving = guard.leaving()
+    present = {version for version in guard.versions if state.has(version) and version not in leaving}
+    return replace(state, restored=(*restored, *state.restored)), present
 
 
 def fetch(
@@ -276,4 +293,4 @@ def _run(repo: Repo, route: _Route, wanted: Sequence[Wanted], progress: Progress
         transfer = Transfer(
             route.source, writer, workers, into_cache=is_cache, has_whole_trees=route.has_whole_trees, task=task
         )
-        return transfer.copy(wanted)
+        return transfer.copy(wanted, may_mark=route.guard.may_mark if route.guard is not None else None)

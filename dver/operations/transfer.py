@@ -103,15 +103,25 @@ class Transfer:
         self._objects = 0
         self._bytes = 0
 
-    def copy(self, wanted: Sequence[Wanted]) -> Transferred:
+    def copy(
+        self, wanted: Sequence[Wanted], *, may_mark: Callable[[Sequence[VersionId]], bool] | None = None
+    ) -> Transferred:
         """Bring over all of `wanted`, then mark the versions that were wanted whole.
+
+        Before that `may_mark` is asked. While it says no, what the target lacks by then is brought over.
 
         Raises:
             VersionNotFoundError: the source lacks something of one of them.
         """
-        self._bring(self._start_all(wanted))
-        self._writer.flush()
-        return Transferred(self._mark(wanted), self._objects, self._bytes)
+        whole = [want.version for want in wanted if want.is_whole]
+        while True:
+            self._bring(self._start_all(wanted))
+            self._writer.flush()
+            if may_mark is None or may_mark(whole):
+                return Transferred(self._mark(wanted), self._objects, self._bytes)
+            # What was sent just now may lack what it counted on.
+            self._seen.clear()
+            self._counts_on_nodes = False
 
     def copy_chunks(self, chunks: Iterable[ChunkId]) -> None:
         """Bring over chunks that the target lacks; the caller flushes the writer."""

@@ -6,7 +6,7 @@ All methods may be called from several threads at once.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from dver.objects.ids import Bytes
@@ -14,10 +14,14 @@ from dver.objects.ids import Bytes
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
-    """A listed blob: its key and its size in bytes."""
+    """A listed blob: its key, its size in bytes, and when it was written, where the place says so.
+
+    `modified` is in seconds since 1970, by the clock of the place and not of this machine.
+    """
 
     key: str
     size: int
+    modified: float | None = field(default=None, compare=False)
 
 
 class Backend(Protocol):

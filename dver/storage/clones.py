@@ -67,7 +67,7 @@ def register(backend: Backend, place: Place) -> None:
     """Leave word in a store on local disk that a repository uses it, unless that was done before."""
     if not isinstance(backend, LocalBackend):
         return
-    identity = _read_id(place.git_dir) or _make_id(place.git_dir)
+    identity = identify(place.git_dir)
     store = Path(backend.location)
     shown = _shown(place, store)
     key = f"{_FOLDER}{identity}-{checksum(os.fsencode(shown.git_dir)):016x}.json"
@@ -91,6 +91,11 @@ def register(backend: Backend, place: Place) -> None:
         # Where something else lies in its place, no collector deletes anything: `known_clones` tells of it.
         if exc.problem not in _PASSED_OVER and not _is_obstructed(store, key):
             raise
+
+
+def identify(git_dir: Path) -> str:
+    """Return the id that the repository with this git directory keeps, which is made when it is first asked for."""
+    return _read_id(git_dir) or _make_id(git_dir)
 
 
 def known_clones(backend: Backend) -> list[KnownClone]:

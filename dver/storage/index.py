@@ -21,6 +21,7 @@ from dver.objects.indexfile import IndexedPack, encode_index
 from dver.objects.pack import ENTRY_LENGTH, Kind, PackEntry, decode_entries
 from dver.storage.backend import Backend, BlobInfo
 from dver.storage.cachelock import writing_to
+from dver.storage.condemned import packs_going, read_folder
 from dver.storage.index_copy import IndexCopy, Location
 from dver.storage.index_files import (
     MAX_INDEX_FILE,
@@ -70,6 +71,9 @@ class ChunkIndex:
         self._damaged: set[str] = set()
         self.damaged_packs: set[PackId] = set()
         self.relisted = 0
+        # What others are about to delete, and the index files that were written here, with the packs in them.
+        self._going: set[PackId] = set()
+        self._written: dict[IndexId, frozenset[PackId]] = {}
 
     def close(self) -> None:
         """Close the database."""
@@ -109,7 +113,29 @@ class ChunkIndex:
     def present(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Return those of `ids` that the store is known to hold; what others wrote meanwhile may be missed."""
         self.ensure_fresh()
-        return self._copy.present(ids)
+        return self._present(ids)
+
+    def _present(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Return those of `ids` that the copy has in a pack that stays."""
+        found = self._copy.present(ids)
+        if not (self._going and found):
+            return found
+        return {identity for identity, at in self._copy.located(found).items() if at.pack not in self._going}
+
+    @property
+    def is_losing_packs(self) -> bool:
+        """Whether another process is about to delete packs, as far as is known here."""
+        return bool(self._going)
+
+    def give_up(self, packs: Collection[PackId]) -> None:
+        """Count on nothing in these packs from now on, as another process is about to delete them.
+
+        What lies in them can still be read. Index files that were written here no longer list them.
+        """
+        self._going |= set(packs)
+        for index in [index for index, listed in self._written.items() if listed & self._going]:
+            left = [pack for pack in self.read_file(index) if pack.id not in self._going]
+            self.replace([index], self._written[index] & self._going, left)
 
     def known(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Return those of `ids` that the store held when this copy was last brought up to date; it is not asked."""
@@ -165,7 +191,8 @@ class ChunkIndex:
         """Index what no index file lists, from the footers of packs or, failing these, their records.
 
         Another writer may be at work, or died at it: of its nodes only those count whose whole tree is there. While
-        another process deletes packs nothing is done, for those that it is about to delete are in no index file either.
+        another process deletes packs from a cache nothing is done, for those that it is about to delete are in no index
+        file either; of other stores, packs that a sweep is about to delete are left out.
         Return whether the store has it all indexed now; where it cannot be written, only this copy has.
         """
         try:
@@ -176,23 +203,39 @@ class ChunkIndex:
 
     def _recover(self) -> bool:
         with self._copy.lock:
-            self._recovered = published = True
+            self._recovered = True
             known = self._copy.packs(complete=True)
-            with_nodes: list[IndexedPack] = []
-            unlisted = [(pack, size) for pack, size in list_packs(self._backend).items() if pack not in known]
-            for batch in batches(unlisted, _RECOVER_BATCH):
-                of_chunks: list[IndexedPack] = []
-                for found in self._read_packs(batch):
-                    if not is_complete(found):
-                        self.damaged_packs.add(found.id)
-                    has_nodes = any(entry.kind is Kind.NODE for entry in found.entries)
-                    (with_nodes if has_nodes else of_chunks).append(found)
-                published &= self._take_up(of_chunks)
-            return self._take_up_nodes(with_nodes) and published
+            unlisted = {pack: size for pack, size in list_packs(self._backend).items() if pack not in known}
+            if not unlisted:
+                return True
+            before = read_folder(self._backend)
+            self._going |= packs_going(self._backend, before)
+            written = set(self._written)
+            published = self._take_up_all({pack: n for pack, n in unlisted.items() if pack not in self._going})
+            mine = self._written.keys() - written
+            if mine and read_folder(self._backend).sweeps.keys() - before.sweeps.keys():
+                # What was taken up may be deleted by now, or what it needs. Whoever asks next takes up the rest.
+                for index in mine:
+                    self.replace([index], self._written[index], [])
+                self._recovered = published = False
+            return published
+
+    def _take_up_all(self, unlisted: Mapping[PackId, int]) -> bool:
+        published = True
+        with_nodes: list[IndexedPack] = []
+        for batch in batches(unlisted.items(), _RECOVER_BATCH):
+            of_chunks: list[IndexedPack] = []
+            for found in self._read_packs(batch):
+                if not is_complete(found):
+                    self.damaged_packs.add(found.id)
+                has_nodes = any(entry.kind is Kind.NODE for entry in found.entries)
+                (with_nodes if has_nodes else of_chunks).append(found)
+            published &= self._take_up(of_chunks)
+        return self._take_up_nodes(with_nodes) and published
 
     def _take_up_nodes(self, packs: Sequence[IndexedPack]) -> bool:
         """Index packs with nodes in them, leaving out the nodes whose trees are not wholly there."""
-        whole = whole_trees(self._backend, packs, self._copy.present)
+        whole = whole_trees(self._backend, packs, self._present)
         sound = []
         for pack in packs:
             entries = tuple(entry for entry in pack.entries if entry.kind is Kind.DATA or entry.id in whole)
@@ -222,7 +265,11 @@ class ChunkIndex:
 
     def publish(self, packs: Sequence[IndexedPack]) -> None:
         """Write an index file over `packs`, which must be durable already, and take it into the copy."""
-        self._copy.put(self._write(packs), packs)
+        index = self._write(packs)
+        with self._copy.transaction():
+            if self._going:
+                self._copy.leave({entry.id for pack in packs for entry in pack.entries}, self._going)
+            self._copy.put(index, packs)
 
     def replace(
         self, files: Collection[IndexId], gone: Collection[PackId], packs: Sequence[IndexedPack]
@@ -236,6 +283,7 @@ class ChunkIndex:
         written = [self._write(group) for group in groups]
         for index in sorted(set(files) - set(written)):
             self._backend.delete(index_key(index))
+            self._written.pop(index, None)
         with self._copy.transaction():
             self._copy.forget(files, gone)
             for index, group in zip(written, groups, strict=True):
@@ -291,6 +339,7 @@ class ChunkIndex:
             self._backend.delete(key)
             self._damaged.discard(key)
         self._backend.write(key, [encoded])
+        self._written[index] = frozenset(pack.id for pack in packs)
         return index
 
     def _delete_damaged(self) -> None:

@@ -187,6 +187,12 @@ class IndexCopy:
         self._database.execute("DELETE FROM objects WHERE pack IN (SELECT number FROM gone)")
         self._database.execute("DELETE FROM packs WHERE number IN (SELECT number FROM gone)")
 
+    def leave(self, ids: Collection[ObjectId], packs: Collection[PackId]) -> None:
+        """Forget that objects lie in certain packs, so that the next who has one of them is where it is read from."""
+        with self._database.transaction():
+            lost = [(identity,) for identity, at in self.located(set(ids)).items() if at.pack in packs]
+            self._database.execute_many("DELETE FROM objects WHERE id = ?", lost)
+
     def clear(self) -> None:
         """Forget everything."""
         with self._database.transaction():

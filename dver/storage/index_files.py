@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError, UnsupportedFormatError
-from dver.objects.ids import IndexId, PackId, pack_id, parse_id
+from dver.objects.ids import ID_LENGTH, IndexId, NodeId, PackId, pack_id, parse_id
 from dver.objects.indexfile import IndexedPack, decode_index, split_index
-from dver.objects.pack import ENTRY_LENGTH, decode_entries
+from dver.objects.pack import ENTRY_KIND_OFFSET, ENTRY_LENGTH, Kind, decode_entries
 from dver.storage.backend import Backend, BlobInfo
 from dver.workers import Workers, abandon
 
@@ -105,6 +105,29 @@ def read_index_files(backend: Backend, files: Mapping[IndexId, BlobInfo]) -> Gen
 def read_once_more(backend: Backend, file: IndexFile) -> IndexFile:
     """Return what is there now of a file that is damaged: from afar it may have been damaged on its way."""
     return file if backend.is_local else next(iter(_read_one(backend, file.id, file.key)), file)
+
+
+def listed_nodes(backend: Backend, files: Mapping[IndexId, BlobInfo]) -> Iterator[tuple[PackId, list[NodeId]]]:
+    """Yield the packs that index files list, each with the nodes that it holds; a pack may come several times.
+
+    Raises:
+        IntegrityError: an index file is damaged.
+    """
+    for file in read_index_files(backend, files):
+        packs = file.split()
+        if packs is None:
+            raise IntegrityError(file.where, "the index file is damaged", hint="dver fsck --repair makes it anew")
+        for pack in packs:
+            yield pack.id, [NodeId(bytes(pack.entries[at : at + ID_LENGTH])) for at in _node_places(pack.entries)]
+
+
+def _node_places(entries: memoryview) -> Iterator[int]:
+    """Yield where the entries of nodes begin, without a look at each of the many others."""
+    kinds = bytes(entries[ENTRY_KIND_OFFSET::ENTRY_LENGTH])
+    at = kinds.find(Kind.NODE)
+    while at >= 0:
+        yield at * ENTRY_LENGTH
+        at = kinds.find(Kind.NODE, at + 1)
 
 
 def _read_ahead(backend: Backend, executor: "Executor", files: Mapping[IndexId, BlobInfo]) -> Iterator[IndexFile]:

@@ -103,9 +103,9 @@ class LocalBackend:
         """Yield all blobs whose key begins with `prefix`; nothing for a missing folder."""
         for key, entry in self._walk(prefix):
             if not entry.name.startswith(TEMPORARY_PREFIX):
-                size = self._run("list", key, partial(_regular_size, entry))
-                if size is not None:
-                    yield BlobInfo(key, size)
+                found = self._run("list", key, partial(_regular_stat, entry))
+                if found is not None:
+                    yield BlobInfo(key, found.st_size, found.st_mtime)
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         """Yield all below `prefix` other than folders, temporary files too, each with its key."""
@@ -198,13 +198,18 @@ def _scan(folder: Path) -> tuple[Sequence[os.DirEntry[str]], Sequence[os.DirEntr
     return folders, others
 
 
-def _regular_size(file: Path | os.DirEntry[str]) -> int | None:
+def _regular_size(file: Path) -> int | None:
+    found = _regular_stat(file)
+    return None if found is None else found.st_size
+
+
+def _regular_stat(file: Path | os.DirEntry[str]) -> os.stat_result | None:
     try:
         found = file.stat()
     except FileNotFoundError:
         # Never there, or deleted since its folder was read.
         return None
-    return found.st_size if S_ISREG(found.st_mode) else None
+    return found if S_ISREG(found.st_mode) else None
 
 
 def _unlink_older(entry: os.DirEntry[str], oldest: float) -> int:

@@ -11,7 +11,7 @@ import importlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from dver.errors import BackendError, BackendProblem, ConfigError, MissingExtraError, redact_url
@@ -34,6 +34,8 @@ _T = TypeVar("_T")
 _Failures = tuple[type[BaseException], ...]
 # What Python's own libraries raise; TimeoutError is an OSError.
 _PLAIN_FAILURES: _Failures = (OSError, EOFError, ValueError, RuntimeError)
+# What S3, Azure, Google, SFTP and memory call the time of a file in their listings.
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 
 
 class RemoteBackend:
@@ -186,7 +188,7 @@ class RemoteBackend:
         for info in self._run("list", prefix or "it", lambda: self._entries(prefix)):
             name = str(info["name"])
             if name.startswith(start) and info["type"] != "directory" and not _is_hidden(name):
-                yield BlobInfo(name.removeprefix(self._base), int(info["size"]))
+                yield BlobInfo(name.removeprefix(self._base), int(info["size"]), _modified(info))
 
     def glance(self) -> Sequence[BlobInfo] | None:
         """Return all blobs if one page of a bucket's listing has them; None elsewhere, or where there are more."""
@@ -241,6 +243,20 @@ class RemoteBackend:
 def _is_hidden(name: str) -> bool:
     """Whether a name is that of a folder, or of a file that is just being written."""
     return name.endswith("/") or name.rpartition("/")[2].startswith(TEMPORARY_PREFIX)
+
+
+def _modified(info: Mapping[str, Any]) -> float | None:
+    """Return when a listed blob was written, as far as its file system says, which all do in words of their own."""
+    for name in _TIMES:
+        match info.get(name):
+            case datetime() as when:
+                return when.replace(tzinfo=when.tzinfo or UTC).timestamp()
+            case int() | float() as seconds:
+                return float(seconds)
+            case str(text):
+                with suppress(ValueError):
+                    return datetime.fromisoformat(text).timestamp()
+    return None
 
 
 def _import_failure(path: str) -> type[BaseException]:

@@ -6,20 +6,20 @@ the next. Whatever instant the process ends at, every version that is marked is 
 this one left. Work goes in rounds, so that a disk that is nearly full needs room for one round only.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dver.errors import BackendError, BackendProblem, IntegrityError
 from dver.fileio import sync_directory
 from dver.objects.ids import IndexId, ObjectId, PackId, VersionId
 from dver.objects.indexfile import IndexedPack
-from dver.objects.pack import ENTRY_LENGTH, HEAD_LENGTH, TARGET_SIZE, TRAILER_LENGTH, PackEntry
+from dver.objects.pack import ENTRY_LENGTH, HEAD_LENGTH, TARGET_SIZE, TRAILER_LENGTH, Kind, PackEntry
 from dver.progress import NO_TASK, Task
 from dver.storage.local import LocalBackend
 from dver.storage.markers import version_key
 from dver.storage.objectset import ObjectSet
-from dver.storage.packs import is_complete, list_packs, pack_key, read_pack_entries
+from dver.storage.packs import is_complete, list_packs, pack_key, read_pack_entries, whole_trees
 from dver.storage.repack import Repacker
 from dver.storage.store import Store
 
@@ -131,6 +131,10 @@ def _both(rows: Iterator[tuple[ObjectId, PackId, int]], live: ObjectSet) -> Iter
             yield row
 
 
+def _sound(entries: Sequence[PackEntry], whole: Collection[ObjectId]) -> Iterator[PackEntry]:
+    return (entry for entry in entries if entry.kind is Kind.DATA or entry.id in whole)
+
+
 def _is_sound(store: Store, pack: PackId, size: int) -> bool:
     return is_complete(IndexedPack(pack, size, tuple(read_pack_entries(store.backend, pack, size))))
 
@@ -138,17 +142,38 @@ def _is_sound(store: Store, pack: PackId, size: int) -> bool:
 class Sweeper:
     """Deletes from one store, whose lock the caller holds alone."""
 
-    def __init__(self, store: Store, *, task: Task = NO_TASK, pack_size: int = TARGET_SIZE) -> None:
-        """Begin; `task` is told of the bytes of packs that are done, `pack_size` is that of new packs."""
+    def __init__(
+        self,
+        store: Store,
+        *,
+        task: Task = NO_TASK,
+        pack_size: int = TARGET_SIZE,
+        keep: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            task: told of the bytes of packs that are done.
+            pack_size: the size in bytes at which new packs are closed.
+            keep: called before anything is deleted; raises where the right to do so is lost.
+        """
         self.swept = Swept()
+        self._keep = keep
         self._store = store
         self._task = task
         self._pack_size = pack_size
         self._files: dict[IndexId, frozenset[PackId]] | None = None
+        self._new: set[PackId] = set()
+
+    @property
+    def written(self) -> frozenset[PackId]:
+        """The packs that were written, which may have the names of packs that were there before."""
+        return frozenset(self._new)
 
     def unmark(self, versions: Collection[VersionId]) -> None:
         """Delete the markers of versions."""
         for version in sorted(versions):
+            self._keep()
             self._store.backend.delete(version_key(version))
         if versions:
             self._sync("versions")
@@ -195,9 +220,11 @@ class Sweeper:
 
     def _replace(self, gone: Mapping[PackId, int], new: Sequence[IndexedPack]) -> None:
         # What is copied may make up a pack that was there before.
-        left = {pack: size for pack, size in gone.items() if pack not in {one.id for one in new}}
+        self._new.update(pack.id for pack in new)
+        left = {pack: size for pack, size in gone.items() if pack not in self._new}
         self._replace_files([index for index, packs in self._listing().items() if packs & gone.keys()], left, new)
         for pack, size in left.items():
+            self._keep()
             self._store.backend.delete(pack_key(pack))
             self.swept.deleted_packs += 1
             self.swept.deleted_bytes += size
@@ -228,7 +255,22 @@ class Sweeper:
         if files or new:
             self._sync("index")
 
+    def catch_up(self, gone: Collection[PackId]) -> None:
+        """See to it that index files which others wrote meanwhile list no pack that is gone, and only whole trees."""
+        known = set(self._listing())
+        self._store.index.refresh()
+        for index in sorted(self._store.index.file_sizes().keys() - known):
+            packs = self._store.index.read_file(index)
+            here = [pack for pack in packs if pack.id not in gone]
+            whole = whole_trees(self._store.backend, here, self._store.index.known)
+            sound = [replace(pack, entries=tuple(_sound(pack.entries, whole))) for pack in here]
+            self._listing()[index] = frozenset(pack.id for pack in packs)
+            if sound != packs:
+                # All that the local copy has of it is taken out and put in anew.
+                self._put_in_place([index], {pack.id for pack in packs}, sound)
+
     def _put_in_place(self, files: Sequence[IndexId], gone: Collection[PackId], packs: Sequence[IndexedPack]) -> None:
+        self._keep()
         written = self._store.index.replace(files, gone, packs)
         listing = self._listing()
         for index in files:

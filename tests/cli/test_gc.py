@@ -1,10 +1,12 @@
 """`dver gc`."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from dver.objects.ids import checksum
 from tests.cli.runner import Cli
 from tests.commands import GitCommand
 
@@ -80,10 +82,6 @@ def test_a_clone_that_is_gone_is_named_and_forgotten_when_told(left: Cli, git: G
     assert "no repository that uses this cache" in left.fails(2, "gc", "--forget", str(other.folder))
 
 
-def test_a_remote_without_a_question_is_refused(dataset: Cli) -> None:
-    assert "dver gc --pushed" in dataset.fails(2, "gc", "-r", "origin")
-
-
 def test_a_cache_in_a_bucket_is_refused_with_the_way(dataset: Cli) -> None:
     dataset.ok("config", "set", "cache.dir", "memory://a-bucket", "--local")
     assert "dver config set cache.dir NEW-PLACE" in dataset.fails(3, "gc")
@@ -130,3 +128,108 @@ def test_garbage_that_stays_in_a_pack_is_explained(
     said = dataset("gc")
     assert "freed 0 bytes" in said.out
     assert "a pack is packed anew when a quarter of it is garbage" in said.err
+
+
+@pytest.fixture
+def shared(dataset: Cli, git: GitCommand) -> Cli:
+    """A dataset whose remote has a version that nothing names any more."""
+    dataset.ok("remote", "add", "origin", str(dataset.folder.parent / "there"))
+    git("commit", "--quiet", "--all", "-m", "A remote")
+    _push_and_drop(dataset, git)
+    return dataset
+
+
+def _push_and_drop(dataset: Cli, git: GitCommand) -> str:
+    """Push a version and take its commit out of the world; return the version."""
+    dataset.ok("push")
+    dataset.write("data/b.txt", "something else " * 1000)
+    dataset.ok("add", "data")
+    git("commit", "--quiet", "--all", "-m", "More")
+    dataset.ok("push")
+    version = str(dataset("log", "data", "--json").json["versions"][0]["version"])
+    git("reset", "--quiet", "--hard", "HEAD~1")
+    dataset.ok("checkout", "--force", "data")
+    git("reflog", "expire", "--expire=now", "--all")
+    (dataset.folder / ".git" / "ORIG_HEAD").unlink()
+    return version
+
+
+def test_a_remote_is_cleaned_in_two_steps(shared: Cli) -> None:
+    planned = shared.ok("gc", "--remote", "--dry-run")
+    assert "would list  b3:" in planned
+    assert "nothing of it is deleted before" in planned
+    listed = shared.ok("gc", "--remote", "origin", "--grace", "0")
+    assert "listed  b3:" in listed
+    assert "would delete  b3:" in shared.ok("gc", "-r", "origin", "--dry-run")
+    swept = shared.ok("gc", "--remote", "origin")
+    assert "deleted  b3:" in swept
+    assert "on origin; 1 version kept" in swept
+    assert shared.ok("gc", "--remote") == "nothing to free on origin: 1 version kept\n"
+    assert shared("fsck", "--remote", "origin", "--json").json["sound"]
+
+
+def test_what_is_listed_waits_and_can_be_taken_back(shared: Cli) -> None:
+    shared.ok("gc", "--remote")
+    assert "listed earlier; the first may go after 20" in shared.ok("gc", "--remote")
+    assert "would take back the list of 20" in shared.ok("gc", "--remote", "--undelete", "--dry-run")
+    assert "took back the list of 20" in shared.ok("gc", "--remote", "--undelete")
+    assert "would list" in shared.ok("gc", "--remote", "--dry-run")
+
+
+def test_json_of_a_remote_has_lists_repositories_and_what_was_freed(shared: Cli) -> None:
+    (listed,) = shared("gc", "--remote", "--grace", "0", "--json").json["listed"]
+    done = shared("gc", "--remote", "--json").json
+    assert [one["name"] for one in done["swept"]] == [listed["name"]]
+    assert done["swept"][0]["versions"] == listed["versions"]
+    assert done["freed"] > 0
+    assert [(one["name"], one["versions"]) for one in done["repositories"]] == [(shared.folder.name, 1)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["gc", "--undelete"],
+        ["gc", "--pushed", "--remote", "origin", "--grace", "3"],
+        ["gc", "--remote", "--undelete", "--grace", "3"],
+        ["gc", "--remote", "--force"],
+        ["gc", "--remote", "--grace", "-1"],
+        ["gc", "--remote", "--forget", "4917"],
+    ],
+)
+def test_options_that_say_nothing_together_are_refused(shared: Cli, words: list[str]) -> None:
+    shared.fails(2, *words)
+
+
+def test_a_repository_that_is_gone_is_told_of_and_forgotten(shared: Cli) -> None:
+    (other,) = (shared.folder.parent / "there/roots").iterdir()
+    identity = "ab" * 16 + "-" + "cd" * 8
+    text = other.read_text().replace(other.name[:49], identity).replace(shared.folder.name, "elsewhere")
+    path = other.with_name(f"{identity}-{checksum(text.encode()):016x}.json")
+    path.write_text(text)
+    os.utime(path, (0, path.stat().st_mtime - 100 * 86_400))
+    said = shared("gc", "--remote").err
+    assert "elsewhere on " in said
+    assert "said nothing new for 100 days" in said
+    assert "dver gc --remote origin --forget abababababab" in said
+    assert "forgot elsewhere on" in shared.ok("gc", "--remote", "origin", "--forget", "abababababab")
+    assert not path.exists()
+
+
+def test_an_encrypted_remote_is_cleaned_and_shows_nothing_of_it(
+    dataset: Cli, git: GitCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVER_PASSPHRASE", "correct horse battery")
+    top = dataset.folder.parent / "sealed"
+    dataset.ok("remote", "add", "sealed", str(top), "--encrypt")
+    dataset.ok("remote", "default", "sealed")
+    git("commit", "--quiet", "--all", "--allow-empty", "-m", "A remote")
+    gone = _push_and_drop(dataset, git)
+
+    dataset.ok("gc", "--remote", "--grace", "0")
+
+    files = [path for path in top.rglob("*") if path.is_file()]
+    assert {path.relative_to(top).parts[0] for path in files} >= {"gc", "roots"}
+    shown = b"".join(os.fsencode(path.relative_to(top)) + path.read_bytes() for path in files)
+    for word in (gone.removeprefix("b3:"), '"versions"', '"packs"', '"host"'):
+        assert word.encode() not in shown
+    assert f"deleted  {gone[:15]}" in dataset.ok("gc", "--remote")

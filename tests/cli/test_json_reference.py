@@ -19,6 +19,7 @@ _COMMANDS = {
     "drop": ["drop", "--dry-run", "data"],
     "fsck": ["fsck"],
     "gc": ["gc", "--dry-run"],
+    "gc of a remote": ["gc", "--remote", "--dry-run"],
     "ls": ["ls", "data"],
     "log": ["log", "data"],
     "push": ["push", "--verify"],

@@ -16,6 +16,7 @@ from dver.config import set_value
 from dver.errors import BackendError, BackendProblem, IntegrityError, MissingExtraError, VersionNotFoundError
 from dver.objects.ids import ObjectId
 from dver.objects.pack import Kind, encode_object, encode_record_header
+from dver.operations.gc_remote import RemoteGcOptions, gc_remote
 from dver.storage.backend import Backend
 from dver.storage.open import open_backend
 from dver.storage.packs import list_packs, read_pack_entries
@@ -605,3 +606,38 @@ def test_the_dataset_that_is_not_all_there_is_named(memory: str, tmp_path: Path)
         other.fetch()
     assert caught.value.dataset == "second"
     assert not other.status("third").in_cache
+
+
+def test_a_remote_is_cleaned_in_two_steps_while_others_push(cloud: str, tmp_path: Path) -> None:
+    ann = Clone.make(tmp_path / "ann", remote=cloud)
+    ann.write("data/a", noise(20_000, 1))
+    ann.save()
+    ann.push()
+    bob = ann.clone(tmp_path / "bob")
+    ann.write("data/b", noise(20_000, 2))
+    ann.save()
+    ann.push()
+    ann.git("reset", "--quiet", "--hard", "HEAD~1")
+    ann.checkout(force=True)
+    ann.git("reflog", "expire", "--expire=now", "--all")
+    (ann.root / ".git" / "ORIG_HEAD").unlink()
+
+    at_once = RemoteGcOptions(grace_days=0)
+    with ann.open() as repo:
+        assert gc_remote(repo, None, at_once).condemned is not None
+        before = set(list_packs(repo.remote().backend))
+    bob.pull()
+    bob.write("data/c", noise(5000, 3))
+    bob.save()
+    bob.push()
+    with ann.open() as repo:
+        (swept,) = gc_remote(repo, None, at_once).swept
+        after = set(list_packs(repo.remote().backend))
+
+    assert len(swept.versions) == 1
+    assert before - after
+    late = bob.clone(tmp_path / "late")
+    late.pull()
+    assert late.data() == bob.data()
+    with ann.open() as repo:
+        assert gc_remote(repo, None, at_once).condemned is None

@@ -28,14 +28,14 @@ def pack_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in (folder / "packs").rglob("*.pack"))
 
 
-def test_a_push_with_nothing_to_do_costs_a_request_for_each_version_and_three(team: Clone, remote: Remote) -> None:
+def test_a_push_with_nothing_to_do_costs_a_request_for_each_version_and_four(team: Clone, remote: Remote) -> None:
     team.push()
-    # The marker and the store's description; index files and packs.
-    assert remote.calls == {"read": 2, "list": 2}
+    # The marker and the store's description; index files and packs; what this repository said that it names.
+    assert remote.calls == {"read": 2, "list": 2, "size": 1}
 
     remote.calls.clear()
     team.push(all_refs=True)
-    assert remote.calls == {"read": 2, "list": 2}
+    assert remote.calls == {"read": 2, "list": 2, "size": 1}
 
     for number in range(3):
         team.write("data/zero", b"%d" % number)
@@ -44,7 +44,7 @@ def test_a_push_with_nothing_to_do_costs_a_request_for_each_version_and_three(te
     remote.calls.clear()
     team.push(all_refs=True)
     # One for each version: what others pushed is not listed.
-    assert remote.calls == {"read": 5, "list": 2}
+    assert remote.calls == {"read": 5, "list": 2, "size": 1}
 
 
 def test_only_what_changed_is_sent(team: Clone, remote: Remote, tmp_path: Path) -> None:
@@ -57,7 +57,8 @@ def test_only_what_changed_is_sent(team: Clone, remote: Remote, tmp_path: Path) 
     # The file's chunks, and the one node of the manifest.
     assert result.sent.objects < 12
     assert pack_bytes(tmp_path / "remote") - before < 6000
-    assert remote.calls["write"] <= 3
+    # A pack, an index file, a marker, and what this repository names now.
+    assert remote.calls["write"] <= 4
 
 
 def test_a_new_clones_push_does_not_send_what_is_there(team: Clone, tmp_path: Path, home: Path) -> None:

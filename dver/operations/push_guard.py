@@ -1,0 +1,181 @@
+"""What keeps a push from counting on what another process is about to delete from the remote.
+
+Before it counts on anything there, a push leaves word of the versions that this repository names, then looks which
+sweeps have begun. Whoever sweeps says so first, and then reads what repositories said: so either the sweep knows the
+versions of this push, or the push knows of the sweep, and takes what that may delete for absent. The second look, when
+all is sent and before any version is marked, finds the sweeps that began in between: what they may have taken is sent
+anew.
+
+Where lists of garbage wait for their time, a push also says that it counts on what is in them, so that a sweep which
+begins meanwhile leaves these alone.
+"""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+
+from dver.errors import BackendError, BackendProblem, DverError, LockedError
+from dver.objects.chunker import ChunkerParams
+from dver.objects.ids import VersionId
+from dver.operations.registering import is_registered, register, registrant
+from dver.progress import NO_PROGRESS
+from dver.repo import Repo
+from dver.storage.condemned import (
+    RESCUE_SECONDS,
+    GcFolder,
+    Part,
+    Phase,
+    gc_key,
+    new_name,
+    packs_of,
+    read_folder,
+    read_sweep,
+    write_rescue,
+)
+from dver.storage.lease import boot_clock
+from dver.storage.store import Store
+
+_READ_ONLY = frozenset({BackendProblem.DENIED, BackendProblem.READ_ONLY})
+_PATIENCE = 60.0
+_POLL_SECONDS = 1.0
+
+
+class PushGuard:
+    """Guards one push to one remote, the `store`. Use as a context manager.
+
+    `register` comes before versions are counted on that are there, `enter` before objects are, and `may_mark` last.
+    """
+
+    def __init__(
+        self,
+        repo: Repo,
+        store: Store,
+        versions: Sequence[VersionId],
+        *,
+        note: Callable[[str], None] = NO_PROGRESS.note,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Guard a push of some versions."""
+        self._repo = repo
+        self.store = store
+        self.versions = versions
+        self._note = note
+        self._sleep = sleep
+        self._is_registered = False
+        self._folder: GcFolder | None = None
+        self._sweeps: dict[str, dict[str, Part]] = {}
+        # The sweeps of which all is known to be absent that they may take.
+        self._accounted: set[str] = set()
+        self._rescue: str | None = None
+        self._rescued: frozenset[str] = frozenset()
+        self._rescued_at = 0.0
+
+    def __enter__(self) -> "PushGuard":
+        return self
+
+    def __exit__(self, *_about: object) -> None:
+        if self._rescue is not None:
+            with suppress(DverError):
+                self.store.backend.delete(gc_key(self._rescue, "rescue"))
+
+    def register(self, params: ChunkerParams) -> bool:
+        """Leave word of what this repository names, and return whether that was news to the remote.
+
+        Raises:
+            ConfigError: the remote holds chunks of other sizes than `params`.
+        """
+        if self._is_registered or is_registered(self._repo, self.store, self.versions):
+            self._is_registered = True
+            return False
+        try:
+            # Before anything is written there: it may be somebody else's, or encrypted.
+            self.store.prepare(params)
+            register(self._repo, self.store, self.versions)
+        except BackendError as exc:
+            # Who may only read there can see that all is there, and promise nothing for later.
+            if exc.problem not in _READ_ONLY:
+                raise
+        self._is_registered = True
+        self._look()
+        return True
+
+    def leaving(self) -> set[VersionId]:
+        """Return the versions that sweeps which have not ended may delete: their markers say nothing any more."""
+        return {version for parts in self._running() for part in parts.values() for version in part.versions}
+
+    def enter(self, params: ChunkerParams) -> None:
+        """Look what is going on, before anything is sent.
+
+        Raises:
+            ConfigError: the remote holds chunks of other sizes than `params`.
+        """
+        self.register(params)
+        folder = self._folder or self._look()
+        waiting = frozenset(folder.lists) - self._swept_lists()
+        if waiting:
+            self._rescue = new_name(time.time())
+            self._rescued_at = boot_clock()
+            write_rescue(self.store.backend, self._rescue, waiting, registrant(self._repo).host)
+            # A sweep that began before this was there may not have seen it.
+            self._look()
+            self._rescued = waiting - self._swept_lists()
+        self._accounted = set(self._sweeps)
+        self.store.index.expire()
+        self.store.index.give_up(packs_of(self._running()))
+
+    def _swept_lists(self) -> set[str]:
+        return {name for parts in self._running() for name in parts}
+
+    def may_mark(self, versions: Collection[VersionId]) -> bool:
+        """Whether all that was counted on is surely there; else what may be gone counts as absent from now on.
+
+        Raises:
+            LockedError: another process is just deleting the markers of some of `versions`.
+        """
+        self._wait_for_markers(versions)
+        self._look()
+        new = [part for name in self._sweeps.keys() - self._accounted for part in self._parts(name)]
+        self._accounted |= self._sweeps.keys()
+        if not new:
+            return True
+        self._note(f"{self.store.name} was cleaned meanwhile: sending anew what may be gone")
+        self.store.index.give_up({pack for part in new for pack in part.packs})
+        return False
+
+    def _wait_for_markers(self, versions: Collection[VersionId]) -> None:
+        waited = 0.0
+        while self._are_leaving(versions):
+            if waited >= _PATIENCE:
+                raise LockedError(
+                    f"{self.store.name} is being cleaned, and versions of this push are just being deleted",
+                    hint="run dver push again when that has ended; if it was killed, dver gc --remote NAME ends it",
+                )
+            if not waited:
+                self._note(f"{self.store.name} is being cleaned by another dver: waiting")
+            self._sleep(_POLL_SECONDS)
+            waited += _POLL_SECONDS
+            self._look()
+
+    def _are_leaving(self, versions: Collection[VersionId]) -> bool:
+        phases = {} if self._folder is None else self._folder.sweeps
+        begun = [name for name, phase in phases.items() if phase is Phase.BEGUN]
+        return any(not part.versions.isdisjoint(versions) for name in begun for part in self._parts(name))
+
+    def _look(self) -> GcFolder:
+        is_first = self._folder is None
+        folder = self._folder = read_folder(self.store.backend)
+        for name, phase in folder.sweeps.items():
+            if name not in self._sweeps:
+                # One that had ended before this push began is no matter to it.
+                is_past = is_first and phase is Phase.SWEPT
+                self._sweeps[name] = {} if is_past else read_sweep(self.store.backend, name)
+        return folder
+
+    def _running(self) -> list[dict[str, Part]]:
+        return [] if self._folder is None else [self._sweeps[name] for name in self._folder.running]
+
+    def _parts(self, name: str) -> list[Part]:
+        """Return what a sweep may take in spite of this push's rescue."""
+        # As long as that surely counts, whoever began a sweep after it was written heeds it.
+        heeded = self._rescued if boot_clock() - self._rescued_at < RESCUE_SECONDS / 2 else frozenset()
+        return [part for one, part in self._sweeps[name].items() if one not in heeded]

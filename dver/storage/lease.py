@@ -1,0 +1,130 @@
+"""A lease on a store in a place without locks: of all who clean it, one goes on and the others give way.
+
+Whoever takes a lease writes a file of its own into `gc/` and looks who else has one. All times are those that the store
+gives its files, so clocks that differ do no harm; a lease counts for half an hour from when it was last renewed. The
+holder measures on its own clock, one that goes on while the machine sleeps, how long ago it renewed, and stops long
+before anybody may take its place. Where a store gives no times, a lease counts until it is deleted.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+
+from dver.errors import BackendError, DverError, LockedError
+from dver.storage.backend import Backend
+from dver.storage.condemned import GcFolder, gc_key, new_name, read_folder, read_lease, write_lease
+
+LEASE_SECONDS = 1800.0
+_RENEW_SECONDS = LEASE_SECONDS / 6
+# What is asked for within this time is over before the lease is.
+_SAFE_SECONDS = LEASE_SECONDS / 2
+_LOOKS = 5
+_POLL_SECONDS = 0.5
+
+
+def boot_clock() -> float:
+    """Return seconds that pass evenly, also while the machine sleeps where the system can tell."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
+class Lease:
+    """The right to clean a store. Use as a context manager.
+
+    Attributes:
+        name: what it is called, which no other is.
+        now: when it was taken, by the clock of the store or, where that tells no times, of this machine.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        by: str,
+        *,
+        clock: Callable[[], float] = boot_clock,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Prepare a lease; `by` says for people who has it."""
+        self._backend = backend
+        self._by = by
+        self._clock = clock
+        self._sleep = sleep
+        self._renewed = 0.0
+        self.name = new_name(time.time())
+        self.now = 0.0
+
+    def __enter__(self) -> "Lease":
+        """Take the lease.
+
+        Raises:
+            LockedError: somebody else has one.
+        """
+        self._write()
+        try:
+            self.now = self._take()
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._release()
+
+    def keep(self) -> None:
+        """Renew the lease if it is time; to be called before each deletion.
+
+        Raises:
+            LockedError: it could not be renewed in time, or somebody else has taken it over.
+        """
+        elapsed = self._clock() - self._renewed
+        if elapsed < _RENEW_SECONDS:
+            return
+        if elapsed < _SAFE_SECONDS and self.name in read_folder(self._backend).leases:
+            self._write()
+            return
+        raise LockedError(
+            f"the right to clean {self._backend.location} was lost, for it could not be renewed in time",
+            hint="run the same command again: it goes on from there",
+        )
+
+    def _take(self) -> float:
+        for look in range(_LOOKS):
+            folder = read_folder(self._backend)
+            now = folder.modified.get(gc_key(self.name, "lease"))
+            others = [name for name in folder.leases if name != self.name and not self._is_over(folder, name, now)]
+            if not others:
+                for name in folder.leases:
+                    if name != self.name:
+                        self._backend.delete(gc_key(name, "lease"))
+                return time.time() if now is None else now
+            # Of two that begin at once each sees the other: the first in order waits for the other to give way.
+            if min(others) < self.name or look == _LOOKS - 1:
+                raise self._taken(others[0])
+            self._sleep(_POLL_SECONDS)
+        raise AssertionError("unreachable")
+
+    def _is_over(self, folder: GcFolder, name: str, now: float | None) -> bool:
+        written = folder.modified.get(gc_key(name, "lease"))
+        return now is not None and written is not None and now - written > LEASE_SECONDS
+
+    def _taken(self, name: str) -> LockedError:
+        by = ""
+        with suppress(DverError):
+            by = read_lease(self._backend, name)
+        return LockedError(
+            f"{self._backend.location} is being cleaned by {by or 'another dver'}",
+            hint="run the same command again when that has ended; if it was killed, half an hour later",
+        )
+
+    def _write(self) -> None:
+        # Before the request: from when it is answered on, some of the time is over.
+        began = self._clock()
+        write_lease(self._backend, self.name, self._by)
+        self._renewed = began
+
+    def _release(self) -> None:
+        with suppress(BackendError):
+            self._backend.delete(gc_key(self.name, "lease"))

@@ -1,0 +1,59 @@
+"""Nothing is lost where one machine cleans a remote while another pushes, wherever either is held up or killed."""
+
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.faults.cleaning import Meeting, meetings
+
+_KINDS = ["shares", "same", "new"]
+# Who is held up or killed, and at which request, by what the pushed version has to do with the garbage.
+_MATTERS = {
+    "same": [
+        ("clean", "list roots/", False),
+        ("clean", "delete versions/", False),
+        ("clean", "delete packs/", False),
+        ("push", "write roots/", False),
+    ],
+    "shares": [
+        ("clean", "delete index/", False),
+        ("clean", "delete packs/", True),
+        ("push", "write packs/", False),
+        ("push", "write versions/", False),
+        ("push", "write versions/", True),
+    ],
+}
+
+
+def hold_up(meeting: Meeting, who: str, step: int | str, *, kills: bool) -> bool:
+    """Hold up one of the two at a request, check what comes of it, and return whether there was such a request."""
+    first, other = (meeting.push, meeting.clean) if who == "push" else (meeting.clean, meeting.push)
+    was_there = meeting.run(first, other, step, kills=kills)
+    try:
+        meeting.settle()
+    except BaseException as exc:
+        exc.add_note(f"{who} was held up at {step}")
+        raise
+    return was_there
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["due", "unlisted"])
+@pytest.mark.parametrize("what", _MATTERS)
+def test_nothing_is_lost_at_the_requests_that_matter(tmp_path: Path, what: str, listed: bool) -> None:
+    with meetings(tmp_path, what, listed=listed) as make:
+        for who, step, kills in _MATTERS[what]:
+            assert hold_up(make(), who, step, kills=kills)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kills", [False, True], ids=["held up", "killed"])
+@pytest.mark.parametrize("who", ["clean", "push"])
+@pytest.mark.parametrize("listed", [True, False], ids=["due", "unlisted"])
+@pytest.mark.parametrize("what", _KINDS)
+def test_nothing_is_lost_at_any_request(tmp_path: Path, what: str, listed: bool, who: str, kills: bool) -> None:
+    with meetings(tmp_path, what, listed=listed) as make:
+        steps = next(step for step in count() if not hold_up(make(), who, step, kills=kills))
+    print(f"{steps} requests")  # noqa: T201
+    assert steps > 3

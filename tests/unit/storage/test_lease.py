@@ -1,0 +1,88 @@
+"""Of all who clean a store one goes on, by the times that the store gives, and stops before another may go on."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dver.errors import LockedError
+from dver.storage.condemned import read_folder
+from dver.storage.lease import LEASE_SECONDS, Lease
+from dver.storage.local import LocalBackend
+
+
+class Clock:
+    """A clock that goes as it is told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lease(backend: LocalBackend, clock: Clock | None = None) -> Lease:
+    return Lease(backend, "a test", clock=clock or Clock(), sleep=lambda _: None)
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> LocalBackend:
+    return LocalBackend(tmp_path)
+
+
+def age(folder: Path, seconds: float) -> None:
+    for path in (folder / "gc").iterdir():
+        os.utime(path, (0, path.stat().st_mtime - seconds))
+
+
+def test_a_lease_keeps_others_out_until_it_is_given_back(backend: LocalBackend) -> None:
+    with lease(backend) as held:
+        assert read_folder(backend).leases == (held.name,)
+        with pytest.raises(LockedError, match="being cleaned by a test"):
+            lease(backend).__enter__()
+    assert read_folder(backend).leases == ()
+    with lease(backend):
+        pass
+
+
+def test_one_that_was_not_renewed_counts_no_more(backend: LocalBackend, tmp_path: Path) -> None:
+    first = lease(backend)
+    first.__enter__()
+    age(tmp_path, LEASE_SECONDS + 1)
+    with lease(backend) as second:
+        assert read_folder(backend).leases == (second.name,)
+
+
+def test_a_holder_renews_in_time_and_stops_when_it_is_late(backend: LocalBackend, tmp_path: Path) -> None:
+    clock = Clock()
+    with lease(backend, clock) as held:
+        age(tmp_path, 900)
+        clock.now += LEASE_SECONDS / 3
+        held.keep()
+        with pytest.raises(LockedError):
+            lease(backend).__enter__()
+        age(tmp_path, LEASE_SECONDS - 100)
+        clock.now += LEASE_SECONDS * 0.6
+        with pytest.raises(LockedError, match="was lost"):
+            held.keep()
+
+
+def test_a_holder_whose_place_was_taken_stops(backend: LocalBackend, tmp_path: Path) -> None:
+    clock = Clock()
+    first = lease(backend, clock)
+    first.__enter__()
+    age(tmp_path, LEASE_SECONDS + 1)
+    with lease(backend):
+        clock.now += LEASE_SECONDS / 3
+        with pytest.raises(LockedError, match="was lost"):
+            first.keep()
+
+
+def test_of_two_that_begin_at_once_at_most_one_goes_on(backend: LocalBackend) -> None:
+    # Each writes before either has looked.
+    first, second = sorted([lease(backend), lease(backend)], key=lambda one: one.name)
+    first._write()
+    with pytest.raises(LockedError):
+        second.__enter__()
+    with first:
+        assert read_folder(backend).leases == (first.name,)
