@@ -1,6 +1,6 @@
 """Kill a command at each step that it takes on the disk, and look at what it leaves behind.
 
-Run as a program of its own: `python -m tests.faults.killing SCENARIO FOLDER --help`. It forks a process for each kill,
+Run as a program of its own: `python -m tests.faults.killing FOLDER SCENARIO`. It forks a process for each kill,
 which is quick, but must not be done where threads run, as they do under pytest. With `--cuts`, each kill is a power cut
 as well: what was not durable is lost, in so many ways.
 """
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -63,7 +63,7 @@ class Tally:
 
     kills: int = 0
     cuts: int = 0
-    failures: list[str] = field(default_factory=list)
+    failures: int = 0
 
 
 def in_child(work: Callable[[], T], answer: Path | None = None) -> int:
@@ -135,11 +135,11 @@ def is_unmarked(damage: Damage, promised: frozenset[bytes]) -> bool:
 class Trial:
     """One scenario below a folder, killed again and again."""
 
-    def __init__(self, scenario: Scenario, folder: Path, cuts: int) -> None:
+    def __init__(self, scenario: Scenario, folder: Path, cuts: int, tally: Tally) -> None:
         self.scenario = scenario
         self.folder = folder
         self.cuts = cuts
-        self.tally = Tally()
+        self.tally = tally
         # Always in the same place: what dver remembers on this machine of a store is kept by that.
         self.place = folder / "place"
         self.clone = Clone(self.place / "repo")
@@ -183,10 +183,10 @@ class Trial:
                 self._failed(f"the command failed before step {number}")
             return False
         self.tally.kills += 1
-        if not self.cuts:
+        if self.cuts:
+            self._cut(expected, f"step {number}", is_over=False)
+        else:
             self._check(partial(self._check_killed, expected), f"after the kill at step {number}")
-            return True
-        self._cut(expected, f"step {number}", is_over=False)
         return True
 
     def kill_and_complete(self, expected: Expected, number: int) -> None:
@@ -237,9 +237,9 @@ class Trial:
             self._failed(when)
 
     def _failed(self, when: str) -> None:
-        kept = self.folder / f"failure {len(self.tally.failures) + 1}"
+        self.tally.failures += 1
+        kept = self.folder / f"failure {self.tally.failures}"
         copy(self.place, kept)
-        self.tally.failures.append(when)
         sys.stderr.write(f"{when}; see {kept}\n")
 
     def _unlock_git(self) -> None:
@@ -352,43 +352,56 @@ def copy(source: Path, target: Path) -> None:
     subprocess.run(["cp", "-a", str(source), str(target)], check=True)
 
 
-def choose(steps: Sequence[Step], most: int) -> list[int]:
-    """Return the numbers of so many steps: the first of each kind, then others far from these; 0 stands for all."""
+def choose(steps: Sequence[Step], most: int, seen: set[Step]) -> list[int]:
+    """Return the numbers of so many steps, or of all for 0: kinds not `seen` before, then those far from the others."""
     numbers = range(1, len(steps) + 1)
-    if not most or most >= len(steps):
+    if not most:
         return [*numbers]
-    chosen = sorted({step: number for number, step in reversed([*enumerate(steps, 1)])}.values())
-    if len(chosen) >= most:
-        return [chosen[at * len(chosen) // most] for at in range(most)]
-    while len(chosen) < most:
-        chosen.append(max(numbers, key=lambda one: min(abs(one - other) for other in chosen)))
+    chosen: list[int] = []
+
+    def worth(number: int) -> tuple[bool, bool, int]:
+        step = steps[number - 1]
+        is_new_call = step.call not in {one.call for one in seen}
+        return is_new_call, step not in seen, min((abs(number - other) for other in chosen), default=0)
+
+    while len(chosen) < min(most, len(steps)):
+        chosen.append(max((number for number in numbers if number not in chosen), key=worth))
+        seen.add(steps[chosen[-1] - 1])
     return sorted(chosen)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Kill the command of a scenario at some or all steps; return an exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.killing", description=__doc__)
-    parser.add_argument("scenario", choices=SCENARIOS)
-    parser.add_argument("folder", type=Path, help="an empty folder to work in")
-    parser.add_argument("--only", type=int, help="kill at this step")
-    parser.add_argument("--most", type=int, default=0, help="kill at so many steps; without it at all of them")
-    parser.add_argument("--cuts", type=int, default=0, help="cut the power at each of them, in so many ways")
-    given = parser.parse_args(arguments)
-    trial = Trial(SCENARIOS[given.scenario], given.folder.resolve(), given.cuts)
+def try_scenario(trial: Trial, most: int, only: int | None, seen: set[Step]) -> None:
+    """Kill the command of a scenario at some or all of its steps."""
     expected = trial.prepare()
-    chosen = [given.only] if given.only else choose(expected.steps, given.most)
-    for number in chosen:
+    for number in [only] if only else choose(expected.steps, most, seen):
         trial.kill(expected, number)
-        if given.cuts:
+        if trial.cuts:
             trial.kill_and_complete(expected, number)
+    if most or only:
+        return
     number = len(expected.steps) + 1
     # Threads come to their steps in another order each time, and now and then to more of them.
-    while not given.most and not given.only and trial.kill(expected, number):
+    while trial.kill(expected, number):
         number += 1
-    if given.cuts:
+    if trial.cuts:
         trial.kill_and_complete(expected, 0)
-    tally = trial.tally
-    sys.stdout.write(f"{tally.kills} kills, {tally.cuts} power cuts, {len(tally.failures)} failures\n")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Kill the commands of scenarios at some or all steps; return an exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.killing", description=__doc__)
+    parser.add_argument("folder", type=Path, help="an empty folder to work in")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="without any, all: " + ", ".join(SCENARIOS))
+    parser.add_argument("--most", type=int, default=0, help="kill at so many steps of each; without it at all of them")
+    parser.add_argument("--only", type=int, help="kill at this step")
+    parser.add_argument("--cuts", type=int, default=0, help="cut the power at each of them, in so many ways")
+    given = parser.parse_args(arguments)
+    seen: set[Step] = set()
+    tally = Tally()
+    for name in given.scenarios or SCENARIOS:
+        trial = Trial(SCENARIOS[name], given.folder.resolve() / name.replace(" ", "-"), given.cuts, tally)
+        try_scenario(trial, given.most, given.only, seen)
+    sys.stdout.write(f"{tally.kills} kills, {tally.cuts} power cuts, {tally.failures} failures\n")
     return 1 if tally.failures else 0
 
 
