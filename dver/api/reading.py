@@ -65,7 +65,7 @@ def ls(
     """Return what is at `path`: datasets, or files and folders in one. Raises what `open` does."""
     with find_repo(repo) as opened:
         where = opened.relative(os.fspath(path), Path(repo).absolute())
-        return list_paths(opened, rev, where, recursive=recursive)
+        return list(list_paths(opened, rev, where, recursive=recursive))
 
 
 class _Pieces(io.RawIOBase):

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from dver.cli.wording import escape_text, path_text
@@ -26,6 +27,7 @@ _DRAW_EVERY_SECONDS = 0.1
 _BAR_WIDTH = 24
 _STYLES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36", "bold": "1", "dim": "2"}
 _LISTED_PATHS = 10
+_ITEMS_AT_ONCE = 1000
 _BRANCHES = str.maketrans({"├": "|", "└": "`", "│": "|", "─": "-", "…": "..."})
 
 
@@ -85,6 +87,23 @@ class Console:
         import json  # noqa: PLC0415
 
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def long_document(self, head: Mapping[str, object], name: str, items: Iterable[object]) -> None:
+        """Write a result as one JSON document whose last field is a list that may be too long for memory."""
+        import json  # noqa: PLC0415
+
+        def text(fields: Mapping[str, object]) -> str:
+            return json.dumps(fields, indent=2, ensure_ascii=False)
+
+        start, end = text({name: [0]}).split("0")
+        head_end = "]\n}"
+        sys.stdout.write(text({**head, name: []}).removesuffix(head_end))
+        rest = iter(items)
+        between = ""
+        while some := list(islice(rest, _ITEMS_AT_ONCE)):
+            sys.stdout.write(between + text({name: some})[len(start.rstrip()) : -len(end)])
+            between = ","
+        sys.stdout.write((end if between else head_end) + "\n")
 
     def raw(self) -> BinaryIO:
         """Return standard output for bytes."""

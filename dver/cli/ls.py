@@ -1,5 +1,8 @@
 """`dver ls`."""
 
+from collections.abc import Callable
+from functools import partial
+
 import click
 
 from dver.cli.command import PATH, Command
@@ -15,6 +18,7 @@ _EXAMPLES = {
     "dver ls -R v1.0:data/raw": "all files of a dataset, as they were in a tag",
     "dver ls HEAD~1:": "the datasets of the commit before the last",
 }
+_NAMES = ("path", "kind", "size", "files", "target")
 _COUNTED = (NodeKind.DATASET, NodeKind.DIRECTORY)
 
 
@@ -29,17 +33,24 @@ def command(session: Session, place: str, recursive: bool, as_json: bool) -> Non
     PATH is a dataset, a folder of datasets, or a path within one, as the pointers here or those of REV have it. Each
     line has the kind, the size, the number of files in a folder, and the path.
     """
-    with session.repo() as repo:
+    with session.repo() as repo, repo.spool() as found:
         revision, path = split_place(session, repo, place)
+        put: Callable[[ListedPath], tuple[object, ...]] = _fields if as_json else partial(_cells, session)
         with revision_hint(repo, place):
-            listed = ls(repo, revision, path, recursive=recursive)
-    if as_json:
-        session.console.document({"revision": revision, "entries": [_document(one) for one in listed]})
-        return
-    if not listed:
-        session.console.tip("no datasets yet; dver add PATH makes a file or folder of data the first one")
-    rows = [[one.kind.value, size_text(one.size), _files(one), _shown(session, one)] for one in listed]
-    session.console.lines(table_lines(rows, "<>><"))
+            # Nothing is written before all of it was found.
+            for one in ls(repo, revision, path, recursive=recursive):
+                found.append(put(one))
+        if as_json:
+            documents = (dict(zip(_NAMES, one, strict=True)) for one in found)
+            session.console.long_document({"revision": revision}, "entries", documents)
+            return
+        if not len(found):
+            session.console.tip("no datasets yet; dver add PATH makes a file or folder of data the first one")
+        session.console.lines(table_lines(found, "<>><"))
+
+
+def _cells(session: Session, one: ListedPath) -> tuple[str, ...]:
+    return one.kind.value, size_text(one.size), _files(one), _shown(session, one)
 
 
 def _files(one: ListedPath) -> str:
@@ -51,11 +62,7 @@ def _shown(session: Session, one: ListedPath) -> str:
     return f"{session.shown(one.path)}{target}"
 
 
-def _document(one: ListedPath) -> dict[str, object]:
-    return {
-        "path": path_json(one.path),
-        "kind": one.kind.value,
-        "size": one.size,
-        "files": one.files,
-        "target": None if one.target is None else path_json(one.target),
-    }
+def _fields(one: ListedPath) -> tuple[object, ...]:
+    """Return the values of what `_NAMES` names."""
+    target = None if one.target is None else path_json(one.target)
+    return path_json(one.path), one.kind.value, one.size, one.files, target

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,7 +104,10 @@ class Session:
 
     def relative_to_start(self, path: str) -> str:
         """Return a path of the repository as one from where the user is, to be typed again."""
-        relative = path if self.root is None else os.path.relpath(self.root / path, self._here)
+        relative = path
+        if self.root is not None:
+            # Most often one is at the top, and there may be millions of paths.
+            relative = path or "." if self._here == str(self.root) else os.path.relpath(self.root / path, self._here)
         # Not to be taken for an option.
         return f"./{relative}" if relative.startswith("-") else relative
 
@@ -116,8 +120,9 @@ class Session:
         if self.root is not None and self._here != str(self.root):
             self.console.say(f"  (paths are from the top of the repository, {self.root})")
 
-    @property
+    @cached_property
     def _here(self) -> str:
+        # Asked for only once a repository is open, when it does not change any more.
         return os.path.join(os.path.realpath(self.start), self._typed_in).rstrip("/") or "/"
 
     def location(self, text: str, root: Path) -> str:

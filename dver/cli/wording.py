@@ -5,7 +5,11 @@ that output stays one line a path, whatever the files are called.
 """
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dver.spool import Spool
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _STEP = 1024
@@ -63,6 +67,8 @@ def path_text(path: str) -> str:
 
 def path_json(path: str) -> str:
     """Return a path for JSON, which holds any text but no stray bytes: these become `\\xff` and the like."""
+    if path.isascii():
+        return path
     return "".join(_escape(letter) if ord(letter) in _SURROGATES else letter for letter in path)
 
 
@@ -71,21 +77,24 @@ def text_json(text: str) -> str:
     return "".join(_escape(letter) if unicodedata.category(letter) == "Cs" else letter for letter in text)
 
 
-def table_lines(rows: Sequence[Sequence[str]], align: str) -> list[str]:
-    """Return rows as lines of aligned columns; `align` has one of `<` and `>` for each. Empty columns are left out."""
-    widths = [_column_width(column) for column in zip(*rows, strict=True)]
+def table_lines(rows: "Collection[Sequence[str]] | Spool", align: str) -> Iterator[str]:
+    """Yield rows as lines of aligned columns; `align` has one of `<` and `>` for each. Empty columns are left out."""
+    widths = _column_widths(rows, len(align))
+    for row in rows:
+        cells = zip(row, widths, align, strict=True)
+        yield "  ".join(_pad(cell, width, side) for cell, width, side in cells if width is not None).rstrip(" ")
+
+
+def _column_widths(rows: Iterable[Sequence[str]], columns: int) -> list[int | None]:
+    """Return the widths to which columns are filled up, None for those that are empty."""
+    seen: list[set[int]] = [set() for _ in range(columns)]
+    for row in rows:
+        for widths, cell in zip(seen, row, strict=True):
+            widths.add(_width(cell))
     return [
-        "  ".join(
-            _pad(cell, width, side) for cell, width, side in zip(row, widths, align, strict=True) if width is not None
-        ).rstrip(" ")
-        for row in rows
+        max((width for width in widths if width <= _MOST_COLUMNS), default=0) if any(widths) else None
+        for widths in seen
     ]
-
-
-def _column_width(cells: Iterable[str]) -> int | None:
-    """Return the width to which a column is filled up, or None for one that is empty."""
-    widths = [_width(cell) for cell in cells]
-    return max((width for width in widths if width <= _MOST_COLUMNS), default=0) if any(widths) else None
 
 
 def _rounded(value: float) -> float:

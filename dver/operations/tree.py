@@ -1,7 +1,8 @@
 """Looking into dataset versions without a checkout: listing what is in them, and reading single files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby
 
 from dver.database import batches
 from dver.errors import ObjectNotFoundError, PathError
@@ -42,8 +43,8 @@ def pointers_of(repo: Repo, rev: str | None) -> dict[str, Pointer]:
     return working_pointers(repo) if rev is None else pointers_at(repo, repo.git.resolve(rev))
 
 
-def ls(repo: Repo, rev: str | None, path: str, *, recursive: bool = False) -> list[ListedPath]:
-    """Return what is at `path` (relative to the repository) in the pointers of `rev`, or the working tree's for None.
+def ls(repo: Repo, rev: str | None, path: str, *, recursive: bool = False) -> Iterator[ListedPath]:
+    """Yield what is at `path` (relative to the repository) in the pointers of `rev`, or the working tree's for None.
 
     A path above datasets lists those; a dataset or a folder in one lists what it holds, a file itself.
     """
@@ -52,14 +53,13 @@ def ls(repo: Repo, rev: str | None, path: str, *, recursive: bool = False) -> li
     if len(targets) == 1 and targets[0].dataset in _at_or_above(path):
         target = targets[0]
         place = _Place(rev, target.dataset, pointers[target.dataset], target.part)
-        return _list_within(repo, place, recursive=recursive)
-    listed = []
+        yield from _list_within(repo, place, recursive=recursive)
+        return
     for target in targets:
         pointer = pointers[target.dataset]
-        listed.append(ListedPath(target.dataset, NodeKind.DATASET, pointer.size, pointer.files))
+        yield ListedPath(target.dataset, NodeKind.DATASET, pointer.size, pointer.files)
         if recursive:
-            listed += _list_within(repo, _Place(rev, target.dataset, pointer, b""), recursive=True)
-    return listed
+            yield from _list_within(repo, _Place(rev, target.dataset, pointer, b""), recursive=True)
 
 
 def cat(repo: Repo, rev: str | None, path: str) -> Iterator[Bytes]:
@@ -101,43 +101,44 @@ def _at_or_above(path: str) -> set[str]:
     return {"/".join(parts[:length]) for length in range(1, len(parts) + 1)}
 
 
-def _list_within(repo: Repo, place: _Place, *, recursive: bool) -> list[ListedPath]:
+def _list_within(repo: Repo, place: _Place, *, recursive: bool) -> Iterator[ListedPath]:
     manifest = open_manifest(repo, place.pointer.version, place.dataset)
     entries = manifest.entries(place.part)
-    if place.pointer.kind is DatasetKind.FILE and not place.part:
-        return [_listed(place.dataset, entry) for entry in entries]
-    if recursive:
-        listed = [_listed(_join(place.dataset, entry.path), entry) for entry in entries]
+    first = next(entries, None)
+    if first is None:
+        if place.part:
+            raise PathError(
+                _join(place.dataset, place.part),
+                f"is not in the dataset {place.dataset}",
+                hint=f"dver ls {_place_text(place.rev, place.dataset)}",
+            )
+        return
+    entries = chain([first], entries)
+    if recursive or (place.pointer.kind is DatasetKind.FILE and not place.part):
+        yield from (_listed(_join(place.dataset, entry.path), entry) for entry in entries)
     else:
-        listed = _one_level(place, entries)
-    if not listed and place.part:
-        raise PathError(
-            _join(place.dataset, place.part),
-            f"is not in the dataset {place.dataset}",
-            hint=f"dver ls {_place_text(place.rev, place.dataset)}",
-        )
-    return listed
+        yield from _one_level(place, entries)
 
 
-def _one_level(place: _Place, entries: Iterator[Entry]) -> list[ListedPath]:
-    """Return entries directly below the place, with what lies deeper summed up by folder."""
+def _one_level(place: _Place, entries: Iterable[Entry]) -> Iterator[ListedPath]:
+    """Yield entries directly below the place, with what lies deeper summed up by folder."""
     above = len(place.part) + 1 if place.part else 0
-    listed: list[ListedPath] = []
-    for entry in entries:
-        if entry.path == place.part:
-            listed.append(_listed(_join(place.dataset, entry.path), entry))
-            continue
+
+    def first_name(entry: Entry) -> bytes:
         name, separator, _ = entry.path[above:].partition(b"/")
-        path = _join(place.dataset, entry.path[: above + len(name)])
-        if not separator:
-            listed.append(_listed(path, entry))
+        return name + separator
+
+    # Names are in order with the slash that follows them, so all that is in a folder comes together.
+    for name, some in groupby(entries, first_name):
+        if not name.endswith(b"/"):
+            yield from (_listed(_join(place.dataset, entry.path), entry) for entry in some)
             continue
-        size, files = entry_size(entry), int(counts_as_file(entry))
-        if listed and listed[-1].path == path:
-            size += listed[-1].size
-            files += listed.pop().files
-        listed.append(ListedPath(path, NodeKind.DIRECTORY, size, files))
-    return listed
+        size = files = 0
+        for entry in some:
+            size += entry_size(entry)
+            files += counts_as_file(entry)
+        path = place.part + b"/" + name if place.part else name
+        yield ListedPath(_join(place.dataset, path[:-1]), NodeKind.DIRECTORY, size, files)
 
 
 def _listed(path: str, entry: Entry) -> ListedPath:

@@ -1,5 +1,6 @@
 """`dver ls`."""
 
+import json
 import os
 import shutil
 
@@ -92,3 +93,18 @@ def test_names_what_is_not_there(dataset: Cli) -> None:
     assert "hint: dver ls HEAD: lists the datasets of that revision" in dataset.fails(3, "ls", "HEAD")
     assert "no commit, branch or tag named 'nothing'" in dataset.fails(3, "ls", "nothing:data")
     assert "HEAD:data is the last commit's" in dataset.fails(2, "ls", ":data")
+
+
+def test_a_long_listing_is_the_same_document_as_a_short_one(cli: Cli) -> None:
+    for number in range(3000):
+        cli.write(f"data/{number % 7}/ü{number}", "1" * (number % 30))
+    (cli.folder / "data/link").symlink_to("0/ü0")
+    cli.ok("add", "data")
+
+    written = cli.ok("ls", "-R", "--json", "data")
+
+    document = json.loads(written)
+    assert written == json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    assert len(document["entries"]) == 3001
+    assert document["entries"][-1] == {"path": "data/link", "kind": "link", "size": 0, "files": 1, "target": "0/ü0"}
+    assert len({line.index("data/") for line in cli.ok("ls", "-R", "data").splitlines()}) == 1

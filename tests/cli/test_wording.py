@@ -65,7 +65,7 @@ def test_text_is_kept_on_one_line() -> None:
 
 
 def test_tables_align_and_leave_out_empty_columns() -> None:
-    assert table_lines([["a", "", "1"], ["中中", "", "22"], ["ccc", "", "x"]], "<<>") == [
+    assert list(table_lines([["a", "", "1"], ["中中", "", "22"], ["ccc", "", "x"]], "<<>")) == [
         "a      1",
         "中中  22",
         "ccc    x",
@@ -74,8 +74,8 @@ def test_tables_align_and_leave_out_empty_columns() -> None:
 
 def test_a_very_wide_cell_moves_nothing_on_other_lines() -> None:
     wide = "w" * 200
-    assert table_lines([["a", "1"], [wide, "2"], ["ccc", "3"]], "<<") == ["a    1", f"{wide}  2", "ccc  3"]
-    assert table_lines([[wide, "2"]], "<<") == [f"{wide}  2"]
+    assert list(table_lines([["a", "1"], [wide, "2"], ["ccc", "3"]], "<<")) == ["a    1", f"{wide}  2", "ccc  3"]
+    assert list(table_lines([[wide, "2"]], "<<")) == [f"{wide}  2"]
 
 
 def test_a_counter_tells_amount_pace_and_time_left() -> None:

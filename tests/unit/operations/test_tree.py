@@ -26,7 +26,7 @@ def tree(clone: Clone) -> Clone:
 
 def listed(clone: Clone, rev: str | None, path: str, *, recursive: bool = False) -> list[ListedPath]:
     with clone.open() as repo:
-        return ls(repo, rev, path, recursive=recursive)
+        return list(ls(repo, rev, path, recursive=recursive))
 
 
 def read(clone: Clone, rev: str | None, path: str) -> bytes:
