@@ -12,6 +12,9 @@ from pathlib import Path
 
 TEMPORARY_PREFIX = ".tmp-"
 _WRITEV_MAX = 512
+_COPY_PIECE = 8 * 1024 * 1024
+# Between some kinds of file systems, and on some at all.
+_CANNOT_COPY = frozenset({errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ETXTBSY})
 
 
 def temporary_name() -> str:
@@ -34,6 +37,31 @@ def write_all(fd: int, pieces: Sequence[bytes | bytearray | memoryview]) -> None
                     break
                 written -= len(head)
                 start += 1
+
+
+def copy_bytes(source: int, target: int, length: int) -> None:
+    """Write the first `length` bytes of one open file to another one, by the kernel alone where it can.
+
+    Raises:
+        OSError: one of them fails, or there are not so many bytes.
+    """
+    done = 0
+    while done < length:
+        copied = _copy_some(source, target, done, length - done)
+        if not copied:
+            raise OSError(errno.EIO, "the file is shorter than it was")
+        done += copied
+
+
+def _copy_some(source: int, target: int, offset: int, length: int) -> int:
+    # macOS has no such call.
+    if hasattr(os, "copy_file_range"):
+        try:
+            return os.copy_file_range(source, target, length, offset)
+        except OSError as exc:
+            if exc.errno not in _CANNOT_COPY:
+                raise
+    return os.write(target, os.pread(source, min(_COPY_PIECE, length), offset))
 
 
 def sync_directory(directory: Path | bytes, *, dir_fd: int | None = None) -> None:

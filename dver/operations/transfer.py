@@ -1,8 +1,9 @@
 """Transfer: bring dataset versions from one store to another, sending only what the other side lacks.
 
 Push goes from the cache to a remote, fetch the other way. Records travel as they are stored, without being
-compressed anew. On the way out their XXH3 is checked; on arrival in the cache their BLAKE3 too. A version's marker
-is written last, so a transfer that is cut off leaves the other side sound, and the next one sends only the rest.
+compressed anew; packs in a folder of which nearly everything is wanted travel as a whole. On the way out the XXH3 of
+records is checked; on arrival in the cache their BLAKE3 too. A version's marker is written last, so a transfer that is
+cut off leaves the other side sound, and the next one sends only the rest.
 
 A link is used in full only if something is under way at all times. So all of a transfer is one stream of reads, from
 the first chunk of the first version to the last node of the last: manifests are walked, and what comes next is looked
@@ -13,19 +14,30 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from dver.database import batches
 from dver.errors import IntegrityError, ObjectNotFoundError, VersionNotFoundError
 from dver.objects.entry import FileEntry, unpack_chunks
 from dver.objects.ids import ChunkId, NodeId, ObjectId, VersionId
 from dver.objects.manifest import Manifest
-from dver.objects.pack import Kind, Record, encode_object
+from dver.objects.pack import (
+    ENTRY_LENGTH,
+    HEAD_LENGTH,
+    RECORD_HEADER_LENGTH,
+    TRAILER_LENGTH,
+    Kind,
+    Record,
+    encode_object,
+)
 from dver.objects.paths import is_within
 from dver.operations.datasets import typed
+from dver.operations.pack_choice import PackChoice, PackWish
 from dver.progress import Task
+from dver.storage.local import LocalBackend
 from dver.storage.packs import pack_key
 from dver.storage.store import DAMAGE_HINT, Span, Store
+from dver.storage.whole_packs import WholePack, open_whole
 from dver.storage.writer import StoreWriter
 from dver.workers import Workers
 from dver.workspace.choice import Choice
@@ -38,6 +50,8 @@ _MOST_UNUSED = 1 / 8
 _MARKERS_AT_ONCE = 16
 
 T = TypeVar("T", bound=ObjectId)
+# What a read brings: records, or a whole pack.
+Read: TypeAlias = "list[Record] | WholePack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +164,27 @@ class Transfer:
         )
         return VersionNotFoundError(want.version, want.dataset, f"{self._source.name} (not all of it)", hint=hint)
 
-    def _bring(self, reads: Iterator["Future[list[Record]]"]) -> None:
+    def _bring(self, reads: Iterator["Future[Read]"]) -> None:
         """Put what is read, in the order in which it was asked for, so that what a node names comes before it."""
-        for records in self._workers.in_order(reads):
+        for read in self._workers.in_order(reads):
+            if isinstance(read, WholePack):
+                self._bring_pack(read)
+                continue
+            records = read
             self._writer.put(records)
             size = sum(len(record.payload) for record in records)
             self._objects += len(records)
             self._bytes += size
             self._task.advance(bytes=size)
 
-    def _start_all(self, wanted: Iterable[Wanted]) -> Iterator["Future[list[Record]]"]:
+    def _bring_pack(self, pack: WholePack) -> None:
+        objects, size = len(pack.listed), pack.listed.size
+        self._writer.put_pack(pack)
+        self._objects += objects
+        self._bytes += size - HEAD_LENGTH - TRAILER_LENGTH - objects * (RECORD_HEADER_LENGTH + ENTRY_LENGTH)
+        self._task.advance(bytes=size)
+
+    def _start_all(self, wanted: Iterable[Wanted]) -> Iterator["Future[Read]"]:
         """Start to read versions, each time that the next read is asked for."""
         for want in wanted:
             nodes: list[NodeId] = []
@@ -172,19 +197,43 @@ class Transfer:
             if want.is_whole:
                 self._seen.update(nodes)
 
-    def _start(self, chunks: Iterable[ChunkId], want: Wanted | None) -> Iterator["Future[list[Record]]"]:
+    def _start(self, chunks: Iterable[ChunkId], want: Wanted | None) -> Iterator["Future[Read]"]:
         """Start to read those of `chunks` that the target lacks."""
         lacking: list[ChunkId] = []
         enough = _FIRST_PLAN
+        # From afar, a pack would have to be read before it can be checked. Where packs are about to be deleted, one of the
+        # same name must not be written.
+        may_copy = isinstance(self._source.backend, LocalBackend) and not self._target.index.is_losing_packs
+        choice = PackChoice(self._source.index.pack_size) if may_copy else None
         for batch in batches(chunks, LOOKUP_BATCH):
             claimed = self._writer.claim(batch)
             lacking += [chunk for chunk in dict.fromkeys(batch) if chunk in claimed]
             if len(lacking) >= enough:
-                yield from self._start_claimed(lacking, want)
+                yield from self._start_chunks(lacking, choice, want)
                 lacking, enough = [], min(2 * enough, _LONGEST_PLAN)
-        yield from self._start_claimed(lacking, want)
+        yield from self._start_chunks(lacking, choice, want)
+        if choice is not None:
+            yield from self._start_chosen(*choice.rest(), want)
 
-    def _start_nodes(self, nodes: Sequence[NodeId], want: Wanted | None) -> Iterator["Future[list[Record]]"]:
+    def _start_chunks(
+        self, chunks: Sequence[ChunkId], choice: PackChoice | None, want: Wanted | None
+    ) -> Iterator["Future[Read]"]:
+        """Start to read chunks, or to take the packs that they are in as a whole."""
+        if choice is None:
+            yield from self._start_claimed(chunks, want)
+        else:
+            found = self._source.locate(chunks)
+            yield from self._start_chosen(*choice.add(found[chunk] for chunk in chunks), want)
+
+    def _start_chosen(
+        self, packs: Iterable[PackWish], ids: Sequence[ObjectId], want: Wanted | None
+    ) -> Iterator["Future[Read]"]:
+        for pack in packs:
+            self._task.expect(bytes=pack.size)
+            yield self._workers.executor.submit(self._open, pack, want)
+        yield from self._start_claimed(ids, want)
+
+    def _start_nodes(self, nodes: Sequence[NodeId], want: Wanted | None) -> Iterator["Future[Read]"]:
         """Start to read those of `nodes` that the target lacks; most were read just now, to find what they name."""
         for batch in batches(nodes, LOOKUP_BATCH):
             claimed = self._writer.claim(batch)
@@ -192,12 +241,12 @@ class Transfer:
             at_hand = self._source.nodes_at_hand(lacking)
             records = [encode_object(Kind.NODE, node, plain) for node, plain in at_hand.items()]
             self._task.expect(bytes=sum(len(record.payload) for record in records))
-            read: Future[list[Record]] = Future()
+            read: Future[Read] = Future()
             read.set_result(records)
             yield read
             yield from self._start_claimed([node for node in lacking if node not in at_hand], want)
 
-    def _start_claimed(self, ids: Sequence[ObjectId], want: Wanted | None) -> Iterator["Future[list[Record]]"]:
+    def _start_claimed(self, ids: Sequence[ObjectId], want: Wanted | None) -> Iterator["Future[Read]"]:
         """Start to read objects, in about the order that they are given in, which is the one they are needed in."""
         place = {identity: number for number, identity in enumerate(ids)}
         spans = self._source.plan(ids)
@@ -205,6 +254,21 @@ class Transfer:
         self._task.expect(bytes=sum(at.stored_length for span in spans for at in span.locations))
         for span in spans:
             yield self._workers.executor.submit(self._read, span, want)
+
+    def _open(self, wish: PackWish, want: Wanted | None) -> Read:
+        """Return a whole pack or, if it cannot be taken so, the records that are wanted of it."""
+        backend = self._source.backend
+        if isinstance(backend, LocalBackend):
+            pack = open_whole(backend, wish.pack, wish.size, verify=self._into_cache)
+            if pack is not None:
+                return pack
+        try:
+            spans = self._source.plan([identity for _, identity in wish.ids])
+        except ObjectNotFoundError as exc:
+            if want is None:
+                raise
+            raise self._incomplete(want) from exc
+        return [record for span in spans for record in self._read(span, want)]
 
     def _read(self, span: Span, want: Wanted | None) -> list[Record]:
         try:

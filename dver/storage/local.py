@@ -21,7 +21,7 @@ from stat import S_ISREG
 from typing import TypeVar
 
 from dver.errors import BackendError, BackendProblem
-from dver.fileio import TEMPORARY_PREFIX, make_folder, sync_directory, temporary_name, write_all
+from dver.fileio import TEMPORARY_PREFIX, copy_bytes, make_folder, sync_directory, temporary_name, write_all
 from dver.objects.ids import Bytes
 from dver.storage.backend import BlobInfo
 
@@ -68,11 +68,21 @@ class LocalBackend:
         self._run("write", key, lambda: self._write(path, pieces))
         self._files.forget(str(path))
 
+    def copy_in(self, key: str, source: int, size: int) -> None:
+        """Store the first `size` bytes of an open file under `key`, as `write` does."""
+        path = self._path(key)
+        self._run("write", key, lambda: self._store(path, size, lambda fd: copy_bytes(source, fd, size)))
+        self._files.forget(str(path))
+
     def _write(self, path: Path, pieces: Sequence[Bytes]) -> None:
-        if not _refresh(path, sum(len(piece) for piece in pieces)):
+        self._store(path, sum(len(piece) for piece in pieces), lambda fd: write_all(fd, pieces))
+
+    def _store(self, path: Path, size: int, fill: Callable[[int], None]) -> None:
+        """Make a file of `size` bytes, which `fill` writes, unless it is there."""
+        if not _refresh(path, size):
             temporary = path.parent / temporary_name()
             try:
-                _write_temporary(temporary, pieces)
+                _write_temporary(temporary, fill)
                 temporary.replace(path)
             except BaseException:
                 with suppress(OSError):
@@ -173,7 +183,7 @@ def _refresh(path: Path, size: int) -> bool:
     return True
 
 
-def _write_temporary(path: Path, pieces: Sequence[Bytes]) -> None:
+def _write_temporary(path: Path, fill: Callable[[int], None]) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         fd = os.open(path, flags, _BLOB_MODE)
@@ -181,7 +191,7 @@ def _write_temporary(path: Path, pieces: Sequence[Bytes]) -> None:
         make_folder(path.parent)
         fd = os.open(path, flags, _BLOB_MODE)
     try:
-        write_all(fd, pieces)
+        fill(fd)
         os.fsync(fd)
     finally:
         # Network file systems report a full disk or quota here at the latest, so this may raise as well.

@@ -259,12 +259,21 @@ class Store(VersionMarkers):
         Raises:
             ObjectNotFoundError: one of them is not here.
         """
+        found = self.locate(ids)
+        gap, longest = (_LOCAL_GAP, _LOCAL_SPAN) if self.backend.is_local else (_REMOTE_GAP, _REMOTE_SPAN)
+        return _join(sorted(found.values(), key=lambda at: (at.pack, at.offset)), gap, longest)
+
+    def locate(self, ids: Sequence[ObjectId]) -> dict[ObjectId, Location]:
+        """Return where these objects lie.
+
+        Raises:
+            ObjectNotFoundError: one of them is not here.
+        """
         found = self.index.find(ids)
         for identity in ids:
             if identity not in found:
                 raise ObjectNotFoundError(identity, self.name)
-        gap, longest = (_LOCAL_GAP, _LOCAL_SPAN) if self.backend.is_local else (_REMOTE_GAP, _REMOTE_SPAN)
-        return _join(sorted(found.values(), key=lambda at: (at.pack, at.offset)), gap, longest)
+        return found
 
     def read_span(self, span: Span) -> Iterator[Record]:
         """Read a span and yield the records wanted of it, each checked against its XXH3.

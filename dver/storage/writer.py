@@ -13,28 +13,34 @@ its error.
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
+from typing import TypeVar
 
 from dver.errors import DverError
-from dver.objects.ids import NodeId, ObjectId, chunk_id
+from dver.objects.ids import NodeId, ObjectId, PackId, chunk_id
 from dver.objects.indexfile import IndexedPack
 from dver.objects.pack import TARGET_SIZE, EncodedPack, Kind, PackBuilder, Record, encode_object
 from dver.storage.local import LocalBackend
 from dver.storage.open import inner_of
 from dver.storage.packs import pack_key
 from dver.storage.store import Store
+from dver.storage.whole_packs import WholePack
 
 LOCAL_WRITERS = 2
 REMOTE_WRITERS = 2
+# Between folders a pack is not in our memory, and what takes time is waiting for the disk.
+LOCAL_COPIERS = 8
 # No writer holds a temporary file for this long, even over a slow network.
 STALE_SECONDS = 600.0
 PUBLISH_EVERY_PACKS = 16
 # A pack of small files lists hundreds of thousands, and what is made of the list takes more memory than the pack.
 PUBLISH_EVERY_ENTRIES = 100_000
 _SALT_LENGTH = 16
+
+T = TypeVar("T")
 
 
 class StoreWriter:
@@ -59,8 +65,10 @@ class StoreWriter:
         self._chunk_packs: list[EncodedPack] = []
         self._node_packs: list[EncodedPack] = []
         writers = LOCAL_WRITERS if store.backend.is_local else REMOTE_WRITERS
-        self._pool = ThreadPoolExecutor(writers, thread_name_prefix="dver-pack")
+        copiers = LOCAL_COPIERS if store.backend.is_local else 0
+        self._pool = ThreadPoolExecutor(writers + copiers, thread_name_prefix="dver-pack")
         self._slots = threading.BoundedSemaphore(writers)
+        self._copy_slots = threading.BoundedSemaphore(copiers) if copiers else self._slots
         self._kept = contextlib.ExitStack()
 
     def __enter__(self) -> "StoreWriter":
@@ -105,10 +113,15 @@ class StoreWriter:
             for record in records:
                 self.stored_bytes += record.length
                 self._add(record)
-            self._collect()
-            packs = self._chunk_packs if _are_many(self._chunk_packs) else []
-            if packs:
-                self._chunk_packs = []
+            packs = self._take_many()
+        self._publish(packs)
+
+    def put_pack(self, pack: WholePack) -> None:
+        """Add a whole pack, of which at least something is claimed. Blocks while too many packs wait to be copied."""
+        with self._feeding, self._guarded():
+            self.stored_bytes += pack.listed.size
+            self._start(self._copy_slots, self._copy, [pack])
+            packs = self._take_many()
         self._publish(packs)
 
     def put_node(self, identity: NodeId, encoded: bytes) -> None:
@@ -199,18 +212,31 @@ class StoreWriter:
             self._start_writing(nodes)
             self._node_packs.append(self._writing.pop().result())
 
+    def _take_many(self) -> list[EncodedPack]:
+        """Return the durable packs of chunks that no index file lists if they are many, for the caller to publish."""
+        self._collect()
+        if not _are_many(self._chunk_packs):
+            return []
+        packs, self._chunk_packs = self._chunk_packs, []
+        return packs
+
     def _start_writing(self, builder: PackBuilder) -> None:
+        # The writing thread alone is to hold it.
+        self._start(self._slots, self._write, [builder])
+
+    def _start(
+        self, slots: threading.BoundedSemaphore, work: Callable[[list[T]], EncodedPack], handed_over: list[T]
+    ) -> None:
         self._note_unfinished()
-        self._slots.acquire()
+        slots.acquire()
         try:
             self._check_running()
             self._collect()
-            # The writing thread alone is to hold it.
-            future = self._pool.submit(self._write, [builder])
+            future = self._pool.submit(work, handed_over)
         except BaseException:
-            self._slots.release()
+            slots.release()
             raise
-        future.add_done_callback(lambda _: self._slots.release())
+        future.add_done_callback(lambda _: slots.release())
         self._writing.append(future)
 
     def _collect(self) -> None:
@@ -240,11 +266,20 @@ class StoreWriter:
             # What is sent is sent in one piece, and there is no room for a second copy of each pack under way.
             pieces = (b"".join(pieces),)
         del pack
-        if listed.id in self.store.index.damaged_packs:
-            # Backends keep a blob of the same name and size as it is.
-            self.store.backend.delete(key)
+        self._make_way(listed.id)
         self.store.backend.write(key, pieces)
         return listed
+
+    def _copy(self, handed_over: list[WholePack]) -> EncodedPack:
+        pack = handed_over.pop()
+        self._make_way(pack.listed.id)
+        pack.write_to(self.store.backend)
+        return pack.listed
+
+    def _make_way(self, pack: PackId) -> None:
+        if pack in self.store.index.damaged_packs:
+            # Backends keep a blob of the same name and size as it is.
+            self.store.backend.delete(pack_key(pack))
 
 
 def _are_many(packs: Sequence[EncodedPack]) -> bool:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 
 import dver.operations.push
 import dver.repo
-from dver.errors import ConfigError, FormatError, VersionNotFoundError
+from dver.errors import ConfigError, FormatError, IntegrityError, VersionNotFoundError
 from dver.objects.ids import VersionId, format_version
+from dver.objects.pack import HEAD_LENGTH, decode_record, encode_record_header
 from dver.operations.add import add
 from dver.operations.packages import read_packages
 from dver.operations.push import fetch, missing_error, push, wanted_versions
@@ -261,3 +263,89 @@ def test_several_processes_may_push_at_once(team: Clone, tmp_path: Path) -> None
 
     assert [child.wait(60) for child in children] == [0, 0]
     assert all(other.status(remote=True).on_remote for other in others)
+
+
+@pytest.fixture
+def packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
+    """A dataset in several packs that are large enough to be copied as they are, and a remote in a folder."""
+    monkeypatch.setattr("dver.operations.pack_choice.SMALLEST_WHOLE", 10_000)
+    monkeypatch.setattr("dver.operations.add.StoreWriter", partial(StoreWriter, pack_size=20_000))
+    clone = Clone.make(tmp_path / "repo", remote=tmp_path / "remote")
+    for number in range(5):
+        clone.write(f"data/{number}", noise(20_000, number))
+    clone.save()
+    return clone
+
+
+def packs(store: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (store / "packs").rglob("*.pack")}
+
+
+def test_packs_that_are_wanted_whole_are_copied_both_ways(packed: Clone, tmp_path: Path) -> None:
+    cache, remote = packed.root / ".dver" / "cache", tmp_path / "remote"
+    before = packs(cache)
+    assert packed.push().sent.bytes >= 100_000
+    copied = {name: data for name, data in before.items() if packs(remote).get(name) == data}
+    # All but the last, which has the manifest and may have the end of a file.
+    assert len(copied) >= len(before) - 1 >= 4
+    other = packed.clone(tmp_path / "other")
+    other.pull()
+    assert other.data() == packed.data()
+    assert copied.items() <= packs(other.root / ".dver" / "cache").items()
+    assert packed.push().sent.objects == 0
+
+
+def test_of_a_pack_that_is_wanted_in_part_only_that_is_sent(packed: Clone, tmp_path: Path) -> None:
+    (packed.root / "data" / "2").unlink()
+    packed.write("data/0", noise(10_000, 70))
+    packed.add()
+    packed.git("add", "--all")
+    packed.git("commit", "--quiet", "--amend", "--message", "without the first version")
+    packed.push()
+    # Three files as they were and a new one, of what were five and one.
+    assert pack_bytes(tmp_path / "remote") < 85_000
+    other = packed.clone(tmp_path / "other")
+    other.pull()
+    assert other.data() == packed.data()
+
+
+def _damage_first(store: Path, at: int) -> Path:
+    path = max((store / "packs").rglob("*.pack"), key=lambda one: one.stat().st_size)
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(data)
+    return path
+
+
+def test_a_damaged_pack_is_not_copied(packed: Clone, tmp_path: Path) -> None:
+    path = _damage_first(packed.root / ".dver" / "cache", 2000)
+    with pytest.raises(IntegrityError):
+        packed.push()
+    assert path.name not in packs(tmp_path / "remote")
+    assert not (tmp_path / "remote" / "versions").exists()
+
+
+def test_where_only_a_packs_end_is_damaged_its_objects_are_sent(packed: Clone, tmp_path: Path) -> None:
+    path = _damage_first(packed.root / ".dver" / "cache", -3)
+    packed.push()
+    assert path.name not in packs(tmp_path / "remote")
+    other = packed.clone(tmp_path / "other")
+    other.pull()
+    assert other.data() == packed.data()
+
+
+def test_a_fetch_copies_no_pack_with_forged_content(packed: Clone, tmp_path: Path) -> None:
+    packed.push()
+    remote = tmp_path / "remote"
+    path = max((remote / "packs").rglob("*.pack"), key=lambda one: one.stat().st_size)
+    data = path.read_bytes()
+    record = decode_record(data, HEAD_LENGTH, "the test")
+    forged = replace(record, payload=bytes(len(record.payload)))
+    path.chmod(0o644)
+    written = encode_record_header(forged) + bytes(forged.payload)
+    path.write_bytes(data[:HEAD_LENGTH] + written + data[HEAD_LENGTH + len(written) :])
+    other = packed.clone(tmp_path / "other")
+    with pytest.raises(IntegrityError, match="does not match its id"):
+        other.fetch()
+    assert path.name not in packs(other.root / ".dver" / "cache")
