@@ -8,6 +8,7 @@ import pytest
 from dver.storage.backend import Backend
 from dver.storage.open import open_backend
 from tests.clones import Clone, noise
+from tests.templates import copy_template
 from tests.unit.operations.watched import Remote, Watched
 
 
@@ -55,9 +56,11 @@ def fill(clone: Clone, dataset: str = "data") -> None:
     (clone.root / dataset / "link").symlink_to("sub/b.bin")
 
 
-@pytest.fixture
-def history(clone: Clone) -> Clone:
-    """Two committed versions, tagged v1 and v2, the second of which is checked out."""
+@pytest.fixture(scope="session")
+def history_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is copied for `history`."""
+    folder = tmp_path_factory.mktemp("history")
+    clone = Clone.make(folder / "repo")
     fill(clone)
     clone.save()
     clone.git("tag", "v1")
@@ -71,4 +74,14 @@ def history(clone: Clone) -> Clone:
     (clone.root / "data" / "link").symlink_to("a.bin")
     clone.save()
     clone.git("tag", "v2")
-    return clone
+    return folder
+
+
+@pytest.fixture
+def history(history_template: Path, tmp_path: Path) -> Clone:
+    """Two committed versions, tagged v1 and v2, the second of which is checked out."""
+    copy_template(history_template, tmp_path)
+    made = Clone(tmp_path / "repo")
+    # A status looks into all files that were copied, and remembers that nothing is changed in them.
+    made.status()
+    return made

@@ -21,6 +21,7 @@ from dver.storage.local import LocalBackend
 from dver.storage.quarantine import set_aside
 from tests.clones import Clone, noise
 from tests.commands import installed_dver
+from tests.templates import copy_template
 from tests.unit.operations.damage import WAYS, damage, store_files, swap
 
 CACHE = ".dver/cache"
@@ -35,17 +36,24 @@ _UNNOTICED = {
 }
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Clone:
-    """A repository with two committed and pushed versions of a dataset."""
-    clone = Clone.make(tmp_path / "repo", remote="../remote")
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    clone = Clone.make(folder / "repo", remote="../remote")
     clone.write("data/a", noise(9000, 1))
     clone.write("data/b", noise(5000, 2))
     clone.save(message="first")
     clone.write("data/deep/c", noise(80_000, 3))
     clone.save(message="second")
     clone.push(all_refs=True)
-    return clone
+    return folder
+
+
+@pytest.fixture
+def clone(template: Path, tmp_path: Path) -> Clone:
+    """A repository with two committed and pushed versions of a dataset."""
+    copy_template(template, tmp_path)
+    return Clone(tmp_path / "repo")
 
 
 def check(
