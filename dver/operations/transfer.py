@@ -201,8 +201,8 @@ class Transfer:
         """Start to read those of `chunks` that the target lacks."""
         lacking: list[ChunkId] = []
         enough = _FIRST_PLAN
-        # From afar, a pack would have to be read before it can be checked. Where packs are about to be deleted, one of the
-        # same name must not be written.
+        # From afar, a pack would have to be read before it can be checked. Where packs are about to be deleted, none is
+        # to be written that has the name of one of them.
         may_copy = isinstance(self._source.backend, LocalBackend) and not self._target.index.is_losing_packs
         choice = PackChoice(self._source.index.pack_size) if may_copy else None
         for batch in batches(chunks, LOOKUP_BATCH):

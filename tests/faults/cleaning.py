@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from dver.errors import LockedError
@@ -262,7 +263,7 @@ def meetings(folder: Path, what: str, *, listed: bool) -> Iterator[Callable[[], 
     shutil.copytree(folder / "work", folder / "template", symlinks=True)
     stage = Stage()
 
-    def opening(url: str, options: dict[str, str | bool | int], **keywords: Callable[[str], None]) -> Backend:
+    def opening(url: str, options: dict[str, str | bool | int], **keywords: Any) -> Backend:
         backend = open_backend(url, options, **keywords)
         return _Held(backend, stage) if url.endswith("/remote") else backend
 

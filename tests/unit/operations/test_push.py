@@ -14,12 +14,14 @@ import pytest
 import dver.operations.push
 import dver.repo
 from dver.errors import ConfigError, FormatError, IntegrityError, VersionNotFoundError
-from dver.objects.ids import VersionId, format_version
+from dver.objects.ids import PackId, VersionId, format_version
 from dver.objects.pack import HEAD_LENGTH, decode_record, encode_record_header
 from dver.operations.add import add
 from dver.operations.packages import read_packages
 from dver.operations.push import fetch, missing_error, push, wanted_versions
 from dver.records.record import Artifact, Environment, Record, State
+from dver.storage.condemned import Part, new_name, write_sweep
+from dver.storage.local import LocalBackend
 from dver.storage.writer import StoreWriter
 from tests.clones import Clone, noise
 from tests.unit.operations.conftest import fill
@@ -293,6 +295,16 @@ def test_packs_that_are_wanted_whole_are_copied_both_ways(packed: Clone, tmp_pat
     assert other.data() == packed.data()
     assert copied.items() <= packs(other.root / ".dver" / "cache").items()
     assert packed.push().sent.objects == 0
+
+
+def test_no_pack_of_a_sweep_at_work_is_written_again_under_its_name(packed: Clone, tmp_path: Path) -> None:
+    going = {PackId(bytes.fromhex(name.removesuffix(".pack"))) for name in packs(packed.root / ".dver" / "cache")}
+    write_sweep(LocalBackend(tmp_path / "remote"), new_name(0), {"a list": Part(packs=frozenset(going))})
+    packed.push()
+    assert packs(tmp_path / "remote").keys().isdisjoint(f"{pack.hex()}.pack" for pack in going)
+    other = packed.clone(tmp_path / "other")
+    other.pull()
+    assert other.data() == packed.data()
 
 
 def test_of_a_pack_that_is_wanted_in_part_only_that_is_sent(packed: Clone, tmp_path: Path) -> None:

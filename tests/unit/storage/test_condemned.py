@@ -96,7 +96,7 @@ def test_a_registration_is_read_as_it_was_written(backend: RemoteBackend) -> Non
     key, data = encode_registration(BY, [VERSION])
     backend.write(key, [data])
     (found,) = registrations(backend)
-    assert (found.by, found.versions, found.problem) == (BY, {VERSION}, "")
+    assert (found.by, found.versions, found.problem) == (BY, frozenset({VERSION}), "")
     assert found.modified is not None
 
 
