@@ -24,9 +24,26 @@ the command or setting that helps. Messages hold no secrets: options are never p
 inside a URL are taken out by `redact_url`. This module imports nothing of dver.
 """
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from urllib.parse import urlsplit, urlunsplit
+
+_SPACE = "free some space there, then run the command again"
+_RIGHTS = "change the permissions there, then run the command again"
+_DESCRIPTORS = "let more files be open, as by ulimit -n 1024, then run the command again"
+OS_HINTS: Mapping[int, str] = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: "raise the file size limit",
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: "make it writable, or use another place",
+    errno.EMFILE: _DESCRIPTORS,
+    errno.ENFILE: _DESCRIPTORS,
+    errno.EIO: "the disk may be failing: save what is on it",
+}
+"""What helps when the operating system refuses, by errno."""
 
 
 class DverError(Exception):
@@ -227,6 +244,11 @@ class CommandNotStartedError(DverError):
 
 class LockedError(DverError):
     """Another process holds the lock and did not let go in time."""
+
+
+def os_hint(exc: OSError) -> str | None:
+    """Return what helps where the operating system refused something; None where nobody knows."""
+    return OS_HINTS.get(exc.errno or 0)
 
 
 def redact_url(url: str) -> str:

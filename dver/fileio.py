@@ -7,6 +7,7 @@ that a reader, a crash or a full disk never meets half of it. This module knows 
 import contextlib
 import errno
 import os
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,11 +16,18 @@ _WRITEV_MAX = 512
 _COPY_PIECE = 8 * 1024 * 1024
 # Between some kinds of file systems, and on some at all.
 _CANNOT_COPY = frozenset({errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ETXTBSY})
+_PART_KEPT_OPEN = 8
 
 
 def temporary_name() -> str:
     """Return a file name that no other writer uses, and that listings of stores skip."""
     return f"{TEMPORARY_PREFIX}{os.getpid()}-{os.urandom(6).hex()}"
+
+
+def kept_open(most: int) -> int:
+    """Return how many files one cache of open files may hold: `most`, or fewer where this process may open few."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most if allowed == resource.RLIM_INFINITY else max(1, min(most, allowed // _PART_KEPT_OPEN))
 
 
 def write_all(fd: int, pieces: Sequence[bytes | bytearray | memoryview]) -> None:

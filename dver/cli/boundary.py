@@ -26,7 +26,15 @@ import click
 from dver import __version__
 from dver.cli.command import LazyGroup, quiet_and_verbose
 from dver.cli.session import Session
-from dver.errors import CommandNotStartedError, DataLossError, DverError, PathError, UsageError, VersionNotFoundError
+from dver.errors import (
+    CommandNotStartedError,
+    DataLossError,
+    DverError,
+    PathError,
+    UsageError,
+    VersionNotFoundError,
+    os_hint,
+)
 
 DONE = 0
 USAGE = 2
@@ -188,7 +196,7 @@ def _(exc: DverError, session: Session) -> int:
 def _(exc: OSError, session: Session) -> int:
     _show_trace(exc, session)
     place = f"{os.fsdecode(exc.filename)}: " if isinstance(exc.filename, str | bytes) else ""
-    session.console.error(f"{place}{exc.strerror or exc}")
+    session.console.error(f"{place}{exc.strerror or exc}", hint=os_hint(exc))
     return FAILED
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from dver.errors import PathError, UsageError
+from dver.errors import PathError, UsageError, os_hint
 from dver.objects.pointer import SUFFIX, may_be_dataset, pointer_path
 from dver.operations.datasets import enclosing_dataset, typed, working_datasets
 from dver.repo import Repo
@@ -40,7 +40,7 @@ def check_addable(repo: Repo, dataset: str) -> None:
     except FileNotFoundError:
         raise _missing(repo, dataset) from None
     except OSError as exc:
-        raise PathError(dataset, f"cannot be read: {exc.strerror}") from exc
+        raise PathError(dataset, f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
     _check_type(dataset, path, mode)
     # Before git is asked: the pointers of inner datasets are tracked, which would be the lesser answer.
     inner = working_datasets(repo, dataset) if stat.S_ISDIR(mode) else []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dver.config import add_remote, check_chunk_size, load_settings, set_value
 from dver.config.trust import TrustedPlaces
-from dver.errors import BackendError, BackendProblem, ConfigError
+from dver.errors import BackendError, BackendProblem, ConfigError, os_hint
 from dver.fileio import write_atomically
 from dver.git import GitRepo
 from dver.operations.trust import trust_new
@@ -49,7 +49,9 @@ def init(
             if not (folder / name).exists():
                 write_atomically(folder / name, content)
     except OSError as exc:
-        raise BackendError(str(folder), BackendProblem.OTHER, f"cannot be written: {exc.strerror}") from exc
+        raise BackendError(
+            str(folder), BackendProblem.OTHER, f"cannot be written: {exc.strerror}", hint=os_hint(exc)
+        ) from exc
     if chunk_size is not None and not existed:
         set_value(folder, "chunks.size", chunk_size, local=False)
     known = load_settings(folder).remotes.get(REMOTE_NAME)

@@ -8,7 +8,7 @@ import stat
 
 from blake3 import blake3
 
-from dver.errors import PathError
+from dver.errors import PathError, os_hint
 from dver.objects.ids import VERSION_PREFIX, format_version
 from dver.operations.working import working_manifest
 from dver.progress import Progress
@@ -36,7 +36,7 @@ def loose_version(repo: Repo, path: str, kind: str, progress: Progress) -> str |
     except FileNotFoundError:
         return None
     except OSError as exc:
-        raise PathError(path, f"cannot be read: {exc.strerror}") from exc
+        raise PathError(path, f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
     if not stat.S_ISDIR(mode):
         return None
     with progress.task(f"reading {path}", bytes=0, files=0) as task:

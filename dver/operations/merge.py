@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from dver.errors import FormatError, ObjectNotFoundError, PathError
+from dver.errors import FormatError, ObjectNotFoundError, PathError, os_hint
 from dver.git import Conflict
 from dver.objects.conflict import PointerSides, split_conflict
 from dver.objects.entry import Entry
@@ -237,7 +237,7 @@ def _working_text(repo: Repo, dataset: str) -> bytes:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return b""
     except OSError as exc:
-        raise PathError(pointer_path(dataset), f"cannot be read: {exc.strerror}") from exc
+        raise PathError(pointer_path(dataset), f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
 
 
 def pointer_or_none(text: bytes | None) -> Pointer | None:

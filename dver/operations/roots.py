@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from dver.errors import FormatError, PathError, UnsupportedFormatError
+from dver.errors import FormatError, PathError, UnsupportedFormatError, os_hint
 from dver.git import CommitId
 from dver.git.reach import Reach, Reached, Tip, TipKind, WorkTree
 from dver.objects.ids import VersionId
@@ -198,7 +198,7 @@ class _Finder:
             try:
                 self._keep_lists(lineage.read_bytes())
             except OSError as exc:
-                raise PathError(str(lineage), f"cannot be read: {exc.strerror}") from exc
+                raise PathError(str(lineage), f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
 
     def _keep_lists(self, lineage: bytes) -> None:
         for digits in dict.fromkeys(_LIST.findall(lineage)):
@@ -256,7 +256,7 @@ def _working_versions(repo: Repo, dataset: str) -> list[VersionId]:
     except FileNotFoundError:
         return []
     except OSError as exc:
-        raise PathError(path, f"cannot be read: {exc.strerror}") from exc
+        raise PathError(path, f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
     return versions_in(content, path)
 
 

@@ -16,7 +16,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from dver.errors import BackendError, BackendProblem, DataLossError, LockedError, PathError, VersionNotFoundError
+from dver.errors import (
+    BackendError,
+    BackendProblem,
+    DataLossError,
+    LockedError,
+    PathError,
+    VersionNotFoundError,
+    os_hint,
+)
 from dver.objects.ids import checksum
 from dver.objects.pointer import Pointer
 from dver.operations.datasets import decode_path, lies_in, read_pointer_or_problem, typed
@@ -75,7 +83,7 @@ class Aside:
                 folders.above(_relative(self._repo, output))
         except OSError as exc:
             path = os.path.relpath(output.parent, self._repo.root)
-            raise PathError(path, f"cannot be made for an output: {exc.strerror}") from exc
+            raise PathError(path, f"cannot be made for an output: {exc.strerror}", hint=os_hint(exc)) from exc
 
     def accept(self) -> None:
         """Let what is there now stay."""
@@ -211,7 +219,9 @@ def claimed(repo: Repo, outputs: Sequence[str]) -> Iterator[None]:
             except BlockingIOError:
                 raise LockedError(f"{path}: another dver run is making it", hint="wait until that one ends") from None
             except OSError as exc:
-                raise BackendError(str(folder), BackendProblem.OTHER, f"cannot be written: {exc.strerror}") from exc
+                raise BackendError(
+                    str(folder), BackendProblem.OTHER, f"cannot be written: {exc.strerror}", hint=os_hint(exc)
+                ) from exc
         yield
 
 

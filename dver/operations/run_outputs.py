@@ -7,7 +7,15 @@ import os
 import stat
 from collections.abc import Sequence
 
-from dver.errors import DataLossError, FormatError, ObjectNotFoundError, PathError, UnsupportedFormatError, UsageError
+from dver.errors import (
+    DataLossError,
+    FormatError,
+    ObjectNotFoundError,
+    PathError,
+    UnsupportedFormatError,
+    UsageError,
+    os_hint,
+)
 from dver.objects.ids import parse_version
 from dver.objects.manifest import single_file_entry
 from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, has_conflict_markers, may_be_dataset, pointer_path
@@ -162,7 +170,7 @@ def _check_type(repo: Repo, path: str) -> None:
     except FileNotFoundError:
         return
     except OSError as exc:
-        raise PathError(path, f"cannot be looked at: {exc.strerror}") from exc
+        raise PathError(path, f"cannot be looked at: {exc.strerror}", hint=os_hint(exc)) from exc
     if stat.S_ISLNK(mode):
         raise PathError(path, "is a symbolic link", hint="name the file or folder that the command writes")
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

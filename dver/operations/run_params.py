@@ -19,7 +19,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from dver.errors import PathError, UsageError
+from dver.errors import PathError, UsageError, os_hint
 from dver.operations.run_secrets import mask
 from dver.records.record import VALUE_MARK, Scalar
 
@@ -156,7 +156,7 @@ def _read_document(root: Path, file: str) -> Any:
     except FileNotFoundError as exc:
         raise PathError(file, "there is no such file", hint=_missing_hint(root, file)) from exc
     except OSError as exc:
-        raise PathError(file, f"cannot be read: {exc.strerror}") from exc
+        raise PathError(file, f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
     if len(data) > MAX_FILE:
         raise PathError(file, f"is larger than a file of parameters may be ({MAX_FILE:,} bytes)")
     try:

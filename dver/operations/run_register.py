@@ -21,7 +21,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from dver.errors import BackendError, BackendProblem, FormatError
+from dver.errors import BackendError, BackendProblem, FormatError, os_hint
 from dver.objects.entry import check_path
 from dver.objects.ids import checksum
 from dver.operations.datasets import overlap
@@ -120,7 +120,9 @@ def register(dver_dir: Path, note: RunNote) -> Registration:
         file.write(_line(_fields(note)))
         os.fsync(file.fileno())
     except OSError as exc:
-        raise BackendError(str(runs), BackendProblem.OTHER, f"cannot be written: {exc.strerror}") from exc
+        raise BackendError(
+            str(runs), BackendProblem.OTHER, f"cannot be written: {exc.strerror}", hint=os_hint(exc)
+        ) from exc
     return Registration(place, owner, file)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from dver.errors import DverError, GitError, PathError
+from dver.errors import DverError, GitError, PathError, os_hint
 
 ROWS = 60_000
 SMALL_FILES = 40
@@ -72,7 +72,7 @@ def tour(folder: Path, *, env: Mapping[str, str], show: Show) -> None:
         if any(folder.iterdir()):
             raise PathError(str(folder), "is not empty", hint="dver tour makes a folder of its own if none is named")
     except OSError as exc:
-        raise PathError(str(folder), f"cannot be used: {exc.strerror}") from exc
+        raise PathError(str(folder), f"cannot be used: {exc.strerror}", hint=os_hint(exc)) from exc
     guide = _Guide(folder, _clean(env, folder), show)
     original = _store_two_versions(guide)
     _share(guide)

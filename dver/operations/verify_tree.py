@@ -15,7 +15,7 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
-from dver.errors import DverError, PathError
+from dver.errors import DverError, PathError, os_hint
 from dver.git.borrowing import borrow
 from dver.objects.entry import DirectoryEntry, FileEntry, LinkEntry
 from dver.operations.addable import check_parents
@@ -186,7 +186,7 @@ def _versions(repo: Repo, file: str) -> Iterator[tuple[bytes, str]]:
         try:
             content = (repo.root / file).read_bytes()
         except OSError as exc:
-            raise PathError(file, f"cannot be read: {exc.strerror}") from exc
+            raise PathError(file, f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
         yield content, ""
     head = repo.git.head_commit()
     for item in islice(repo.git.history(file, start=head), _MOST_VERSIONS) if head else ():

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dver.errors import BackendError, BackendProblem
+from dver.errors import OS_HINTS, BackendError, BackendProblem, os_hint
 
 _DETAIL_LENGTH = 160
 _CHAIN_LIMIT = 10
@@ -25,8 +25,6 @@ _CLOCK = "set this machine's clock, for example by turning on its time synchroni
 _LOGIN = "log in again, then run the command again"
 _ADDRESS = "check the network, the remote's URL and its endpoint_url (`dver remote set NAME endpoint_url …`)"
 _REGION = "name the right region: `dver remote set NAME region …`"
-_SPACE = "free some space there, then run the command again"
-_WRITABLE = "make it writable, or use another place"
 _FEWER = "wait some minutes, then run the command again; dver config set core.transfer_jobs 4 asks for less at a time"
 _LATER = "run the command again later; whoever runs the server may know more"
 _AGAIN = "check the network, then run the command again: it goes on where it was"
@@ -78,10 +76,10 @@ _CUT = _Meaning(_P.OTHER, "the connection broke off", _AGAIN, transient=True)
 _CHANGING = _Meaning(_P.OTHER, "what is there changed while dver went through it", transient=True)
 _UNREACHABLE = _Meaning(_P.ENDPOINT, "the server cannot be reached", _ADDRESS, transient=True)
 _UNTRUSTED = _Meaning(_P.ENDPOINT, "the server's TLS certificate is not accepted", _ADDRESS)
-_FULL = _Meaning(_P.NO_SPACE, "no space left to write {key}", _SPACE)
-_QUOTA = _Meaning(_P.NO_SPACE, "the quota leaves no space to write {key}", _SPACE)
-_TOO_LARGE = _Meaning(_P.NO_SPACE, "{key} is larger than files may be there", "raise the file size limit")
-_READ_ONLY = _Meaning(_P.READ_ONLY, "the file system is read-only: cannot {verb} {key}", _WRITABLE)
+_FULL = _Meaning(_P.NO_SPACE, "no space left to write {key}", OS_HINTS[errno.ENOSPC])
+_QUOTA = _Meaning(_P.NO_SPACE, "the quota leaves no space to write {key}", OS_HINTS[errno.ENOSPC])
+_TOO_LARGE = _Meaning(_P.NO_SPACE, "{key} is larger than files may be there", OS_HINTS[errno.EFBIG])
+_READ_ONLY = _Meaning(_P.READ_ONLY, "the file system is read-only: cannot {verb} {key}", OS_HINTS[errno.EROFS])
 _UNABLE = _Meaning(_P.READ_ONLY, "storage of this kind cannot {verb} files", "use another kind of storage")
 _NO_CREDENTIALS = _Meaning(_P.CREDENTIALS, "no credentials were found", _NO_KEYS)
 _HALF_CREDENTIALS = _Meaning(_P.CREDENTIALS, "only a part of the credentials was found", _KEYS)
@@ -220,8 +218,8 @@ _VAGUE_CLASSES = frozenset({"ConnectionError", "EndpointConnectionError", "HTTPC
 
 _BY_ERRNO: Mapping[int, _Meaning] = {
     errno.ENOENT: _MISSING,
-    errno.EACCES: _Meaning(_P.DENIED, "permission denied: cannot {verb} {key}", "change the permissions there"),
-    errno.EPERM: _Meaning(_P.DENIED, "not permitted: cannot {verb} {key}", "change the permissions there"),
+    errno.EACCES: _Meaning(_P.DENIED, "permission denied: cannot {verb} {key}", OS_HINTS[errno.EACCES]),
+    errno.EPERM: _Meaning(_P.DENIED, "not permitted: cannot {verb} {key}", OS_HINTS[errno.EPERM]),
     errno.EROFS: _READ_ONLY,
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _QUOTA,
@@ -248,7 +246,8 @@ def translate_os_error(exc: OSError, location: str, verb: str, key: str) -> Back
     """Return the `BackendError` for a failure on a local path, where nothing but the errno counts."""
     meaning = _BY_ERRNO.get(exc.errno or 0)
     if meaning is None:
-        return BackendError(location, _P.OTHER, f"cannot {verb} {key}: {exc.strerror or type(exc).__name__}")
+        reason = f"cannot {verb} {key}: {exc.strerror or type(exc).__name__}"
+        return BackendError(location, _P.OTHER, reason, hint=os_hint(exc))
     return BackendError(location, meaning.problem, meaning.sentence.format(verb=verb, key=key), hint=meaning.hint)
 
 

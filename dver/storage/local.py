@@ -21,7 +21,15 @@ from stat import S_ISREG
 from typing import TypeVar
 
 from dver.errors import BackendError, BackendProblem
-from dver.fileio import TEMPORARY_PREFIX, copy_bytes, make_folder, sync_directory, temporary_name, write_all
+from dver.fileio import (
+    TEMPORARY_PREFIX,
+    copy_bytes,
+    kept_open,
+    make_folder,
+    sync_directory,
+    temporary_name,
+    write_all,
+)
 from dver.objects.ids import Bytes
 from dver.storage.backend import BlobInfo
 
@@ -35,12 +43,12 @@ class LocalBackend:
 
     Args:
         root: absolute path of the folder.
-        open_files: how many files stay open for further reads.
+        open_files: how many files stay open at most for further reads.
     """
 
     def __init__(self, root: Path, *, open_files: int = _OPEN_FILES) -> None:
         self._root = root
-        self._files = _OpenFiles(open_files)
+        self._files = _OpenFiles(kept_open(open_files))
         # A backend that is dropped without `close` must not leak its descriptors.
         self._finalizer = weakref.finalize(self, self._files.close)
 

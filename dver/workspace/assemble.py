@@ -17,7 +17,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from dver.errors import BackendError, BackendProblem, PathError
+from dver.errors import BackendError, BackendProblem, PathError, os_hint
 from dver.fileio import temporary_name
 from dver.objects.entry import INLINE_CHUNKS, FileEntry, check_chunk_length
 from dver.objects.ids import Bytes, ChunkId
@@ -292,7 +292,7 @@ def translated(path: bytes) -> Iterator[None]:
             raise BackendError(
                 shown, BackendProblem.NO_SPACE, "no space left on the disk", hint="free some space, then run it again"
             ) from exc
-        raise PathError(shown, f"cannot be written: {exc.strerror or exc}") from exc
+        raise PathError(shown, f"cannot be written: {exc.strerror or exc}", hint=os_hint(exc)) from exc
 
 
 def _plan(entry: FileEntry, manifest: Manifest) -> _Planned:

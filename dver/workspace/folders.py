@@ -14,7 +14,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from dver.errors import PathError
-from dver.fileio import sync_directory, temporary_name, write_all
+from dver.fileio import kept_open, sync_directory, temporary_name, write_all
 
 OPEN_FOLDERS = 64
 # Longer ones could be made from within their folder, and then hardly be read or deleted again.
@@ -44,10 +44,10 @@ class Folders:
     """
 
     def __init__(self, top: bytes, base: bytes = b"", *, limit: int = OPEN_FOLDERS) -> None:
-        """`limit` is how many folders stay open."""
+        """`limit` is how many folders stay open at most."""
         self._top = top
         self._base = base
-        self._limit = limit
+        self._limit = kept_open(limit)
         self._lock = threading.Lock()
         self._open: OrderedDict[bytes, Folder] = OrderedDict()
 

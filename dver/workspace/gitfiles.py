@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from dver.errors import PathError
+from dver.errors import PathError, os_hint
 from dver.workspace.folders import Folders
 
 MAX_GIT_FILE = 64 * 1024 * 1024
@@ -19,7 +19,7 @@ def read_git_file(path: Path) -> bytes:
     except OSError as exc:
         if path.is_symlink():
             raise _irregular(path) from exc
-        raise PathError(str(path), f"cannot be read: {exc.strerror}") from exc
+        raise PathError(str(path), f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise _irregular(path)
@@ -47,4 +47,4 @@ def write_git_file(root: Path, name: str, data: bytes) -> None:
         with Folders(os.fsencode(root)) as folders:
             folders.write(os.fsencode(name), data, mode=mode)
     except OSError as exc:
-        raise PathError(str(path), f"cannot be written: {exc.strerror}") from exc
+        raise PathError(str(path), f"cannot be written: {exc.strerror}", hint=os_hint(exc)) from exc

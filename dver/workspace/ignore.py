@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dver.errors import ConfigError
+from dver.errors import ConfigError, os_hint
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -106,7 +106,7 @@ def _read_spec(path: bytes) -> "GitIgnoreSpec | None":
         # Where such a path is too long, whoever walks meets the file itself and refuses it.
         if exc.errno == errno.ENAMETOOLONG or os.path.islink(path):
             return None
-        raise ConfigError(f"{os.fsdecode(path)}: cannot be read: {exc.strerror}") from exc
+        raise ConfigError(f"{os.fsdecode(path)}: cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         return None

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from dver.errors import PathError, UnstableFileError
+from dver.errors import PathError, UnstableFileError, os_hint
 from dver.workspace.statcache import clock_tick
 
 ATTEMPTS = 3
@@ -36,7 +36,7 @@ def read_stably(path: bytes, shown: str, read: Callable[[int, os.stat_result], T
         except FileNotFoundError as exc:
             raise UnstableFileError(shown) from exc
         except OSError as exc:
-            raise PathError(shown, f"cannot be read: {exc.strerror}") from exc
+            raise PathError(shown, f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
         try:
             before = _settled_stat(fd)
             if before is None:
@@ -50,7 +50,7 @@ def read_stably(path: bytes, shown: str, read: Callable[[int, os.stat_result], T
         except EOFError:
             continue
         except OSError as exc:
-            raise PathError(shown, f"cannot be read: {exc.strerror}") from exc
+            raise PathError(shown, f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
         finally:
             os.close(fd)
     raise UnstableFileError(shown)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dver.errors import BackendError, BackendProblem
+from dver.errors import BackendError, BackendProblem, os_hint
 
 LOCK_NAME = "lock"
 RUNS_FOLDER = "runs"
@@ -31,7 +31,9 @@ def scratch_folder(directory: Path) -> Iterator[Path]:
         _remove_stale(directory, host)
         mine.mkdir(exist_ok=True)
     except OSError as exc:
-        raise BackendError(str(directory), BackendProblem.OTHER, f"cannot be written: {exc.strerror}") from exc
+        raise BackendError(
+            str(directory), BackendProblem.OTHER, f"cannot be written: {exc.strerror}", hint=os_hint(exc)
+        ) from exc
     try:
         yield mine
     finally:
@@ -45,7 +47,9 @@ def workspace_lock(directory: Path, note: Callable[[str], None]) -> Iterator[Non
         _make(directory)
         file = (directory / LOCK_NAME).open("a+b")
     except OSError as exc:
-        raise BackendError(str(directory), BackendProblem.OTHER, f"cannot be written: {exc.strerror}") from exc
+        raise BackendError(
+            str(directory), BackendProblem.OTHER, f"cannot be written: {exc.strerror}", hint=os_hint(exc)
+        ) from exc
     with file:
         waiting = False
         while True:

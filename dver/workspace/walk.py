@@ -15,7 +15,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
-from dver.errors import PathError
+from dver.errors import PathError, os_hint
 from dver.objects.paths import MAX_DEPTH
 from dver.workspace.ignore import IGNORE_FILE, IgnoreRules
 
@@ -340,7 +340,7 @@ def _check_gone(directory: bytes, exc: OSError) -> None:
     if exc.errno == errno.ENAMETOOLONG:
         raise PathError(_beginning(directory), "is longer than paths can be on this machine", hint=_HIGHER) from exc
     if not isinstance(exc, FileNotFoundError | NotADirectoryError):
-        raise PathError(os.fsdecode(directory), f"cannot be read: {exc.strerror}") from exc
+        raise PathError(os.fsdecode(directory), f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
 
 
 def _beginning(path: bytes) -> str:

@@ -3,7 +3,6 @@
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,30 +10,13 @@ import pytest
 from dver.errors import BackendError, BackendProblem
 from dver.storage.backend import BlobInfo
 from dver.storage.local import LocalBackend
+from tests.faults.disks import SmallDisk
 
 LIMIT = 64 * 1024
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a few hundred KiB, where this user may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("mounting a file system is not permitted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_disk_leaves_no_part_of_a_file(small_disk: Path) -> None:
-    backend = LocalBackend(small_disk / "store")
+def test_a_full_disk_leaves_no_part_of_a_file(small_disk: SmallDisk) -> None:
+    backend = LocalBackend(small_disk.folder / "store")
     backend.write("packs/aa/small", [b"x" * 1000])
     with pytest.raises(BackendError) as caught:
         backend.write("packs/aa/large", [bytes(100_000)] * 10)
@@ -42,7 +24,7 @@ def test_a_full_disk_leaves_no_part_of_a_file(small_disk: Path) -> None:
     assert caught.value.hint is not None
     assert "free" in caught.value.hint
     assert [*backend.list("")] == [BlobInfo("packs/aa/small", 1000)]
-    assert [path.name for path in (small_disk / "store/packs/aa").iterdir()] == ["small"]
+    assert [path.name for path in (small_disk.folder / "store/packs/aa").iterdir()] == ["small"]
     backend.write("packs/aa/fits", [bytes(10_000)])
 
 
