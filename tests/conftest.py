@@ -29,6 +29,7 @@ _GIT_CONFIG = """\
     email = tester@example.org
 [init]
     defaultBranch = main
+    templateDir = ~/.git-template
 [commit]
     gpgSign = false
 [core]
@@ -98,6 +99,9 @@ def _homes(_clean_environment: None, tmp_path_factory: pytest.TempPathFactory) -
 
 def _make_home(folder: Path) -> Path:
     (folder / ".gitconfig").write_text(_GIT_CONFIG)
+    # What a new repository has of files but for the samples of hooks, which would be most of what tests copy.
+    for name in ("hooks", "info"):
+        (folder / ".git-template" / name).mkdir(parents=True)
     return folder
 
 

@@ -102,8 +102,8 @@ def test_a_folder_in_place_of_a_hook_is_refused_before_anything_is_changed(bench
 
 
 def test_a_file_in_place_of_the_folder_is_refused(bench: Workbench) -> None:
-    bench.git("config", "core.hooksPath", ".git/description")
-    with pytest.raises(PathError, match="description: is in the way"):
+    bench.git("config", "core.hooksPath", ".git/HEAD")
+    with pytest.raises(PathError, match="HEAD: is in the way"):
         install_hooks(bench)
 
 
