@@ -25,17 +25,24 @@ from moto.server import ThreadedMotoServer
 
 _HOST = "127.0.0.1"
 _DEFAULT_REGION = "us-east-1"
+# Small, so that little is to be written before there is a second page.
+_MOTO_PAGE = 100
 _ENDPOINT_VARIABLE = "DVER_TEST_S3_ENDPOINT"
 
 
 @dataclass(frozen=True, slots=True)
 class S3Server:
-    """An S3 endpoint and the credentials that may create buckets there."""
+    """An S3 endpoint and the credentials that may create buckets there.
+
+    Attributes:
+        page: how many keys it lists at most in one answer.
+    """
 
     endpoint_url: str
     key: str
     secret: str = field(repr=False)
     region: str
+    page: int = 1000
 
     def environment(self) -> dict[str, str]:
         """Return the standard variables that let a dver subprocess use this endpoint."""
@@ -98,12 +105,15 @@ def s3_server() -> Iterator[S3Server]:
     # Set before the first request: werkzeug logs each one to stderr unless a level is there already.
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address=_HOST, port=0, verbose=False)
-    server.start()
-    try:
-        _, port = server.get_host_and_port()
-        yield S3Server(f"http://{_HOST}:{port}", key="tester", secret="testing", region=_DEFAULT_REGION)
-    finally:
-        server.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", str(_MOTO_PAGE))
+        server.start()
+        try:
+            _, port = server.get_host_and_port()
+            url = f"http://{_HOST}:{port}"
+            yield S3Server(url, key="tester", secret="testing", region=_DEFAULT_REGION, page=_MOTO_PAGE)
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")
