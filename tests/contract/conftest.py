@@ -22,6 +22,12 @@ def store_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stor
     yield from _place(request, tmp_path)
 
 
+@pytest.fixture(params=["local", "memory", "encrypted-local", "encrypted-memory", _S3[0]])
+def some_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
+    """The same for tests with many cases: what is encrypted is tried on the kinds that are quick."""
+    yield from _place(request, tmp_path)
+
+
 def _place(request: pytest.FixtureRequest, folder: Path) -> Iterator[StorePlace]:
     kind = str(request.param).removeprefix("encrypted-")
     if kind == "s3":

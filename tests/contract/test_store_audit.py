@@ -92,9 +92,11 @@ def test_a_sound_store_is_sound(store_place: StorePlace, version: VersionId) -> 
 @pytest.mark.parametrize("prefix", ["packs/", "index/", "versions/", DESCRIPTION_KEY])
 @pytest.mark.parametrize("way", ["deleted", "cut", "flipped", "emptied"])
 def test_damage_of_each_kind_is_repaired_from_another_store(
-    store_place: StorePlace, version: VersionId, other: Store, prefix: str, way: str
+    some_place: StorePlace, other: Store, prefix: str, way: str
 ) -> None:
-    store = store_place.open("copy")
+    store = some_place.open("copy")
+    version = store_files(store, FILES, pack_size=SMALL_PACK)
+    store = some_place.open("copy")
     key = keys(store.backend, prefix)[0] if prefix.endswith("/") else prefix
     data = store.backend.read(key)
     store.backend.delete(key)
@@ -104,7 +106,7 @@ def test_damage_of_each_kind_is_repaired_from_another_store(
     is_unseen |= (prefix, way) == ("versions/", "flipped") and look(store).is_sound
     assert look(store).is_sound == is_unseen
     mend(store, other)
-    again = store_place.open()
+    again = some_place.open()
     assert look(again).findings == ()
     assert read_files(again, version) == FILES
 
