@@ -84,7 +84,7 @@ def _is_scrubbed(name: str) -> bool:
 @pytest.fixture(autouse=True)
 def home(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The test's own home folder, with a git configuration that gives commits a fixed identity."""
-    folder = _make_home(Path(tempfile.mkdtemp(dir=_homes)))
+    folder = _make_home(Path(tempfile.mkdtemp(prefix="home-", dir=_homes)))
     before = Path(os.environ["HOME"])
     _move_to(folder, monkeypatch)
     yield folder
