@@ -160,13 +160,13 @@ def push(
 def _look(repo: Repo, name: str, guard: PushGuard) -> tuple[PushState, set[VersionId]]:
     """Return what is found on a remote, and the versions there that can be counted on."""
     state = find_state(repo, name, guard.versions)
-    restored = state.restored
+    before: tuple[str, ...] = ()
     if state.evidence.held and guard.register(_params(repo)):
         # Only now can markers be counted on.
-        state = find_state(repo, name, guard.versions)
+        before, state = state.restored, find_state(repo, name, guard.versions)
     leaving = guard.leaving()
     present = {version for version in guard.versions if state.has(version) and version not in leaving}
-    return replace(state, restored=(*restored, *state.restored)), present
+    return replace(state, restored=(*before, *state.restored)), present
 
 
 def fetch(
