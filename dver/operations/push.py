@@ -161,7 +161,7 @@ def _look(repo: Repo, name: str, guard: PushGuard) -> tuple[PushState, set[Versi
     """Return what is found on a remote, and the versions there that can be counted on."""
     state = find_state(repo, name, guard.versions)
     before: tuple[str, ...] = ()
-    if state.evidence.held and guard.register(_params(repo)):
+    if not state.evidence.held.isdisjoint(guard.versions) and guard.register(_params(repo)):
         # Only now can markers be counted on.
         before, state = state.restored, find_state(repo, name, guard.versions)
     leaving = guard.leaving()

@@ -120,7 +120,9 @@ class PushGuard:
             self._look()
             self._rescued = waiting - self._swept_lists()
         self._accounted = set(self._sweeps)
-        self.store.index.expire()
+        if self._sweeps:
+            # What is known of the index may be older than what they did.
+            self.store.index.expire()
         self.store.index.give_up(packs_of(self._running()))
 
     def _swept_lists(self) -> set[str]:

@@ -104,6 +104,7 @@ class Store(VersionMarkers):
         self.journal = journal
         self.note = note
         self.used_by = used_by
+        self._prepared: ChunkerParams | None = None
         self._nodes: OrderedDict[NodeId, bytes] = OrderedDict()
         self._node_bytes = 0
         self._lock = threading.Lock()
@@ -134,6 +135,8 @@ class Store(VersionMarkers):
                 encrypted, and this is not its plain view.
             UnsupportedFormatError: a newer dver made the store.
         """
+        if self._prepared == params:
+            return
         found = self.read_params()
         if found is None:
             self.backend.write(DESCRIPTION_KEY, [encode_description(params)])
@@ -144,6 +147,7 @@ class Store(VersionMarkers):
                 hint="chunks of two sizes share nothing: use a store of its own for this repository, or, as long as it"
                 f" has no version, dver config set chunks.size {found.average_size}",
             )
+        self._prepared = params
 
     def read_params(self) -> ChunkerParams | None:
         """Return the chunk sizes that the store was made with, or None if there is no store yet."""

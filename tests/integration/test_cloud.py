@@ -397,7 +397,7 @@ def requests(server: FaultyS3, call: Callable[[], object]) -> list[str]:
     shown = []
     for line in server.requests:
         method, _, target = line.partition(" ")
-        listing = re.search(r"prefix=[^&]*?(index|packs|versions)?/(?:&|$)", unquote(target))
+        listing = re.search(r"prefix=[^&]*?(index|packs|versions|gc)?/(?:&|$)", unquote(target))
         key = re.sub(r"^/bucket/\w+/", "", target)
         shown.append(f"LIST {listing[1] or 'all'}" if listing else f"{method} {key.partition('/')[0]}")
     return shown
@@ -445,15 +445,28 @@ def test_a_remote_costs_few_requests(faulty_s3: FaultyS3, tmp_path: Path) -> Non
         "LIST packs",  # only while there is no index file: one might have been lost
         "GET dver-store.json",
         "PUT dver-store.json",
+        "PUT roots",
+        "LIST gc",
         "PUT packs",
         "PUT index",
+        "LIST gc",
         "PUT versions",
     ]
-    assert requests(faulty_s3, origin.push) == ["LIST all"]
+    assert requests(faulty_s3, origin.push) == ["LIST all", "HEAD roots"]
     origin.write("data/a", noise(5000, seed=2))
     origin.save()
     second = requests(faulty_s3, origin.push)
-    assert second == ["LIST all", "GET dver-store.json", "PUT packs", "PUT index", "PUT versions"]
+    assert second == [
+        "LIST all",
+        "GET dver-store.json",
+        "PUT roots",
+        "DELETE roots",
+        "LIST gc",
+        "PUT packs",
+        "PUT index",
+        "LIST gc",
+        "PUT versions",
+    ]
     assert requests(faulty_s3, lambda: origin.status(remote=True)) == ["LIST all"]
     assert requests(faulty_s3, origin.status) == []
     other = origin.clone(tmp_path / "other")
@@ -465,7 +478,7 @@ def test_a_remote_costs_few_requests(faulty_s3: FaultyS3, tmp_path: Path) -> Non
     assert requests(faulty_s3, other.checkout) == []
 
 
-FEW = 8
+FEW = 10
 
 
 def test_many_files_go_both_ways_in_one_request_a_pack_and_a_few_more(
@@ -529,10 +542,10 @@ def test_versions_are_marked_when_all_else_is_there(
 
     pushed = requests(faulty_s3, lambda: origin.push(all_refs=True))
 
-    assert pushed[-21:] == ["PUT index", *["PUT versions"] * 20]
+    assert pushed[-22:] == ["PUT index", "LIST gc", *["PUT versions"] * 20]
     assert pushed[0] == "LIST all"
     assert len(pushed) <= 20 + pushed.count("PUT packs") + FEW
-    assert requests(faulty_s3, lambda: origin.push(all_refs=True)) == ["LIST all"]
+    assert requests(faulty_s3, lambda: origin.push(all_refs=True)) == ["LIST all", "HEAD roots"]
 
 
 def test_a_remote_of_more_than_a_page_is_listed_by_what_lies_there(
@@ -563,8 +576,9 @@ def test_what_others_pushed_costs_a_push_with_nothing_to_do_nothing(faulty_s3: F
         origin.write(f"{name}/file", name.encode())
     origin.save(*datasets)
     origin.push()
-    assert requests(faulty_s3, origin.push) == ["LIST all"]
-    assert requests(faulty_s3, lambda: origin.push("a", "b")) == ["LIST all"]
+    assert requests(faulty_s3, origin.push) == ["LIST all", "HEAD roots"]
+    assert requests(faulty_s3, lambda: origin.push("a", "b"))[0] == "LIST all"
+    assert requests(faulty_s3, lambda: origin.push("a", "b")) == ["LIST all", "HEAD roots"]
     assert requests(faulty_s3, lambda: origin.status("a", remote=True)) == ["LIST all"]
 
 
