@@ -82,11 +82,12 @@ _WITH_BODY = Truncated | TooShort | TooLong | Flipped
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the server is asked: a method and, below the remote's folder, a key or for a listing a prefix."""
+    """What the server is asked: a method, a key below the remote's folder, or a prefix to list, and which bytes."""
 
     method: str
     key: str
     is_list: bool = False
+    part: str = ""
 
 
 @dataclass(slots=True)
@@ -217,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "list-type" in self.path:
             prefix = parse_qs(urlsplit(self.path).query).get("prefix", [""])[0]
             return Request(self.command, prefix.removeprefix("folder/"), is_list=True)
-        return Request(self.command, self._key().removeprefix("folder/"))
+        return Request(self.command, self._key().removeprefix("folder/"), part=self.headers.get("Range", ""))
 
     def _key(self) -> str:
         return unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")

@@ -19,7 +19,7 @@ def test_a_full_disk_leaves_no_part_of_a_file(small_disk: SmallDisk) -> None:
     backend = LocalBackend(small_disk.folder / "store")
     backend.write("packs/aa/small", [b"x" * 1000])
     with pytest.raises(BackendError) as caught:
-        backend.write("packs/aa/large", [bytes(100_000)] * 10)
+        backend.write("packs/aa/large", [bytes(100_000)] * 20)
     assert caught.value.problem is BackendProblem.NO_SPACE
     assert caught.value.hint is not None
     assert "free" in caught.value.hint
