@@ -19,7 +19,7 @@ from dver.operations.ignoring import keep_out_of_git
 from dver.operations.merge import merge_pointers, read_conflict, torn_datasets
 from dver.operations.run_guard import check_free
 from dver.operations.status import scan_dataset
-from dver.operations.working import working_entries
+from dver.operations.working import Known, has_base, working_entries
 from dver.operations.working_edit import store_changes
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
@@ -200,19 +200,20 @@ def _store(repo: Repo, job: _Job, writer: StoreWriter, fresh: RowList, task: Tas
         summary = finder.edit(changes, writer)
         # Of a partly present dataset the cache need not hold the rest.
         return _Stored(summary, base, changes.fresh, changes.gone, whole=repo.cache.has_version(base.version))
-    edited = None if base is None else store_changes(repo, job.dataset, base, writer, task)
+    is_stored = has_base(repo, base)
+    edited = store_changes(repo, job.dataset, base, writer, task) if base is not None and is_stored else None
     if edited is not None:
         return _Stored(edited.summary, base, edited.fresh, edited.gone, whole=True)
-    gone: list[bytes] = []
+    known = Known(repo, job.dataset, base, is_stored=is_stored)
     builder = ManifestBuilder(writer.put_node)
-    for ingested in working_entries(repo, job.dataset, base, writer, task, gone):
+    for ingested in working_entries(repo, job.dataset, known, writer, task):
         entry = ingested.entry
         if entry.path == b"" and isinstance(entry, DirectoryEntry):
             raise PathError(job.dataset, "became a directory while it was read", hint="run the command again")
         builder.add(entry)
         if ingested.row is not None:
             fresh.add(entry.path, ingested.row)
-    return _Stored(builder.finish(), base, fresh, gone, whole=True)
+    return _Stored(builder.finish(), base, fresh, known.gone, whole=True)
 
 
 def _check_base(dataset: str, pointer: Pointer, previous: Pointer | None, base: Base | None) -> None:

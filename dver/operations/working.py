@@ -43,12 +43,15 @@ class NodesOnly:
         self.nodes[identity] = encoded
 
 
-def working_entries(
-    repo: Repo, dataset: str, base: Base | None, sink: ObjectSink, task: Task, gone: list[bytes]
-) -> Iterator[Ingested]:
+def has_base(repo: Repo, base: Base | None) -> bool:
+    """Whether the cache has all of a base. Where it was deleted, or never had all, no file proves what is stored."""
+    return base is not None and repo.cache.has_version(base.version)
+
+
+def working_entries(repo: Repo, dataset: str, known: "Known", sink: ObjectSink, task: Task) -> Iterator[Ingested]:
     """Yield the entries of a dataset's working files in path order; files that are as in the base are not read.
 
-    All of the base is here, or was deleted. The paths of it that are not there any more are added to `gone`.
+    All of the base is here, or was deleted.
 
     Raises:
         PathError: something in the dataset cannot be stored, such as a socket or a nested git repository.
@@ -56,7 +59,7 @@ def working_entries(
     root = os.fsencode(repo.root / dataset)
     walked = walk_dataset(root, IgnoreRules.for_dataset(repo.root, dataset))
     ingester = Ingester(root, sink, repo.chunker, repo.workers, task)
-    return ingester.run(_merge(walked, _Known(repo, dataset, base, gone), task))
+    return ingester.run(_merge(walked, known, task))
 
 
 def working_manifest(repo: Repo, dataset: str, base: Base | None, task: Task) -> Manifest:
@@ -72,7 +75,8 @@ def working_manifest(repo: Repo, dataset: str, base: Base | None, task: Task) ->
         summary = finder.edit(finder.find([b""], sink, task), sink)
         return in_memory_manifest(repo, summary.version, sink.nodes, dataset)
     builder = ManifestBuilder(sink.put_node)
-    for ingested in working_entries(repo, dataset, base, sink, task, []):
+    known = Known(repo, dataset, base, is_stored=has_base(repo, base))
+    for ingested in working_entries(repo, dataset, known, sink, task):
         builder.add(ingested.entry)
     return in_memory_manifest(repo, builder.finish().version, sink.nodes, dataset)
 
@@ -88,19 +92,21 @@ def in_memory_manifest(repo: Repo, version: VersionId, nodes: Mapping[NodeId, by
     return Manifest(version, load, where=f"working files of {dataset}")
 
 
-class _Known:
+class Known:
     """What is known of a dataset's working files: the base they were last equal to, and the rows for it.
 
     It is asked for one path after the other, in their order.
+
+    Attributes:
+        gone: the paths that have a row and were passed over.
     """
 
-    def __init__(self, repo: Repo, dataset: str, base: Base | None, gone: list[bytes]) -> None:
-        """Add to `gone` the paths that have a row, and are passed over."""
+    def __init__(self, repo: Repo, dataset: str, base: Base | None, *, is_stored: bool) -> None:
+        """Begin; `is_stored` is what `has_base` says of the base."""
         self.dataset = dataset
-        self._gone = gone
+        self.gone: list[bytes] = []
         self._entries: Iterator[Entry] = iter(())
-        # Where the cache was deleted, or never had all, a file is no proof that its content is stored.
-        if base is not None and repo.cache.has_version(base.version):
+        if base is not None and is_stored:
             with suppress(VersionNotFoundError):
                 self._entries = open_manifest(repo, base.version, dataset).entries()
         self._rows = iter(()) if base is None else repo.stat_cache.rows_in_order(dataset)
@@ -111,7 +117,7 @@ class _Known:
         """Return the entry that what is on disk certainly is, if its content is stored."""
         path = item.path
         while self._row is not None and self._row[0] < path:
-            self._gone.append(self._row[0])
+            self.gone.append(self._row[0])
             self._row = next(self._rows, None)
         while self._entry is not None and self._entry.path < path:
             self._entry = next(self._entries, None)
@@ -124,11 +130,11 @@ class _Known:
     def finish(self) -> None:
         """Say that no path comes any more."""
         if self._row is not None:
-            self._gone.append(self._row[0])
-        self._gone += (path for path, _ in self._rows)
+            self.gone.append(self._row[0])
+        self.gone += (path for path, _ in self._rows)
 
 
-def _merge(walked: Iterator[WalkItem], known: _Known, task: Task) -> Iterator[Source]:
+def _merge(walked: Iterator[WalkItem], known: Known, task: Task) -> Iterator[Source]:
     """Yield what is on disk in order: entries where they are known to hold, walked items where not."""
     for item in walked:
         check_storable(known.dataset, item)

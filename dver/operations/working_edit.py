@@ -58,13 +58,11 @@ def changed_manifest(repo: Repo, dataset: str, scan: Scan, task: Task) -> Manife
 def store_changes(repo: Repo, dataset: str, base: Base, sink: ObjectSink, task: Task) -> Edited | None:
     """Give `sink` what is new in a dataset of which all is here, and the nodes that change with it.
 
-    None, if much differs from the base, or not all of that is stored: then nothing is said of what was stored.
+    The cache has all of the base. None, if much differs from it: then nothing is said of what was stored.
 
     Raises:
         PathError: something in the dataset cannot be stored, such as a nested git repository.
     """
-    if not repo.cache.has_version(base.version):
-        return None
     with suppress(ObjectNotFoundError):
         manifest = repo.cache.manifest(base.version)
         files, _ = manifest.totals()

@@ -558,15 +558,15 @@ def test_a_remote_of_more_than_a_page_is_listed_by_what_lies_there(
         origin.save()
     origin.push(all_refs=True)
     store = ["GET dver-store.json", "LIST index", "LIST packs"]
-    assert requests(faulty_s3, lambda: origin.push(all_refs=True)) == [*["GET versions"] * 3, *store]
+    assert requests(faulty_s3, lambda: origin.push(all_refs=True)) == [*["GET versions"] * 3, *store, "HEAD roots"]
     monkeypatch.setattr("dver.storage.markers.MOST_ASKED", 2)
-    assert requests(faulty_s3, lambda: origin.push(all_refs=True)) == ["LIST versions", *store]
+    assert requests(faulty_s3, lambda: origin.push(all_refs=True)) == ["LIST versions", *store, "HEAD roots"]
     # Where that is cheaper, the packs that matter are asked for instead.
     monkeypatch.setattr("dver.operations.proof._FEW_PACKS", 0)
     monkeypatch.setattr("dver.operations.proof._PACKS_A_PAGE", 1000)
     asked = requests(faulty_s3, origin.push)
     assert asked[:3] == ["GET versions", *store[:2]]
-    assert set(asked[3:]) == {"HEAD packs"}
+    assert set(asked[3:]) == {"HEAD packs", "HEAD roots"}
 
 
 def test_what_others_pushed_costs_a_push_with_nothing_to_do_nothing(faulty_s3: FaultyS3, tmp_path: Path) -> None:
