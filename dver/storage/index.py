@@ -36,8 +36,9 @@ from dver.storage.index_files import (
     read_once_more,
 )
 from dver.storage.index_rows import SortedRows
+from dver.storage.local import LocalBackend
 from dver.storage.markers import read_if_there, version_key
-from dver.storage.packs import is_complete, list_packs, read_pack_entries, whole_trees
+from dver.storage.packs import is_complete, list_packs, pack_key, read_pack_entries, whole_trees
 from dver.workers import Workers
 
 __all__ = ["ChunkIndex", "Location", "index_key"]
@@ -249,6 +250,7 @@ class ChunkIndex:
         news = [pack for pack in packs if self._is_news(pack)]
         try:
             if news:
+                self._settle(news)
                 self.publish(news)
                 self.relisted += len(news)
         except BackendError as exc:
@@ -257,6 +259,12 @@ class ChunkIndex:
             self._copy.put(None, news)
             return False
         return True
+
+    def _settle(self, packs: Iterable[IndexedPack]) -> None:
+        """See to it that packs are durable before an index file counts on them; elsewhere what is seen is durable."""
+        if isinstance(self._backend, LocalBackend):
+            for pack in packs:
+                self._backend.settle(pack_key(pack.id))
 
     def _is_news(self, pack: IndexedPack) -> bool:
         """Whether publishing a pack tells more than is known; a pack known in full is never looked at again."""

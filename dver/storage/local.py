@@ -49,6 +49,7 @@ class LocalBackend:
     def __init__(self, root: Path, *, open_files: int = _OPEN_FILES) -> None:
         self._root = root
         self._files = _OpenFiles(kept_open(open_files))
+        self._settled: set[Path] = set()
         # A backend that is dropped without `close` must not leak its descriptors.
         self._finalizer = weakref.finalize(self, self._files.close)
 
@@ -96,7 +97,21 @@ class LocalBackend:
                 with suppress(OSError):
                     temporary.unlink()
                 raise
-        sync_directory(path.parent)
+        self._settle(path.parent)
+
+    def settle(self, key: str) -> None:
+        """Make the name of a blob durable, as its writer may have been killed before it came to that."""
+        self._run("write", key, lambda: self._settle(self._path(key).parent))
+
+    def _settle(self, folder: Path) -> None:
+        """Flush a folder and, once, those above it: who made it may have been killed before that."""
+        sync_directory(folder)
+        while folder not in self._settled and folder.is_relative_to(self._root):
+            self._settled.add(folder)
+            folder = folder.parent
+            # One above the store may be such that others can only go through it.
+            with suppress(PermissionError):
+                sync_directory(folder)
 
     def read(self, key: str) -> bytes:
         """Return a whole blob."""
