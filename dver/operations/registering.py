@@ -16,7 +16,7 @@ from typing import Any
 from dver.errors import DverError
 from dver.fileio import write_atomically
 from dver.git.reach import Reach
-from dver.objects.ids import VersionId, checksum
+from dver.objects.ids import VersionId, checksum, parse_id
 from dver.operations.roots import collect_roots
 from dver.repo import Repo
 from dver.storage.clones import identify
@@ -37,14 +37,16 @@ class _Said:
     """What is remembered of the last time.
 
     Attributes:
-        names: a checksum of all that led to the versions then.
+        names: a checksum of all that leads to versions here.
         key: the file on the remote.
         older: files that it stands in the place of, and that may be there still.
+        versions: what it says.
     """
 
     names: str
     key: str
     older: tuple[str, ...] = ()
+    versions: frozenset[VersionId] = frozenset()
 
 
 def registrant(repo: Repo) -> Registrant:
@@ -60,7 +62,8 @@ def is_registered(repo: Repo, store: Store, versions: Collection[VersionId]) -> 
         said is not None
         and not said.older
         and said.key.startswith(f"roots/{registrant(repo).id}-")
-        and said.names == _names(repo, versions)
+        and said.names == _names(repo)
+        and said.versions.issuperset(versions)
         and store.backend.size(said.key) is not None
     )
 
@@ -75,7 +78,7 @@ def register(repo: Repo, store: Store, versions: Collection[VersionId] = ()) -> 
     if said is not None and not said.key.startswith(f"roots/{by.id}-"):
         # Another place's, of which this one is a copy.
         said = None
-    names = _names(repo, versions)
+    names = _names(repo)
     found, problem = set(versions), ""
     try:
         found.update(collect_roots(repo).versions)
@@ -90,18 +93,17 @@ def register(repo: Repo, store: Store, versions: Collection[VersionId] = ()) -> 
     store.backend.write(key, [data])
     for one in sorted(older):
         store.backend.delete(one)
-    _remember(path, _Said("" if problem else names, key))
+    _remember(path, _Said("" if problem else names, key, versions=frozenset(found)))
 
 
-def _names(repo: Repo, versions: Collection[VersionId]) -> str:
-    """Return a checksum of all that leads to the versions that a repository names, and of some versions."""
+def _names(repo: Repo) -> str:
+    """Return a checksum of all that leads to the versions that a repository names."""
     reach: Reach = repo.git.reach()
     parts = [f"{tip.kind} {tip.name} {tip.target}" for tip in reach.tips()]
     for tree in reach.work_trees:
         with suppress(OSError):
             found = os.stat(tree.git_dir / "index")
             parts.append(f"{tree.git_dir} {found.st_size} {found.st_mtime_ns} {found.st_ino}")
-    parts += sorted(version.hex() for version in versions)
     return f"{checksum(chr(0).join(parts).encode('utf-8', 'surrogateescape')):016x}"
 
 
@@ -121,8 +123,9 @@ def _recall(path: Path) -> _Said | None:
     except (OSError, ValueError, RecursionError):
         return None
     match fields:
-        case {"names": str(names), "key": str(key), "older": list(older)} if all(isinstance(one, str) for one in older):
-            return _Said(names, key, tuple(older))
+        case {"names": str(names), "key": str(key), "older": list(older), "versions": list(versions)}:
+            known = frozenset(VersionId(raw) for one in versions if (raw := parse_id(str(one))) is not None)
+            return _Said(names, key, tuple(map(str, older)), known)
     return None
 
 
@@ -130,5 +133,6 @@ def _remember(path: Path, said: _Said) -> None:
     # Without it, the next push says the same once more.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        fields = {"names": said.names, "key": said.key, "older": said.older}
+        versions = sorted(version.hex() for version in said.versions)
+        fields = {"names": said.names, "key": said.key, "older": said.older, "versions": versions}
         write_atomically(path, json.dumps(fields, sort_keys=True).encode() + b"\n")

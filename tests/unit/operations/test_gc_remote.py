@@ -365,3 +365,17 @@ def test_a_reader_finds_what_was_packed_anew_and_is_told_of_what_went(ann: Clone
     with late.open() as repo:
         result = fetch(repo, wanted_versions(repo))
     assert [want.version for want in result.missing] == [gone]
+
+
+def test_a_push_of_less_than_was_said_before_says_nothing_anew(ann: Clone, tmp_path: Path) -> None:
+    def written() -> list[tuple[str, int]]:
+        return [(path.name, path.stat().st_mtime_ns) for path in (tmp_path / "remote" / "roots").iterdir()]
+
+    change(ann, 7)
+    ann.push(all_refs=True)
+    said = written()
+    ann.push()
+    assert written() == said
+    change(ann, 8)
+    ann.push()
+    assert written() != said
