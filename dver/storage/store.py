@@ -43,6 +43,8 @@ NODE_CACHE_BYTES = 32 * 1024 * 1024
 
 _LOCAL_GAP, _LOCAL_SPAN = 4 * 1024, 4 * 1024 * 1024
 _REMOTE_GAP, _REMOTE_SPAN = 256 * 1024, 4 * 1024 * 1024
+# As objects, records take some hundred bytes more each than the run of bytes that they lie in.
+_MOST_RECORDS = 4096
 # A pack has the nodes of a tree in the order that they are read in. To read on costs less than to ask once more.
 _READ_ON = 512 * 1024
 _NODE_READERS = 16
@@ -356,6 +358,7 @@ def _join(ordered: Sequence[Location], gap: int, longest: int) -> list[Span]:
             location.pack != run[0].pack
             or location.offset > run[-1].end + gap
             or location.end - run[0].offset > longest
+            or len(run) >= _MOST_RECORDS
         ):
             spans.append(Span(run[0].pack, run[0].offset, run[-1].end, tuple(run)))
             run = []

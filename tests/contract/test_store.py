@@ -14,6 +14,7 @@ from dver.errors import ConfigError, FormatError, IntegrityError, ObjectNotFound
 from dver.objects.chunker import Chunker, ChunkerParams
 from dver.objects.ids import ChunkId, NodeId, VersionId, chunk_id, node_id
 from dver.objects.pack import RECORD_HEADER_LENGTH, Kind, encode_object
+from dver.storage import store as store_module
 from dver.storage import writer as writer_module
 from dver.storage.markers import version_key
 from dver.storage.packs import list_packs, read_pack_entries
@@ -244,6 +245,19 @@ def test_packs_of_very_many_objects_are_published_early(
         assert near_place.open().present(chunks)
         writer.flush()
     assert near_place.open().present(chunks) == set(chunks)
+
+
+def test_no_read_brings_more_records_than_memory_is_meant_for(
+    near_place: StorePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_MOST_RECORDS", 3)
+    store = near_place.open()
+    with StoreWriter(store) as writer:
+        chunks = put_chunks(writer, noise(SMALL_PACK * 4))
+        writer.flush()
+    spans = store.plan(chunks)
+    assert max(len(span.locations) for span in spans) == 3
+    assert {record.id for span in spans for record in store.read_span(span)} == set(chunks)
 
 
 def test_a_session_can_go_on_after_a_flush(near_place: StorePlace) -> None:
