@@ -188,10 +188,13 @@ def read_list(backend: Backend, name: str) -> CondemnedList:
             str(fields["by"]),
             _parse_time(fields["due"]),
             tuple(
-                CondemnedVersion(parse_version(one["version"], where), _count(one["files"]), _count(one["size"]))
+                CondemnedVersion(_version(one["version"], where), _count(one["files"]), _count(one["size"]))
                 for one in fields["versions"]
             ),
-            tuple(CondemnedPack(_pack(one["pack"]), int(one["size"]), int(one["garbage"])) for one in fields["packs"]),
+            tuple(
+                CondemnedPack(_pack(one["pack"]), _natural(one["size"]), _natural(one["garbage"]))
+                for one in fields["packs"]
+            ),
         )
     except (KeyError, TypeError, ValueError) as exc:
         raise FormatError(where, "not a list of garbage", hint=_damaged_hint(key)) from exc
@@ -224,7 +227,7 @@ def read_sweep(backend: Backend, name: str) -> dict[str, Part]:
     try:
         return {
             str(one): Part(
-                frozenset(parse_version(text, where) for text in part["versions"]),
+                frozenset(_version(text, where) for text in part["versions"]),
                 frozenset(_pack(text) for text in part["packs"]),
             )
             for one, part in fields["lists"].items()
@@ -328,5 +331,17 @@ def _pack(text: object) -> PackId:
     return PackId(raw)
 
 
+def _version(text: object, where: str) -> VersionId:
+    if not isinstance(text, str):
+        raise TypeError(text)
+    return parse_version(text, where)
+
+
+def _natural(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(value)
+    return value
+
+
 def _count(value: object) -> int | None:
-    return None if value is None else int(str(value))
+    return None if value is None else _natural(value)

@@ -84,6 +84,16 @@ def test_what_is_damaged_is_refused(backend: RemoteBackend, content: str) -> Non
             read(backend, NAME)
 
 
+@pytest.mark.parametrize("field", ["version", "files", "size"])
+@pytest.mark.parametrize("value", [[], -1, 1.5, float("inf")])
+def test_a_list_with_an_impossible_value_is_refused(backend: RemoteBackend, field: str, value: object) -> None:
+    version = {"version": f"b3:{'00' * 32}", "files": 1, "size": 1, field: value}
+    fields = {"format": 1, "by": "", "due": "2026-11-23T13:00:00Z", "packs": [], "versions": [version]}
+    backend.write(gc_key(NAME, "list"), [json.dumps(fields).encode()])
+    with pytest.raises(FormatError):
+        read_list(backend, NAME)
+
+
 def test_what_a_newer_dver_wrote_is_refused_by_its_number(backend: RemoteBackend) -> None:
     for kind in ("list", "sweep", "rescue"):
         backend.write(gc_key(NAME, kind), [b'{"format": 2}'])
