@@ -154,8 +154,28 @@ class Store(VersionMarkers):
     def read_params(self) -> ChunkerParams | None:
         """Return the chunk sizes that the store was made with, or None if there is no store yet."""
         data = read_if_there(self.backend, DESCRIPTION_KEY)
+        return None if data is None else self._decode_params(data)
+
+    def description_size(self) -> int | None:
+        """Return the size of the store's description in bytes, None if it has none; what it says may be damaged.
+
+        An open one is read: to a store that is encrypted, which is not known here, nothing must be done.
+
+        Raises:
+            ConfigError: it says that the store is encrypted.
+        """
+        try:
+            data = read_if_there(self.backend, DESCRIPTION_KEY)
+        except IntegrityError:
+            # One in an encrypted store that does not open: it is there, and says nothing.
+            return 0
         if data is None:
             return None
+        with suppress(FormatError):
+            self._decode_params(data)
+        return len(data)
+
+    def _decode_params(self, data: bytes) -> ChunkerParams:
         where = f"{self.backend.location}/{DESCRIPTION_KEY}"
         try:
             fields = json.loads(data) if len(data) <= MAX_DESCRIPTION else None

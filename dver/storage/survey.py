@@ -11,10 +11,9 @@ those that matter may say so: then the survey has no packs.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dver.errors import IntegrityError
 from dver.objects.ids import PackId, VersionId
 from dver.storage.backend import BlobInfo, glance
-from dver.storage.markers import markers_among, read_if_there
+from dver.storage.markers import markers_among
 from dver.storage.packs import list_packs, packs_among
 from dver.storage.store import DESCRIPTION_KEY, Store
 
@@ -51,7 +50,7 @@ def survey(
         blobs = glance(store.backend) if few else None
         if blobs is None:
             markers = store.marker_sizes(versions)
-            found.append(Survey(_description_size(store), markers, None))
+            found.append(Survey(store.description_size(), markers, None))
             return store.backend.list("index/")
         description_size = next((info.size for info in blobs if info.key == DESCRIPTION_KEY), None)
         found.append(Survey(description_size, markers_among(blobs), packs_among(blobs)))
@@ -62,12 +61,3 @@ def survey(
     if seen.packs is None and (store.backend.is_local or is_worth_listing(store.index.pack_count())):
         return Survey(seen.description, seen.markers, list_packs(store.backend))
     return seen
-
-
-def _description_size(store: Store) -> int | None:
-    try:
-        data = read_if_there(store.backend, DESCRIPTION_KEY)
-    except IntegrityError:
-        # An encrypted store answers so: it is there, and says nothing.
-        return 0
-    return None if data is None else len(data)
