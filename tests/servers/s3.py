@@ -12,7 +12,6 @@ import logging
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -63,15 +62,6 @@ class S3Server:
             use_listings_cache=False,
             skip_instance_cache=True,
         )
-
-
-@contextmanager
-def service_models_read_once() -> Iterator[None]:
-    """Let clients be made quickly: most of the time that each takes goes into reading the same JSON again."""
-    with pytest.MonkeyPatch.context() as patch:
-        read = cache(JSONFileLoader().load_file)
-        patch.setattr(JSONFileLoader, "load_file", lambda _self, path: read(path))
-        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

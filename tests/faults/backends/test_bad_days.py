@@ -33,14 +33,13 @@ from tests.faults.backends.faulty_s3 import (
     Truncated,
     running_faulty_s3,
 )
-from tests.servers.s3 import service_models_read_once
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BadDay]:
     """The server and the repositories, made once."""
     folder = tmp_path_factory.mktemp("bad-days")
-    with service_models_read_once(), running_faulty_s3() as server, pytest.MonkeyPatch.context() as patch:
+    with running_faulty_s3() as server, pytest.MonkeyPatch.context() as patch:
         home = folder / "home"
         home.mkdir()
         (home / ".gitconfig").write_text("[user]\n\tname = A Tester\n\temail = tester@example.org\n")
