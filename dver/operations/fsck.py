@@ -269,7 +269,7 @@ class _Fsck:
         if self._remote is None:
             missing = missing_here(self._repo, self._names, {*held, *self._partial})
         else:
-            missing = missing_there(self._store, self._names, self._lost)
+            missing = missing_there(self._store, self._names, self._lost, held)
         shown = [one for one in missing.versions if one not in held and (self._scope is None or one in self._scope)]
         return replace(missing, versions=tuple(shown))
 
@@ -321,8 +321,9 @@ class _Fsck:
     def _unmarked_note(self, unmarked: Sequence[VersionId]) -> Iterator[str]:
         count = len(unmarked) - len(self._wanted(unmarked))
         if count:
-            are = "1 version is" if count == 1 else f"{count:,} versions are"
-            yield f"{are} wholly there without a marker: {_command(self._remote)} marks what commits name"
+            are, it = ("1 version is", "it") if count == 1 else (f"{count:,} versions are", "them")
+            command = _command(self._remote)
+            yield f"{are} wholly there without a marker, so nobody can have {it} from there: {command} marks {it}"
 
     def _params(self) -> ChunkerParams:
         """Return the chunk sizes of the store or, where nobody can read these, those that it must have."""

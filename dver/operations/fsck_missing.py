@@ -48,9 +48,12 @@ def missing_here(repo: Repo, names: Names, held: Iterable[VersionId]) -> Missing
     return MissingVersions(tuple(sorted(current)), len(absent - current))
 
 
-def missing_there(store: Store, names: Names, lost: Iterable[VersionId]) -> MissingVersions:
-    """Return the versions that a remote lacks and had: those that are `lost`, or of which the marker was set aside."""
-    absent = names.current() - store.versions()
+def missing_there(store: Store, names: Names, lost: Iterable[VersionId], held: Iterable[VersionId]) -> MissingVersions:
+    """Return the versions that a remote lacks and had: those that are `lost`, or of which the marker was set aside.
+
+    Those that are `held` are wholly there, and lack a marker only.
+    """
+    absent = names.current() - store.versions() - set(held)
     if not absent:
         return MissingVersions()
     had = absent & {*lost, *versions_aside(store.backend)}

@@ -1,20 +1,23 @@
 """Reads versions back from a store and checks every byte: what `dver push --verify` promises.
 
 The packs that hold a part of the versions are read as a whole, each once: every record in them must match its checksum
-and its id, and the pack its name. So must the index files, which are read anew and not taken from the local copy.
+and its id, and the pack its name. So must the index files, which are read anew and not taken from the local copy. The
+store's description and the markers must say what they should.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from dver.errors import FormatError, IntegrityError, UnsupportedFormatError
 from dver.objects.ids import PackId, VersionId, format_version
 from dver.operations.stock import Stock
 from dver.progress import Progress
 from dver.repo import Repo
 from dver.storage.audit_findings import Depth
 from dver.storage.audit_pack import PackCheck, check_pack
+from dver.storage.markers import version_key
 from dver.storage.packs import pack_key
-from dver.storage.store import Store
+from dver.storage.store import DESCRIPTION_KEY, Store
 from dver.workers import Workers
 
 
@@ -36,8 +39,10 @@ class ReadBack:
 
 
 def read_back(repo: Repo, store: Store, versions: Sequence[VersionId], *, label: str, progress: Progress) -> ReadBack:
-    """Read all packs of some versions, and all index files, from a store; damage is a result and no error."""
+    """Read all of some versions, the description and all index files from a store; damage is a result and no error."""
     problems = [f"{key}: the index file is damaged" for key in store.index.damaged_files()]
+    problems += _check_description(store)
+    problems += _check_markers(store, versions)
     stock = Stock(store, nearer=repo.cache)
     packs: set[PackId] = set()
     for version in versions:
@@ -48,6 +53,23 @@ def read_back(repo: Repo, store: Store, versions: Sequence[VersionId], *, label:
     checks = _check(repo.workers_for(store), store, sorted(packs), label, progress)
     problems += [f"{pack_key(check.pack)}: {check.problem}" for check in checks if check.problem]
     return ReadBack(len(versions), len(packs), sum(check.bytes for check in checks), tuple(problems))
+
+
+def _check_description(store: Store) -> Iterator[str]:
+    try:
+        store.read_params()
+    except UnsupportedFormatError:
+        raise
+    except (FormatError, IntegrityError) as exc:
+        yield f"{DESCRIPTION_KEY}: {exc.reason}"
+
+
+def _check_markers(store: Store, versions: Sequence[VersionId]) -> Iterator[str]:
+    for version in versions:
+        try:
+            store.marked_dataset(version)
+        except IntegrityError as exc:
+            yield f"{version_key(version)}: {exc.reason}"
 
 
 def _check(workers: Workers, store: Store, packs: Sequence[PackId], label: str, progress: Progress) -> list[PackCheck]:

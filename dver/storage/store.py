@@ -157,7 +157,7 @@ class Store(VersionMarkers):
         return None if data is None else self._decode_params(data)
 
     def description_size(self) -> int | None:
-        """Return the size of the store's description in bytes, None if it has none; what it says may be damaged.
+        """Return the size of the store's description in bytes, None if it has none, and 0 for one that is damaged.
 
         An open one is read: to a store that is encrypted, which is not known here, nothing must be done.
 
@@ -171,8 +171,12 @@ class Store(VersionMarkers):
             return 0
         if data is None:
             return None
-        with suppress(FormatError):
+        try:
             self._decode_params(data)
+        except UnsupportedFormatError:
+            raise
+        except FormatError:
+            return 0
         return len(data)
 
     def _decode_params(self, data: bytes) -> ChunkerParams:
@@ -191,7 +195,10 @@ class Store(VersionMarkers):
             case {"format": int(version)} if version > FORMAT:
                 raise UnsupportedFormatError(where, version, FORMAT)
             case {"format": 1, "chunker": dict(chunker)}:
-                return ChunkerParams.from_mapping(chunker, where)
+                try:
+                    return ChunkerParams.from_mapping(chunker, where)
+                except FormatError as exc:
+                    raise FormatError(where, exc.reason, hint=DAMAGE_HINT) from exc
         raise FormatError(where, "not a store's description", hint=DAMAGE_HINT)
 
     def mark_version(self, version: VersionId, *, files: int, size: int, dataset: str = "") -> None:

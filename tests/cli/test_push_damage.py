@@ -7,11 +7,9 @@ is sound, or the push has said which command makes it so.
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pytest
-from botocore.loaders import JSONFileLoader
 
 from tests.cli.runner import Cli, CliResult
 from tests.commands import GitCommand
@@ -91,9 +89,6 @@ def encrypted(two_versions: Cli, tmp_path: Path) -> tuple[Cli, Place]:
 
 @pytest.fixture
 def bucket(two_versions: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cli, Place]]:
-    # Every command opens its own client, and most of the time that takes goes into reading the same JSON again.
-    read = cache(JSONFileLoader().load_file)
-    monkeypatch.setattr(JSONFileLoader, "load_file", lambda _self, path: read(path))
     with running_faulty_s3() as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.endpoint_url)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a-key")
@@ -182,6 +177,17 @@ def test_status_does_not_count_on_a_version_that_is_not_marked(folder: tuple[Cli
         if name.startswith("versions"):
             remote.put(name, None)
     assert cli("status", "--remote", "--json").json["datasets"][0]["on_remote"] is False
+
+
+def test_a_description_that_says_something_else_stops_a_push(folder: tuple[Cli, Place]) -> None:
+    cli, place = folder
+    said = place.read("dver-store.json")
+    place.put("dver-store.json", said.replace(b'"min_size": 16', b'"min_size": 17'))
+    assert len(place.read("dver-store.json")) == len(said)
+    assert place.read("dver-store.json") != said
+    assert REPAIR in cli.fails(3, "push", "--all")
+    cli.ok("fsck", "--remote", "origin", "--repair")
+    assert cli.ok("push", "--all") == UP_TO_DATE
 
 
 def test_what_the_cache_cannot_restore_stops_a_push(folder: tuple[Cli, Place], git: GitCommand) -> None:

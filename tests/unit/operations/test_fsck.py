@@ -364,7 +364,8 @@ def test_a_version_without_a_marker_that_is_wholly_there_is_marked(clone: Clone)
     found = check(clone, remote="origin")
     assert found.is_sound
     assert found.notes == (
-        "1 version is wholly there without a marker: dver fsck --remote origin --repair marks what commits name",
+        "1 version is wholly there without a marker, so nobody can have it from there:"
+        " dver fsck --remote origin --repair marks it",
     )
     check(clone, remote="origin", repair=True)
     assert len(store_files(top_of(clone, "origin"), "versions")) == 2
