@@ -43,8 +43,11 @@ def find_state(repo: Repo, name: str, versions: Sequence[VersionId]) -> PushStat
         IntegrityError: packs are lost that the cache cannot make again.
     """
     target = repo.remote(name)
-    relisted = target.index.relisted
+    relisted, had_data = target.index.relisted, target.index.pack_count() > 0
     evidence = gather_evidence(target, repo.cache, versions)
+    if had_data and evidence.description is None and not target.index.pack_count():
+        place = target.backend.location
+        target.note(f"{name} is empty, and was not when it was last looked at: is {place} in its place?")
     restored: list[str] = []
     if evidence.lost:
         with target.kept():

@@ -4,6 +4,7 @@ It asks for each of the rights that dver needs, in the order in which a failure 
 name below `probe/`, where no store looks, so that checks never meet each other nor any data.
 """
 
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -12,7 +13,10 @@ from dataclasses import dataclass
 
 from dver.errors import BackendError, BackendProblem
 from dver.storage.backend import Backend
+from dver.storage.local import LocalBackend
+from dver.storage.open import inner_of
 
+_FOLDER = "probe/"
 _PROBE_LENGTH = 1024
 _RANGE_OFFSET = 100
 _RANGE_LENGTH = 200
@@ -45,23 +49,27 @@ def check_backend(backend: Backend) -> list[CheckStep]:
     All five steps with `ok` mean that the place can be used. A failure is a step, never an exception. The probe is
     deleted afterwards as far as the place allows.
     """
-    key = f"probe/{secrets.token_hex(16)}"
+    key = f"{_FOLDER}{secrets.token_hex(16)}"
     data = secrets.token_bytes(_PROBE_LENGTH)
     steps: list[CheckStep] = []
-    for name, action in _actions(backend, key, data).items():
+    place = inner_of(backend)
+    is_new = isinstance(place, LocalBackend) and not os.path.isdir(place.location)
+    for name, action in _actions(backend, key, data, is_new=is_new).items():
         steps.append(_step(name, action))
         if not steps[-1].ok:
             break
     if not steps[-1].ok:
         with suppress(BackendError):
             backend.delete(key)
+    if isinstance(place, LocalBackend):
+        place.remove_empty_folders(_FOLDER)
     return steps
 
 
-def _actions(backend: Backend, key: str, data: bytes) -> dict[str, Callable[[], str]]:
+def _actions(backend: Backend, key: str, data: bytes, *, is_new: bool) -> dict[str, Callable[[], str]]:
     def write() -> str:
         backend.write(key, [data])
-        return f"wrote {key}"
+        return f"wrote {key}; the folder was not there before" if is_new else f"wrote {key}"
 
     def read() -> str:
         _expect(backend.read(key) == data and backend.size(key) == len(data), "what came back is not what was written")
@@ -74,7 +82,7 @@ def _actions(backend: Backend, key: str, data: bytes) -> dict[str, Callable[[], 
 
     def find() -> str:
         # Not only this probe: another check may run at the same time.
-        _expect((key, len(data)) in {(info.key, info.size) for info in backend.list("probe/")}, "the list lacks it")
+        _expect((key, len(data)) in {(info.key, info.size) for info in backend.list(_FOLDER)}, "the list lacks it")
         return "found it in the list"
 
     def delete() -> str:

@@ -190,6 +190,16 @@ def test_a_description_that_says_something_else_stops_a_push(folder: tuple[Cli, 
     assert cli.ok("push", "--all") == UP_TO_DATE
 
 
+def test_a_remote_that_is_empty_all_at_once_is_told_of(folder: tuple[Cli, Place]) -> None:
+    cli, place = folder
+    assert isinstance(place, Folder)
+    shutil.rmtree(place.path)
+    pushed = cli("push", "--all")
+    assert pushed.code == 0
+    assert f"origin is empty, and was not when it was last looked at: is {place.path} in its place?" in pushed.err
+    assert cli.ok("push", "--all") == UP_TO_DATE
+
+
 def test_what_the_cache_cannot_restore_stops_a_push(folder: tuple[Cli, Place], git: GitCommand) -> None:
     cli, remote = folder
     for name in [one for one in remote.names() if one.startswith("packs")]:

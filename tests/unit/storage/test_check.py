@@ -55,6 +55,14 @@ def test_a_place_that_works_passes_all_steps_and_stays_clean(tmp_path: Path) -> 
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+def test_a_folder_that_was_not_there_is_told_of_and_the_probe_leaves_nothing(tmp_path: Path) -> None:
+    first, *_ = check_backend(LocalBackend(tmp_path / "share" / "store"))
+    assert first.detail.endswith("; the folder was not there before")
+    assert [*(tmp_path / "share" / "store").iterdir()] == []
+    first, *_ = check_backend(LocalBackend(tmp_path / "share" / "store"))
+    assert "not there" not in first.detail
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_it_stops_at_the_first_failure_with_what_helps(tmp_path: Path, name: str) -> None:
     failure = BackendError("s3://b", BackendProblem.DENIED, "access is denied", hint="ask for it")
