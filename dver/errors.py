@@ -45,6 +45,9 @@ OS_HINTS: Mapping[int, str] = {
 }
 """What helps when the operating system refuses, by errno."""
 
+DAMAGE_HINT = "dver fsck --repair, with --remote NAME for a remote, brings back what other places still have"
+"""What helps where something that is stored is damaged."""
+
 
 class DverError(Exception):
     """Base of every error that dver raises on purpose.

@@ -1,7 +1,7 @@
 """`dver gc`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -96,7 +96,7 @@ def command(session: Session, /, dry_run: bool, as_json: bool, forget: tuple[str
     and the first dver gc --remote after 14 days deletes what is garbage still. --undelete takes the lists back.
     """
     is_remote = given["remote"] is not None and not (given["pushed"] or _cuts(given))
-    _check(given, is_remote=is_remote)
+    _check(given, forget, is_remote=is_remote)
     name, grace, undelete = given.pop("remote") or None, given.pop("grace"), given.pop("undelete")
     if is_remote:
         options = RemoteGcOptions(GRACE_DAYS if grace is None else grace, forget, undelete)
@@ -127,7 +127,7 @@ def _cuts(given: Mapping[str, Any]) -> bool:
     return given["keep_days"] is not None or bool(given["keep_last"])
 
 
-def _check(given: Mapping[str, Any], *, is_remote: bool) -> None:
+def _check(given: Mapping[str, Any], forget: Sequence[str], *, is_remote: bool) -> None:
     """Refuse options that say nothing together."""
     if given["force"] and not _cuts(given):
         raise UsageError(
@@ -141,6 +141,8 @@ def _check(given: Mapping[str, Any], *, is_remote: bool) -> None:
         )
     if given["grace"] is not None and given["undelete"]:
         raise UsageError("--undelete lists nothing, so there is no --grace", hint="dver gc --remote NAME --undelete")
+    if given["undelete"] and forget:
+        raise UsageError("--undelete asks no repository, so none can be forgotten", hint="run the one, then the other")
 
 
 def _show(session: Session, result: GcResult, *, dry_run: bool) -> None:
@@ -184,14 +186,14 @@ def _summary(result: GcResult) -> str:
     kept = f"{count_text(plan.kept, 'version')} kept"
     if swept is None:
         if not plan.frees and not plan.leaving:
-            return f"nothing to free: {kept}"
+            return f"nothing to free in the cache: {kept}"
         census = plan.census
         packs = f"{count_text(len(census.dead), 'pack')} deleted, {len(census.due):,} packed anew"
-        return f"would free {size_text(plan.frees)}: {packs}; {kept}"
+        return f"would free {size_text(plan.frees)} in the cache: {packs}; {kept}"
     freed = swept.deleted_bytes - swept.written_bytes
     if not freed and not plan.leaving:
-        return f"nothing to free: {kept}"
-    return f"freed {size_text(max(0, freed))}; {kept}"
+        return f"nothing to free in the cache: {kept}"
+    return f"freed {size_text(max(0, freed))} in the cache; {kept}"
 
 
 def _what(session: Session, one: Leaving) -> str:

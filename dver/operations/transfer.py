@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 from dver.database import batches
-from dver.errors import IntegrityError, ObjectNotFoundError, VersionNotFoundError
+from dver.errors import DAMAGE_HINT, IntegrityError, ObjectNotFoundError, VersionNotFoundError
 from dver.objects.entry import FileEntry, unpack_chunks
 from dver.objects.ids import ChunkId, NodeId, ObjectId, VersionId
 from dver.objects.manifest import Manifest
@@ -36,7 +36,7 @@ from dver.operations.pack_choice import PackChoice, PackWish
 from dver.progress import Task
 from dver.storage.local import LocalBackend
 from dver.storage.packs import pack_key
-from dver.storage.store import DAMAGE_HINT, Span, Store
+from dver.storage.store import Span, Store
 from dver.storage.whole_packs import WholePack, open_whole
 from dver.storage.writer import StoreWriter
 from dver.workers import Workers

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
-from dver.errors import DverError
+from dver.errors import DAMAGE_HINT, DverError
 from dver.objects.ids import VersionId, format_version
 from dver.objects.paths import is_within
 from dver.objects.pointer import Pointer
@@ -37,7 +37,6 @@ from dver.operations.verify_stores import (
 from dver.progress import NO_PROGRESS, Progress
 from dver.records.record import Artifact, Record, RecordId, State
 from dver.repo import Repo
-from dver.storage.store import DAMAGE_HINT
 
 GIT = "git"
 WORKSPACE = "the working tree"

@@ -20,7 +20,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import TypeVar
 
-from dver.errors import BackendError, BackendProblem
+from dver.errors import DAMAGE_HINT, BackendError, BackendProblem
 from dver.fileio import (
     TEMPORARY_PREFIX,
     copy_bytes,
@@ -125,7 +125,7 @@ class LocalBackend:
         data = self._run("read", key, lambda: self._files.read(path, offset, length))
         if len(data) != length:
             reason = f"{key} has {len(data)} bytes at {offset}, where {length} should be"
-            raise BackendError(self.location, BackendProblem.OTHER, reason)
+            raise BackendError(self.location, BackendProblem.OTHER, reason, hint=DAMAGE_HINT)
         return data
 
     def size(self, key: str) -> int | None:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from dver.errors import BackendError, BackendProblem, ConfigError, MissingExtraError, redact_url
+from dver.errors import DAMAGE_HINT, BackendError, BackendProblem, ConfigError, MissingExtraError, redact_url
 from dver.fileio import TEMPORARY_PREFIX, temporary_name
 from dver.objects.ids import Bytes
 from dver.storage.backend import BlobInfo
@@ -148,6 +148,7 @@ class RemoteBackend:
                 BackendProblem.OTHER,
                 f"{key} gave {len(data)} bytes at {offset}, where {length} should be",
                 transient=is_long_enough,
+                hint=DAMAGE_HINT,
             )
         return data
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dver.errors import (
+    DAMAGE_HINT,
     BackendError,
     BackendProblem,
     ConfigError,
@@ -48,8 +49,6 @@ _MOST_RECORDS = 4096
 # A pack has the nodes of a tree in the order that they are read in. To read on costs less than to ask once more.
 _READ_ON = 512 * 1024
 _NODE_READERS = 16
-
-DAMAGE_HINT = "dver fsck --repair, with --remote NAME for a remote, brings back what other places still have"
 
 
 class _GoneError(Exception):

@@ -35,7 +35,7 @@ def test_a_dry_run_shows_versions_datasets_and_sizes(left: Cli) -> None:
 
 def test_deletes_says_what_and_then_finds_nothing(left: Cli) -> None:
     assert "deleted  b3:" in left.ok("gc")
-    assert left.ok("gc") == "nothing to free: 1 version kept\n"
+    assert left.ok("gc") == "nothing to free in the cache: 1 version kept\n"
     shutil.rmtree(left.folder / "data")
     left.ok("checkout", "--force", "data")
     assert (left.folder / "data/b.txt").read_text() == "some text\n"
@@ -233,3 +233,7 @@ def test_an_encrypted_remote_is_cleaned_and_shows_nothing_of_it(
     for word in (gone.removeprefix("b3:"), '"versions"', '"packs"', '"host"'):
         assert word.encode() not in shown
     assert f"deleted  {gone[:15]}" in dataset.ok("gc", "--remote")
+
+
+def test_undelete_and_forget_are_two_questions(cli: Cli) -> None:
+    assert "none can be forgotten" in cli.fails(2, "gc", "--remote", "--undelete", "--forget", "0")
