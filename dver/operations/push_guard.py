@@ -17,7 +17,7 @@ from contextlib import suppress
 from dver.errors import BackendError, BackendProblem, DverError, LockedError
 from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import VersionId
-from dver.operations.registering import is_registered, register, registrant
+from dver.operations.registering import is_registered, register, registrant, settle
 from dver.progress import NO_PROGRESS
 from dver.repo import Repo
 from dver.storage.condemned import (
@@ -87,16 +87,22 @@ class PushGuard:
         if self._is_registered or is_registered(self._repo, self.store, self.versions):
             self._is_registered = True
             return False
+        word = None
         try:
             # Before anything is written there: it may be somebody else's, or encrypted.
             self.store.prepare(params)
-            register(self._repo, self.store, self.versions)
+            word = register(self._repo, self.store, self.versions)
         except BackendError as exc:
             # Who may only read there can see that all is there, and promise nothing for later.
             if exc.problem not in _READ_ONLY:
                 raise
+        else:
+            if word is None:
+                self._is_registered = True
+                return False
         self._is_registered = True
-        self._look()
+        if not self._look().running and word is not None:
+            settle(self._repo, self.store, word)
         return True
 
     def leaving(self) -> set[VersionId]:

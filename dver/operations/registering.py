@@ -9,18 +9,17 @@ import os
 import socket
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dver.errors import DverError
+from dver.errors import BackendError, BackendProblem, DverError, IntegrityError
 from dver.fileio import write_atomically
 from dver.git.reach import Reach
 from dver.objects.ids import VersionId, checksum, parse_id
 from dver.operations.roots import collect_roots
 from dver.repo import Repo
 from dver.storage.clones import identify
-from dver.storage.markers import read_if_there
 from dver.storage.registrations import (
     Registrant,
     decode_registration,
@@ -33,18 +32,33 @@ _FOLDER = Path("dver") / "registered"
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """What was said just now.
+
+    Attributes:
+        key: the file on the remote.
+        names: a checksum of all that leads to versions here; "" where not all that it leads to could be found out.
+    """
+
+    key: str
+    names: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Said:
     """What is remembered of the last time.
 
     Attributes:
-        names: a checksum of all that leads to versions here.
+        names: as of the `Word`; "" as long as a sweep may be at work that does not know it.
         key: the file on the remote.
+        size: of that file in bytes.
         older: files that it stands in the place of, and that may be there still.
         versions: what it says.
     """
 
     names: str
     key: str
+    size: int
     older: tuple[str, ...] = ()
     versions: frozenset[VersionId] = frozenset()
 
@@ -56,44 +70,61 @@ def registrant(repo: Repo) -> Registrant:
 
 
 def is_registered(repo: Repo, store: Store, versions: Collection[VersionId]) -> bool:
-    """Whether a remote has word of all that this repository names now, and of some versions besides."""
-    said = _recall(_state_path(repo, store))
+    """Whether a remote has word of all that this repository names now, and of some versions besides.
+
+    If so, every sweep that has not ended knows of it.
+    """
+    said = _recall_own(repo, store)
     return (
         said is not None
         and not said.older
-        and said.key.startswith(f"roots/{registrant(repo).id}-")
         and said.names == _names(repo)
         and said.versions.issuperset(versions)
-        and store.backend.size(said.key) is not None
+        and store.backend.size(said.key) == said.size
     )
 
 
-def register(repo: Repo, store: Store, versions: Collection[VersionId] = ()) -> None:
+def register(repo: Repo, store: Store, versions: Collection[VersionId] = ()) -> Word | None:
     """Leave word on a remote of all that this repository names, and of some versions besides.
 
     Where not all that it names can be found out, it says so, and what it said before counts on.
+
+    Returns:
+        what was said, or None if that was no news, and every sweep knows of it. Otherwise sweeps may be at work that do
+        not, so until `settle` is told that there are none, it counts as not said.
     """
-    by, path = registrant(repo), _state_path(repo, store)
-    said = _recall(path)
-    if said is not None and not said.key.startswith(f"roots/{by.id}-"):
-        # Another place's, of which this one is a copy.
-        said = None
+    by, path, said = registrant(repo), _state_path(repo, store), _recall_own(repo, store)
     names = _names(repo)
     found, problem = set(versions), ""
     try:
         found.update(collect_roots(repo).versions)
     except DverError as exc:
         problem = exc.message
-        if said is not None:
-            found.update(_said_before(store, said.key))
+        names = ""
+        for key in () if said is None else (said.key, *said.older):
+            found.update(_said_before(store, key))
     key, data = encode_registration(by, found, problem)
-    older = {said.key, *said.older} - {key} if said is not None else set()
+    older = set() if said is None else {said.key, *said.older} - {key}
+    is_there = said is not None and said.key == key and _read(store, key) == data
+    if is_there and said is not None and said.names and names and not older:
+        _remember(path, _Said(names, key, len(data), versions=frozenset(found)))
+        return None
     # First what there is to clean up, should this end in the middle.
-    _remember(path, _Said("", key, tuple(sorted(older))))
-    store.backend.write(key, [data])
+    _remember(path, _Said("", key, len(data), tuple(sorted(older))))
+    if not is_there:
+        store.backend.write(key, [data])
     for one in sorted(older):
         store.backend.delete(one)
-    _remember(path, _Said("" if problem else names, key, versions=frozenset(found)))
+    _remember(path, _Said("", key, len(data), versions=frozenset(found)))
+    return Word(key, names)
+
+
+def settle(repo: Repo, store: Store, word: Word) -> None:
+    """Take note that no sweep was at work after something was said: whoever begins one from then on reads it."""
+    said = _recall_own(repo, store)
+    # Another process may have said something else meanwhile.
+    if said is not None and said.key == word.key:
+        _remember(_state_path(repo, store), replace(said, names=word.names))
 
 
 def _names(repo: Repo) -> str:
@@ -108,8 +139,26 @@ def _names(repo: Repo) -> str:
 
 
 def _said_before(store: Store, key: str) -> frozenset[VersionId]:
-    data = read_if_there(store.backend, key)
+    data = _read(store, key)
     return frozenset() if data is None else decode_registration(key, data, key).versions
+
+
+def _read(store: Store, key: str) -> bytes | None:
+    try:
+        return store.backend.read(key)
+    except BackendError as exc:
+        if exc.problem is BackendProblem.NOT_FOUND:
+            return None
+        raise
+    except IntegrityError:
+        # An encrypted store answers so.
+        return b""
+
+
+def _recall_own(repo: Repo, store: Store) -> _Said | None:
+    said = _recall(_state_path(repo, store))
+    # A copy of a repository remembers what the other place said.
+    return said if said is not None and said.key.startswith(f"roots/{registrant(repo).id}-") else None
 
 
 def _state_path(repo: Repo, store: Store) -> Path:
@@ -123,9 +172,15 @@ def _recall(path: Path) -> _Said | None:
     except (OSError, ValueError, RecursionError):
         return None
     match fields:
-        case {"names": str(names), "key": str(key), "older": list(older), "versions": list(versions)}:
+        case {
+            "names": str(names),
+            "key": str(key),
+            "size": int(size),
+            "older": list(older),
+            "versions": list(versions),
+        }:
             known = frozenset(VersionId(raw) for one in versions if (raw := parse_id(str(one))) is not None)
-            return _Said(names, key, tuple(map(str, older)), known)
+            return _Said(names, key, size, tuple(map(str, older)), known)
     return None
 
 
@@ -134,5 +189,11 @@ def _remember(path: Path, said: _Said) -> None:
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         versions = sorted(version.hex() for version in said.versions)
-        fields = {"names": said.names, "key": said.key, "older": said.older, "versions": versions}
+        fields = {
+            "names": said.names,
+            "key": said.key,
+            "size": said.size,
+            "older": said.older,
+            "versions": versions,
+        }
         write_atomically(path, json.dumps(fields, sort_keys=True).encode() + b"\n")

@@ -1,0 +1,78 @@
+"""What a repository says that it names: when it counts, when it is said anew, and whose it is."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from dver.errors import LockedError
+from dver.objects.ids import VersionId
+from dver.objects.pointer import decode_pointer
+from dver.operations.registering import is_registered
+from dver.storage.condemned import Part, Phase, new_name, note_phase, write_sweep
+from tests.clones import Clone, noise
+
+
+@pytest.fixture
+def ann(tmp_path: Path) -> Clone:
+    made = Clone.make(tmp_path / "ann", remote=tmp_path / "remote")
+    made.write("data/a", noise(4000, 1))
+    made.save()
+    made.push()
+    return made
+
+
+def version_of(clone: Clone) -> VersionId:
+    return decode_pointer(clone.pointer_text().encode(), "the pointer").version
+
+
+def begin_sweep(clone: Clone, versions: Collection[VersionId] = ()) -> str:
+    """Let somebody else begin to sweep, who does not read what repositories say any more."""
+    name = new_name(0)
+    with clone.open() as repo:
+        write_sweep(repo.remote().backend, name, {"a list": Part(frozenset(versions))})
+    return name
+
+
+def end_sweep(clone: Clone, name: str) -> None:
+    with clone.open() as repo:
+        note_phase(repo.remote().backend, name, Phase.SWEPT)
+
+
+def counts(clone: Clone) -> bool:
+    with clone.open() as repo:
+        return is_registered(repo, repo.remote(), ())
+
+
+def said(folder: Path) -> list[Path]:
+    return sorted((folder / "remote/roots").iterdir())
+
+
+def test_what_is_said_while_somebody_sweeps_does_not_count_until_that_has_ended(
+    ann: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dver.operations.push_guard._PATIENCE", 0.0)
+    name = begin_sweep(ann, [version_of(ann)])
+    bob = ann.clone(tmp_path / "bob")
+    bob.pull()
+
+    for _ in range(2):
+        # The second finds the file there, and must not take that for an answer.
+        with pytest.raises(LockedError):
+            bob.push()
+    assert not counts(bob)
+
+    end_sweep(ann, name)
+    assert not counts(bob)
+    bob.push()
+    assert counts(bob)
+
+
+def test_what_is_the_same_is_not_said_again(ann: Clone, tmp_path: Path) -> None:
+    (file,) = said(tmp_path)
+    before = file.stat().st_mtime_ns
+    (ann.root / ".git/index").touch()
+    assert not counts(ann)
+    ann.push()
+    assert counts(ann)
+    assert [path.stat().st_mtime_ns for path in said(tmp_path)] == [before]
