@@ -19,6 +19,7 @@ from dver.objects.paths import parents
 from dver.objects.pointer import DatasetKind, Pointer
 from dver.operations.datasets import decode_path, select, typed, working_datasets
 from dver.operations.reading import open_manifest
+from dver.operations.relying import leave_word
 from dver.operations.rewrite import pointer_of
 from dver.operations.run_guard import check_free
 from dver.operations.selection import not_in_dataset
@@ -94,7 +95,9 @@ def drop(
     """
     with repo.lock(), repo.storing():
         with progress.task("comparing", bytes=0, files=0) as task:
-            drops = [_plan(repo, asked, task, force=force) for asked in _targets(repo, paths)]
+            targets = _targets(repo, paths)
+            remotes = _Remotes(repo, targets, dry_run=dry_run)
+            drops = [_plan(repo, asked, remotes, task, force=force) for asked in targets]
         if dry_run:
             return drops
         for one in drops:
@@ -141,7 +144,7 @@ def _targets(repo: Repo, paths: Sequence[str]) -> list[_Asked]:
     return asked
 
 
-def _plan(repo: Repo, asked: _Asked, task: Task, *, force: bool) -> Drop:
+def _plan(repo: Repo, asked: _Asked, remotes: "_Remotes", task: Task, *, force: bool) -> Drop:
     dataset = asked.dataset
     if asked.parts and asked.pointer.kind is DatasetKind.FILE:
         raise PathError(dataset, "is a single file and has no parts")
@@ -149,7 +152,7 @@ def _plan(repo: Repo, asked: _Asked, task: Task, *, force: bool) -> Drop:
         raise PathError(dataset, "a checkout of it was cut off", hint=f"dver checkout {typed(dataset)} goes on with it")
     scan = scan_dataset(repo, dataset, asked.pointer.version, task)
     _check_exist(repo, dataset, asked.parts, asked.pointer.version if scan is None else scan.base.version)
-    return _nothing_here(repo, asked) if scan is None else _plan_scanned(repo, asked, scan, force=force)
+    return _nothing_here(repo, asked) if scan is None else _plan_scanned(repo, asked, scan, remotes, force=force)
 
 
 def _check_exist(repo: Repo, dataset: str, parts: Sequence[bytes], version: VersionId) -> None:
@@ -176,7 +179,7 @@ def _nothing_here(repo: Repo, asked: _Asked) -> Drop:
     return Drop(asked.dataset, asked.parts, (), 0, 0, 0, (), base, None, ())
 
 
-def _plan_scanned(repo: Repo, asked: _Asked, scan: Scan, *, force: bool) -> Drop:
+def _plan_scanned(repo: Repo, asked: _Asked, scan: Scan, remotes: "_Remotes", *, force: bool) -> Drop:
     if repo.stat_cache.base(asked.dataset) is None:
         # Some of it is missing, and it is not known whether that was ever here.
         raise PathError(
@@ -201,29 +204,50 @@ def _plan_scanned(repo: Repo, asked: _Asked, scan: Scan, *, force: bool) -> Drop
         len(same),
         tuple(rows),
         asked.base_afterwards(scan.base),
-        _where_stored(repo, asked, scan.base.version, same) if same else None,
+        _where_stored(repo, asked, scan.base.version, same, remotes) if same else None,
         tuple(_join(asked.dataset, path) for path in sorted(loud)),
     )
 
 
-def _where_stored(repo: Repo, asked: _Asked, version: VersionId, paths: Set[bytes]) -> str | None:
+def _where_stored(repo: Repo, asked: _Asked, version: VersionId, paths: Set[bytes], remotes: "_Remotes") -> str | None:
     """Return a place that has the content of files of a version, the cache before the remotes."""
-    if _is_in(repo.cache, version, paths, is_whole=not asked.parts):
-        return CACHE
-    settings = repo.settings
-    names = sorted(settings.remotes, key=lambda name: (name != settings.default_remote, name))
-    problem: DverError | None = None
-    for name in names:
-        try:
-            remote = repo.remote(name)
-            if remote.has_version(version) and Stock(remote, nearer=repo.cache).has(version):
-                return name
-        except DverError as exc:
-            # Another remote may have it; only where none has does it matter that one could not be asked.
-            problem = problem or exc
-    if problem is not None:
-        raise problem
-    return None
+    return CACHE if _is_in(repo.cache, version, paths, is_whole=not asked.parts) else remotes.one_with(version)
+
+
+class _Remotes:
+    """The remotes, each of which is told once what is needed of it, when it is first asked."""
+
+    def __init__(self, repo: Repo, targets: Sequence[_Asked], *, dry_run: bool) -> None:
+        self._repo = repo
+        bases = (repo.stat_cache.base(asked.dataset) for asked in targets)
+        self._versions = {asked.pointer.version for asked in targets} | {base.version for base in bases if base}
+        self._dry_run = dry_run
+        self._leaving: dict[str, set[VersionId]] = {}
+
+    def one_with(self, version: VersionId) -> str | None:
+        """Return a remote that has a version and keeps it, the default one before others."""
+        settings = self._repo.settings
+        problem: DverError | None = None
+        for name in sorted(settings.remotes, key=lambda name: (name != settings.default_remote, name)):
+            try:
+                if self._has(name, version):
+                    return name
+            except DverError as exc:
+                # Another remote may have it; only where none has does it matter that one could not be asked.
+                problem = problem or exc
+        if problem is not None:
+            raise problem
+        return None
+
+    def _has(self, name: str, version: VersionId) -> bool:
+        remote = self._repo.remote(name)
+        if not remote.has_version(version):
+            return False
+        if name not in self._leaving:
+            self._leaving[name] = leave_word(self._repo, remote, self._versions, dry_run=self._dry_run)
+        # Only now can the marker be counted on.
+        is_there = version not in self._leaving[name] and remote.has_version(version)
+        return is_there and Stock(remote, nearer=self._repo.cache).has(version)
 
 
 def _is_in(cache: Store, version: VersionId, paths: Set[bytes], *, is_whole: bool) -> bool:

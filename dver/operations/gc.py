@@ -49,7 +49,7 @@ def gc(
     _check_local(store)
     if dry_run:
         with store.kept():
-            plan, live = make_plan(repo, options, progress)
+            plan, live = make_plan(repo, options, progress, dry_run=True)
         live.close()
         return GcResult(plan)
     with collecting(store, progress.note):

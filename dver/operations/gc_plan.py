@@ -11,11 +11,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
+from pathlib import Path
 
-from dver.errors import DataLossError, DverError, UsageError
+from dver.errors import BackendError, DataLossError, DverError, UsageError
 from dver.objects.ids import NodeId, VersionId
 from dver.operations.liveness import live_objects
 from dver.operations.proof import proven_versions
+from dver.operations.registering import NOT_PERMITTED
+from dver.operations.relying import leave_word
 from dver.operations.roots import CURRENT, RootName, Roots, collect_roots
 from dver.progress import Progress, Task
 from dver.repo import Repo
@@ -124,11 +127,12 @@ class GcPlan:
 
 @dataclass(slots=True)
 class _Named:
-    """What all repositories name together."""
+    """What all repositories name together, and where those are that are not this one."""
 
     kept: dict[VersionId, tuple[RootName, ...]] = field(default_factory=dict)
     old: dict[VersionId, tuple[RootName, ...]] = field(default_factory=dict)
     absent: list[Absent] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
 
     def take(self, roots: Roots) -> None:
         for known, more in ((self.kept, roots.versions), (self.old, roots.old)):
@@ -139,11 +143,11 @@ class _Named:
         return self.kept, {version: names for version, names in self.old.items() if version not in self.kept}
 
 
-def make_plan(repo: Repo, options: GcOptions, progress: Progress) -> tuple[GcPlan, ObjectSet]:
+def make_plan(repo: Repo, options: GcOptions, progress: Progress, *, dry_run: bool = False) -> tuple[GcPlan, ObjectSet]:
     """Return what is to be done, and the objects that are needed, a set that the caller closes.
 
     The caller sees to it that the cache does not lose anything meanwhile; for a plan to be carried out, that nothing
-    comes to it either.
+    comes to it either. A remote that data is let go of for is told what is needed of it, but not in a dry run.
 
     Raises:
         DataLossError: a version of history would go that no remote surely has.
@@ -164,7 +168,8 @@ def make_plan(repo: Repo, options: GcOptions, progress: Progress) -> tuple[GcPla
         if named.absent:
             live = _everything(store, task)
             return GcPlan((), len(store.versions()), take_census(store, live), absent=tuple(named.absent)), live
-        leaving, unproven = _leaving(repo, named, options, task)
+        lender = _Lender(repo, named.others, options, progress, dry_run=dry_run)
+        leaving, unproven = _leaving(repo, named, options, lender, task)
         kept, old = named.split()
         gone = {one.version for one in leaving}
         needed = (kept.keys() | old.keys()) - gone
@@ -220,6 +225,7 @@ def _ask_all(repo: Repo, clones: Sequence[KnownClone], options: GcOptions) -> _N
         elif clone.place.git_dir != repo.git.common_dir:
             try:
                 with repo.beside(clone.place.root) as other:
+                    named.others.append(clone.place.root)
                     named.take(collect_roots(other, keep_days=options.keep_days, keep_last=options.keep_last))
             except DverError as exc:
                 named.absent.append(Absent(str(clone.place.root), clone.host, exc.message))
@@ -247,7 +253,7 @@ def _everything(store: Store, task: Task) -> ObjectSet:
     return found
 
 
-def _leaving(repo: Repo, named: _Named, options: GcOptions, task: Task) -> tuple[list[Leaving], int]:
+def _leaving(repo: Repo, named: _Named, options: GcOptions, lender: "_Lender", task: Task) -> tuple[list[Leaving], int]:
     """Return the versions that go, and how many stay because no remote surely has them."""
     store = repo.cache
     marked = store.versions()
@@ -259,10 +265,8 @@ def _leaving(repo: Repo, named: _Named, options: GcOptions, task: Task) -> tuple
             version: names for version, names in kept.items() if not any(name.kind in CURRENT for name in names)
         }
     here = {version: names for version, names in candidates.items() if _is_here(store, version)}
-    if options.force and not options.pushed:
-        proven = set(here)
-    else:
-        proven = _proven(repo, here, options, task) if here else set()
+    is_forced = options.force and not options.pushed
+    proven = set(here) if is_forced or not here else lender.proven(here, task)
     unproven = {version: names for version, names in here.items() if version not in proven}
     if unproven and not options.pushed:
         raise _would_be_lost(repo, unproven)
@@ -275,10 +279,38 @@ def _is_here(store: Store, version: VersionId) -> bool:
     return bool(store.index.located([NodeId(version)]))
 
 
-def _proven(repo: Repo, versions: Collection[VersionId], options: GcOptions, task: Task) -> set[VersionId]:
-    if options.remote is None and not repo.has_remote:
-        return set()
-    return proven_versions(repo.remote(options.remote), repo.cache, versions, task)
+class _Lender:
+    """The remote from which what goes here can be had again."""
+
+    def __init__(
+        self, repo: Repo, others: Sequence[Path], options: GcOptions, progress: Progress, *, dry_run: bool
+    ) -> None:
+        self._repo = repo
+        self._others = others
+        self._remote = options.remote
+        self._progress = progress
+        self._dry_run = dry_run
+
+    def proven(self, versions: Collection[VersionId], task: Task) -> set[VersionId]:
+        """Return those of some versions that it surely has, and keeps for all who use this cache."""
+        repo = self._repo
+        if self._remote is None and not repo.has_remote:
+            return set()
+        store = repo.remote(self._remote)
+        if store.read_params() is None:
+            return set()
+        try:
+            leaving = leave_word(repo, store, versions, dry_run=self._dry_run)
+            for root in self._others:
+                with repo.beside(root) as other:
+                    leaving |= leave_word(other, store, (), dry_run=self._dry_run)
+        except BackendError as exc:
+            if exc.problem not in NOT_PERMITTED:
+                raise
+            hint = f"; {exc.hint}" if exc.hint else ""
+            self._progress.note(f"{store.name} cannot be told what is needed of it: {exc.message}{hint}")
+            return set()
+        return proven_versions(store, repo.cache, [one for one in versions if one not in leaving], task)
 
 
 def _would_be_lost(repo: Repo, unproven: Mapping[VersionId, tuple[RootName, ...]]) -> DataLossError:

@@ -30,6 +30,7 @@ from dver.storage.condemned import (
     packs_of,
     read_folder,
     read_sweep,
+    versions_of,
     write_rescue,
 )
 from dver.storage.lease import boot_clock
@@ -107,7 +108,7 @@ class PushGuard:
 
     def leaving(self) -> set[VersionId]:
         """Return the versions that sweeps which have not ended may delete: their markers say nothing any more."""
-        return {version for parts in self._running() for part in parts.values() for version in part.versions}
+        return versions_of(self._running())
 
     def enter(self, params: ChunkerParams) -> None:
         """Look what is going on, before anything is sent.

@@ -28,6 +28,7 @@ from dver.storage.registrations import (
 )
 from dver.storage.store import Store
 
+NOT_PERMITTED = frozenset({BackendProblem.DENIED, BackendProblem.READ_ONLY})
 _FOLDER = Path("dver") / "registered"
 
 
@@ -89,6 +90,9 @@ def register(repo: Repo, store: Store, versions: Collection[VersionId] = ()) -> 
 
     Where not all that it names can be found out, it says so, and what it said before counts on.
 
+    Raises:
+        BackendError: it cannot be said. Where that is not permitted, the hint says what must be.
+
     Returns:
         what was said, or None if that was no news, and every sweep knows of it. Otherwise sweeps may be at work that do
         not, so until `settle` is told that there are none, it counts as not said.
@@ -112,7 +116,7 @@ def register(repo: Repo, store: Store, versions: Collection[VersionId] = ()) -> 
     # First what there is to clean up, should this end in the middle.
     _remember(path, _Said("", key, len(data), tuple(sorted(older))))
     if not is_there:
-        store.backend.write(key, [data])
+        _write(store, key, data)
     for one in sorted(older):
         store.backend.delete(one)
     _remember(path, _Said("", key, len(data), versions=frozenset(found)))
@@ -153,6 +157,16 @@ def _read(store: Store, key: str) -> bytes | None:
     except IntegrityError:
         # An encrypted store answers so.
         return b""
+
+
+def _write(store: Store, key: str, data: bytes) -> None:
+    try:
+        store.backend.write(key, [data])
+    except BackendError as exc:
+        if exc.problem not in NOT_PERMITTED:
+            raise
+        hint = f"whoever is to count on what is in {store.name} has to be allowed to write in roots/ and gc/ there"
+        raise BackendError(exc.location, exc.problem, exc.reason, hint=hint) from exc
 
 
 def _recall_own(repo: Repo, store: Store) -> _Said | None:

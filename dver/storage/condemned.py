@@ -288,6 +288,11 @@ def packs_going(backend: Backend, folder: GcFolder) -> set[PackId]:
     return packs_of(read_sweep(backend, name) for name in folder.running)
 
 
+def versions_of(sweeps: Iterable[Mapping[str, Part]]) -> set[VersionId]:
+    """Return the versions that some sweeps may delete."""
+    return {version for parts in sweeps for part in parts.values() for version in part.versions}
+
+
 def packs_of(sweeps: Iterable[Mapping[str, Part]]) -> set[PackId]:
     """Return the packs that some sweeps may delete."""
     return {pack for parts in sweeps for part in parts.values() for pack in part.packs}
