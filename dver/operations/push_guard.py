@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
-from dver.errors import BackendError, BackendProblem, DverError, LockedError
+from dver.errors import BackendError, DverError, LockedError
 from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import VersionId
-from dver.operations.registering import is_registered, register, registrant, settle
+from dver.operations.registering import NOT_PERMITTED, Word, is_registered, register, registrant, settle
 from dver.progress import NO_PROGRESS
 from dver.repo import Repo
 from dver.storage.condemned import (
@@ -36,7 +36,6 @@ from dver.storage.condemned import (
 from dver.storage.lease import boot_clock
 from dver.storage.store import Store
 
-_READ_ONLY = frozenset({BackendProblem.DENIED, BackendProblem.READ_ONLY})
 _PATIENCE = 60.0
 _POLL_SECONDS = 1.0
 
@@ -63,6 +62,7 @@ class PushGuard:
         self._note = note
         self._sleep = sleep
         self._is_registered = False
+        self._refusal: BackendError | None = None
         self._folder: GcFolder | None = None
         self._sweeps: dict[str, dict[str, Part]] = {}
         # The sweeps of which all is known to be absent that they may take.
@@ -85,26 +85,30 @@ class PushGuard:
         Raises:
             ConfigError: the remote holds chunks of other sizes than `params`.
         """
-        if self._is_registered or is_registered(self._repo, self.store, self.versions):
-            self._is_registered = True
+        if self._is_registered:
             return False
-        word = None
+        self._is_registered = True
+        if is_registered(self._repo, self.store, self.versions):
+            return False
+        word = self._say(params)
+        if word is None and self._refusal is None:
+            return False
+        folder = self._look()
+        if word is not None and not folder.running:
+            settle(self._repo, self.store, word)
+        return True
+
+    def _say(self, params: ChunkerParams) -> Word | None:
         try:
             # Before anything is written there: it may be somebody else's, or encrypted.
             self.store.prepare(params)
-            word = register(self._repo, self.store, self.versions)
+            return register(self._repo, self.store, self.versions)
         except BackendError as exc:
             # Who may only read there can see that all is there, and promise nothing for later.
-            if exc.problem not in _READ_ONLY:
+            if exc.problem not in NOT_PERMITTED:
                 raise
-        else:
-            if word is None:
-                self._is_registered = True
-                return False
-        self._is_registered = True
-        if not self._look().running and word is not None:
-            settle(self._repo, self.store, word)
-        return True
+            self._refusal = exc
+            return None
 
     def leaving(self) -> set[VersionId]:
         """Return the versions that sweeps which have not ended may delete: their markers say nothing any more."""
@@ -114,9 +118,12 @@ class PushGuard:
         """Look what is going on, before anything is sent.
 
         Raises:
+            BackendError: no word can be left there, so what is sent would be garbage to whoever cleans the remote.
             ConfigError: the remote holds chunks of other sizes than `params`.
         """
         self.register(params)
+        if self._refusal is not None:
+            raise self._refusal
         folder = self._folder or self._look()
         waiting = frozenset(folder.lists) - self._swept_lists()
         if waiting:

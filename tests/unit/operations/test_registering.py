@@ -1,15 +1,16 @@
 """What a repository says that it names: when it counts, when it is said anew, and whose it is."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
 
-from dver.errors import LockedError
-from dver.objects.ids import VersionId
+from dver.errors import BackendError, BackendProblem, LockedError
+from dver.objects.ids import Bytes, VersionId
 from dver.objects.pointer import decode_pointer
 from dver.operations.registering import is_registered
 from dver.storage.condemned import Part, Phase, new_name, note_phase, write_sweep
+from dver.storage.local import LocalBackend
 from tests.clones import Clone, noise
 
 
@@ -44,6 +45,10 @@ def counts(clone: Clone) -> bool:
         return is_registered(repo, repo.remote(), ())
 
 
+def remote_files(folder: Path) -> set[Path]:
+    return {path for path in (folder / "remote").rglob("*") if path.is_file()}
+
+
 def said(folder: Path) -> list[Path]:
     return sorted((folder / "remote/roots").iterdir())
 
@@ -66,6 +71,31 @@ def test_what_is_said_while_somebody_sweeps_does_not_count_until_that_has_ended(
     assert not counts(bob)
     bob.push()
     assert counts(bob)
+
+
+def test_a_push_that_may_not_leave_word_sends_nothing(
+    ann: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = ann.clone(tmp_path / "bob")
+    bob.pull()
+    write = LocalBackend.write
+
+    def refuse(self: LocalBackend, key: str, pieces: Sequence[Bytes]) -> None:
+        if key.startswith("roots/"):
+            raise BackendError(self.location, BackendProblem.DENIED, f"{key} may not be written")
+        write(self, key, pieces)
+
+    monkeypatch.setattr(LocalBackend, "write", refuse)
+    # That all is there can be seen all the same.
+    assert bob.push().sent.versions == ()
+
+    bob.write("data/a", noise(4000, 2))
+    bob.save()
+    before = remote_files(tmp_path)
+    with pytest.raises(BackendError, match="may not be written") as caught:
+        bob.push()
+    assert "roots/ and gc/" in str(caught.value.hint)
+    assert remote_files(tmp_path) == before
 
 
 def test_what_is_the_same_is_not_said_again(ann: Clone, tmp_path: Path) -> None:
