@@ -11,9 +11,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from dver.errors import BackendError, BackendProblem, FormatError, UnsupportedFormatError
+from dver.errors import BackendError, BackendProblem, FormatError, LockedError, UnsupportedFormatError
 from dver.objects.ids import VersionId, checksum, format_version, parse_version
-from dver.storage.backend import Backend
+from dver.storage.backend import Backend, BlobInfo
 
 FORMAT = 1
 FOLDER = "roots/"
@@ -79,6 +79,7 @@ def registrations(backend: Backend) -> list[Registration]:
     """Return what repositories said, by key; what cannot be read has a `problem`.
 
     Raises:
+        LockedError: repositories say something new all the time, so what all of them said cannot be told.
         UnsupportedFormatError: a newer dver wrote one of them.
     """
     for attempt in range(_TRIES):
@@ -93,11 +94,26 @@ def registrations(backend: Backend) -> list[Registration]:
 
 def _read_all(backend: Backend) -> list[Registration]:
     found = []
-    for info in backend.list(FOLDER):
+    for info in _list_all(backend):
         name = _NAME.fullmatch(info.key.removeprefix(FOLDER))
         data = backend.read(info.key) if name is not None and info.size <= MAX_FILE else b""
         found.append(decode_registration(info.key, data, f"{backend.location}/{info.key}", info.modified))
     return sorted(found, key=lambda one: one.key)
+
+
+def _list_all(backend: Backend) -> list[BlobInfo]:
+    """Return what is there at one time."""
+    before: dict[str, BlobInfo] | None = None
+    for _ in range(_TRIES):
+        # A listing of a folder may show neither a file that went meanwhile nor the one in its place, which came before
+        # that: another listing shows it.
+        found = {info.key: info for info in backend.list(FOLDER)}
+        if before is not None and found.keys() == before.keys():
+            return [*found.values()]
+        before = found
+    raise LockedError(
+        f"repositories say all the time what they need of {backend.location}", hint="run the same command again"
+    )
 
 
 def decode_registration(key: str, data: bytes, where: str, modified: float | None = None) -> Registration:
