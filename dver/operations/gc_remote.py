@@ -9,13 +9,13 @@ same time.
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dver.errors import BackendError, ConfigError, DverError, IntegrityError, UsageError
 from dver.objects.ids import VersionId
 from dver.operations.gc_remote_plan import SweepPlan, find_garbage, plan_sweep
 from dver.operations.reading import NO_STORE_HINT
-from dver.operations.registering import is_registered, register, registrant
+from dver.operations.registering import is_registered, own_files, register, registrant
 from dver.operations.roots import collect_roots
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import Repo
@@ -162,11 +162,13 @@ class _Collector:
         self._options = options
         self._progress = progress
         self._result = RemoteGcResult(name, 0.0)
+        # Files that say what this repository named, for which it is asked itself.
+        self._own: frozenset[str] = frozenset()
 
     def look(self, now: float) -> RemoteGcResult:
         """Find out what `collect` would do, and write nothing."""
         result = self._result
-        result.now = now
+        result.now, self._own = now, own_files(self._repo, self._store)
         folder = read_folder(self._store.backend)
         lists = self._lists(folder)
         if self._options.undelete:
@@ -194,6 +196,8 @@ class _Collector:
             return result
         if not is_registered(self._repo, self._store, ()):
             register(self._repo, self._store)
+        # What it says from here on counts besides: it is another process of it that does.
+        self._own = own_files(self._repo, self._store)
         for one in self._forgettable(registrations(backend)):
             lease.keep()
             backend.delete(one.key)
@@ -237,10 +241,11 @@ class _Collector:
     def _ask(self, *, forgetting: Collection[Registration] = ()) -> frozenset[VersionId]:
         """Return all versions that this repository and those that pushed here name."""
         known = [one for one in registrations(self._store.backend) if one not in forgetting]
-        self._result.repositories = known
-        own, mine = collect_roots(self._repo).versions, registrant(self._repo).id
         # What this one said earlier is out of date.
-        return frozenset(own).union(*(one.versions for one in known if one.by.id != mine))
+        known = [replace(one, problem="") if one.key in self._own else one for one in known]
+        self._result.repositories = known
+        named = frozenset(collect_roots(self._repo).versions)
+        return named.union(*(one.versions for one in known if one.key not in self._own))
 
     def _mark(self, named: frozenset[VersionId], lists: Sequence[CondemnedList], *, write: Lease | None) -> None:
         """Find what nothing names and no list has, and put it into one; without a lease only find it."""

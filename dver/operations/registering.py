@@ -30,6 +30,7 @@ from dver.storage.store import Store
 
 NOT_PERMITTED = frozenset({BackendProblem.DENIED, BackendProblem.READ_ONLY})
 _FOLDER = Path("dver") / "registered"
+_MACHINE_ID = Path("/etc/machine-id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,15 @@ class _Said:
 def registrant(repo: Repo) -> Registrant:
     """Return what this repository is called."""
     git_dir, host = repo.git.common_dir, socket.gethostname()
-    return Registrant(registrant_id(identify(git_dir), f"{host}\0{git_dir}"), repo.git.main_root.name, host)
+    # Copies of machines may agree in all but one of these.
+    place = f"{host}\0{git_dir}\0{_machine_id()}\0{os.stat(git_dir).st_ino}"
+    return Registrant(registrant_id(identify(git_dir), place), repo.git.main_root.name, host)
+
+
+def own_files(repo: Repo, store: Store) -> frozenset[str]:
+    """Return the keys of what this repository remembers to have said: others with its id may be those of a copy."""
+    said = _recall_own(repo, store)
+    return frozenset() if said is None else frozenset({said.key, *said.older})
 
 
 def is_registered(repo: Repo, store: Store, versions: Collection[VersionId]) -> bool:
@@ -129,6 +138,13 @@ def settle(repo: Repo, store: Store, word: Word) -> None:
     # Another process may have said something else meanwhile.
     if said is not None and said.key == word.key:
         _remember(_state_path(repo, store), replace(said, names=word.names))
+
+
+def _machine_id() -> str:
+    try:
+        return _MACHINE_ID.read_text("ascii", "replace").strip()
+    except OSError:
+        return ""
 
 
 def _names(repo: Repo) -> str:

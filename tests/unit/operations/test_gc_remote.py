@@ -13,7 +13,9 @@ from dver.objects.ids import VersionId, chunk_id
 from dver.objects.pointer import decode_pointer
 from dver.operations.gc_remote import RemoteGcOptions, RemoteGcResult, gc_remote
 from dver.operations.push import fetch, wanted_versions
+from dver.operations.registering import registrant
 from dver.storage.packs import list_packs
+from dver.storage.registrations import encode_registration
 from tests.clones import Clone, Snapshot, noise
 from tests.faults.killing import check_store
 
@@ -379,3 +381,25 @@ def test_a_push_of_less_than_was_said_before_says_nothing_anew(ann: Clone, tmp_p
     change(ann, 8)
     ann.push()
     assert written() != said
+
+
+def test_what_another_with_the_same_id_names_is_kept(ann: Clone) -> None:
+    gone = change(ann, 3)
+    drop_last(ann)
+    with ann.open() as repo:
+        # A copy of this machine, or another process at work here, said so.
+        key, data = encode_registration(registrant(repo), [gone])
+        repo.remote().backend.write(key, [data])
+    assert collect(ann, dry_run=True).condemned is None
+    assert collect(ann).condemned is None
+
+
+def test_what_this_repository_said_earlier_does_not_count_even_if_it_is_damaged(ann: Clone, tmp_path: Path) -> None:
+    gone = change(ann, 3)
+    (file,) = (tmp_path / "remote/roots").iterdir()
+    drop_last(ann)
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes().replace(b"b3:", b"xx:"))
+    result = collect(ann, dry_run=True)
+    assert result.condemned is not None
+    assert [one.version for one in result.condemned.versions] == [gone]

@@ -1,5 +1,6 @@
 """What a repository says that it names: when it counts, when it is said anew, and whose it is."""
 
+import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from dver.errors import BackendError, BackendProblem, LockedError
 from dver.objects.ids import Bytes, VersionId
 from dver.objects.pointer import decode_pointer
-from dver.operations.registering import is_registered
+from dver.operations.registering import is_registered, registrant
 from dver.storage.condemned import Part, Phase, new_name, note_phase, write_sweep
 from dver.storage.local import LocalBackend
 from tests.clones import Clone, noise
@@ -106,3 +107,18 @@ def test_what_is_the_same_is_not_said_again(ann: Clone, tmp_path: Path) -> None:
     ann.push()
     assert counts(ann)
     assert [path.stat().st_mtime_ns for path in said(tmp_path)] == [before]
+
+
+def test_a_copy_in_the_same_place_is_another_one(ann: Clone, tmp_path: Path) -> None:
+    with ann.open() as repo:
+        before = registrant(repo).id
+    shutil.copytree(ann.root, tmp_path / "copy", symlinks=True)
+    ann.root.rename(tmp_path / "moved")
+    (tmp_path / "copy").rename(ann.root)
+    with ann.open() as repo:
+        after = registrant(repo).id
+    assert before != after
+    assert before[:32] == after[:32]
+    assert not counts(ann)
+    ann.push()
+    assert len(said(tmp_path)) == 2
