@@ -72,6 +72,28 @@ def glance(backend: Backend) -> Sequence[BlobInfo] | None:
 
 
 @runtime_checkable
+class Keyed(Protocol):
+    """A backend that sees only what is encrypted with keys that it knows."""
+
+    def check_current(self) -> None:
+        """Check that it can see all that is there.
+
+        Raises:
+            ConfigError: the store has had other keys since it was opened.
+        """
+
+
+def check_keys(backend: Backend) -> None:
+    """Check that what was just not found in a store is not there.
+
+    Raises:
+        ConfigError: the store is encrypted, and has had other keys since it was opened.
+    """
+    if isinstance(backend, Keyed):
+        backend.check_current()
+
+
+@runtime_checkable
 class Dated(Protocol):
     """A backend that can be asked when a blob was written."""
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from dver.errors import FormatError, UnsupportedFormatError
 from dver.objects.ids import PackId, VersionId, format_version, parse_id, parse_version
-from dver.storage.backend import Backend
+from dver.storage.backend import Backend, check_keys
 
 FORMAT = 1
 FOLDER = "gc/"
@@ -131,7 +131,11 @@ def gc_key(name: str, kind: str) -> str:
 
 
 def read_folder(backend: Backend) -> GcFolder:
-    """Return what lies in the folder; this is one listing."""
+    """Return what lies in the folder; this is one listing.
+
+    Raises:
+        ConfigError: the store is encrypted, and has had other keys since it was opened.
+    """
     kinds: dict[str, list[str]] = {"list": [], "rescue": [], "lease": []}
     sweeps: dict[str, Phase] = {}
     sizes, modified, strange = {}, {}, []
@@ -148,6 +152,7 @@ def read_folder(backend: Backend) -> GcFolder:
             kinds[kind].append(found["name"])
         else:
             sweeps[found["name"]] = max(_PHASES[kind], sweeps.get(found["name"], Phase.BEGUN))
+    check_keys(backend)
     return GcFolder(
         lists=tuple(sorted(kinds["list"])),
         sweeps=dict(sorted(sweeps.items())),

@@ -191,12 +191,19 @@ class CryptBackend:
             describe(self._inner)
             self._is_described = True
         if key.startswith(_PROMISES):
-            slot = KEYS + self.keyring.slot.id
-            if self._inner.size(slot) is None:
-                raise ConfigError(
-                    f"the keys of {self.location} were changed while this was written",
-                    hint="run the command again: it opens the store with the keys that are there now",
-                )
+            self.check_current()
+
+    def check_current(self) -> None:
+        """Check that what others write is still seen: what has a newer master key is not.
+
+        Raises:
+            ConfigError: the key that opened the store was taken away since, as it is when there is a new master key.
+        """
+        if self._inner.size(KEYS + self.keyring.slot.id) is None:
+            raise ConfigError(
+                f"the keys of {self.location} were changed meanwhile",
+                hint="run the command again: it opens the store with the keys that are there now",
+            )
 
     def _names(self, key: str) -> Iterator[tuple[MasterKey, str]]:
         """Yield the names that a blob may have, the likely one first."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from dver.errors import BackendError, DverError, LockedError
-from dver.storage.backend import Backend
+from dver.storage.backend import Backend, check_keys
 from dver.storage.condemned import GcFolder, gc_key, new_name, read_folder, read_lease, write_lease
 
 LEASE_SECONDS = 1800.0
@@ -58,6 +58,7 @@ class Lease:
         """Take the lease.
 
         Raises:
+            ConfigError: the store is encrypted, and has had other keys since it was opened.
             LockedError: somebody else has one.
         """
         self._write()
@@ -77,18 +78,25 @@ class Lease:
         """Renew the lease if it is time; to be called before each deletion.
 
         Raises:
+            ConfigError: the store is encrypted, and has had other keys since it was opened.
             LockedError: it could not be renewed in time, or somebody else has taken it over.
         """
-        elapsed = self._clock() - self._renewed
-        if elapsed < _RENEW_SECONDS:
+        check_keys(self._backend)
+        before = self._renewed
+        if self._clock() - before < _RENEW_SECONDS:
             return
-        if elapsed < _SAFE_SECONDS and self.name in read_folder(self._backend).leases:
+        if self._is_safe(before) and self.name in read_folder(self._backend).leases:
             self._write()
-            return
+            # That may have taken so long that somebody else had it in between.
+            if self._is_safe(before):
+                return
         raise LockedError(
             f"the right to clean {self._backend.location} was lost, for it could not be renewed in time",
             hint="run the same command again: it goes on from there",
         )
+
+    def _is_safe(self, renewed: float) -> bool:
+        return self._clock() - renewed < _SAFE_SECONDS
 
     def _take(self) -> float:
         for look in range(_LOOKS):

@@ -13,7 +13,7 @@ from typing import Any
 
 from dver.errors import BackendError, BackendProblem, FormatError, LockedError, UnsupportedFormatError
 from dver.objects.ids import VersionId, checksum, format_version, parse_version
-from dver.storage.backend import Backend, BlobInfo
+from dver.storage.backend import Backend, BlobInfo, check_keys
 
 FORMAT = 1
 FOLDER = "roots/"
@@ -79,16 +79,21 @@ def registrations(backend: Backend) -> list[Registration]:
     """Return what repositories said, by key; what cannot be read has a `problem`.
 
     Raises:
+        ConfigError: the store is encrypted, and has had other keys since it was opened.
         LockedError: repositories say something new all the time, so what all of them said cannot be told.
         UnsupportedFormatError: a newer dver wrote one of them.
     """
     for attempt in range(_TRIES):
         try:
-            return _read_all(backend)
+            found = _read_all(backend)
         except BackendError as exc:
             # What a repository says anew is written before the old goes: the next listing has it.
             if exc.problem is not BackendProblem.NOT_FOUND or attempt == _TRIES - 1:
                 raise
+        else:
+            # What is encrypted with newer keys than are known here was not seen.
+            check_keys(backend)
+            return found
     raise AssertionError("unreachable")
 
 

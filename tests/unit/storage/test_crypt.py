@@ -9,10 +9,13 @@ import pytest
 from dver.errors import BackendError, BackendProblem, ConfigError, IntegrityError
 from dver.objects.pack import TARGET_SIZE
 from dver.storage.backend import BlobInfo
+from dver.storage.condemned import read_folder
 from dver.storage.crypt import CryptBackend
 from dver.storage.index import ChunkIndex
 from dver.storage.keyring import KEYS, PLAIN_DESCRIPTION_KEY, rotate_keyring
+from dver.storage.lease import Lease
 from dver.storage.local import LocalBackend
+from dver.storage.registrations import Registrant, encode_registration, registrant_id, registrations
 from dver.storage.store import Store
 from tests.encryption import KEY, encrypted, encryption, open_or_create
 from tests.stores import PARAMS, WatchedBackend, noise, read_files, store_files
@@ -190,11 +193,27 @@ def test_a_marker_is_not_written_once_the_keys_were_changed(owner: Owner, backen
     backend.write(ONE, [b"x"])
     ring = rotate_keyring(owner.inner, encryption(), open_or_create(owner.inner), KEY)
     backend.write(OTHER, [b"y"])
-    with pytest.raises(ConfigError, match="were changed while this was written"):
+    with pytest.raises(ConfigError, match="were changed meanwhile"):
         backend.write("versions/" + "0" * 64, [b"{}"])
     newer = CryptBackend(owner.inner, lambda: ring)
     newer.write("versions/" + "0" * 64, [b"{}"])
     assert newer.read(OTHER) == b"y"
+
+
+def test_nobody_takes_for_all_what_was_said_with_the_keys_of_before(owner: Owner, backend: CryptBackend) -> None:
+    with Lease(backend, "a test") as lease:
+        assert registrations(backend) == []
+        ring = rotate_keyring(owner.inner, encryption(), open_or_create(owner.inner), KEY)
+        key, data = encode_registration(Registrant(registrant_id("a" * 32, "place")), [])
+        CryptBackend(owner.inner, lambda: ring).write(key, [data])
+        for look in (lambda: registrations(backend), lambda: read_folder(backend), lease.keep):
+            with pytest.raises(ConfigError, match="were changed meanwhile"):
+                look()
+    with pytest.raises(ConfigError, match="were changed meanwhile"):
+        Lease(backend, "a test").__enter__()
+    newer = CryptBackend(owner.inner, lambda: ring)
+    assert [one.key for one in registrations(newer)] == [key]
+    assert read_folder(newer).leases == ()
 
 
 def test_blobs_of_older_master_keys_are_read_listed_replaced_and_deleted(owner: Owner, backend: CryptBackend) -> None:

@@ -1,11 +1,13 @@
 """Of all who clean a store one goes on, by the times that the store gives, and stops before another may go on."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from dver.errors import LockedError
+from dver.objects.ids import Bytes
 from dver.storage.condemned import read_folder
 from dver.storage.lease import LEASE_SECONDS, Lease
 from dver.storage.local import LocalBackend
@@ -86,3 +88,15 @@ def test_of_two_that_begin_at_once_at_most_one_goes_on(backend: LocalBackend) ->
         second.__enter__()
     with first:
         assert read_folder(backend).leases == (first.name,)
+
+
+def test_a_holder_stops_if_renewing_took_too_long(tmp_path: Path) -> None:
+    clock = Clock()
+
+    class Slow(LocalBackend):
+        def write(self, key: str, pieces: Sequence[Bytes]) -> None:
+            super().write(key, pieces)
+            clock.now += LEASE_SECONDS / 3
+
+    with lease(Slow(tmp_path), clock) as held, pytest.raises(LockedError, match="was lost"):
+        held.keep()
