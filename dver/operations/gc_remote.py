@@ -311,7 +311,7 @@ class _Collector:
                 raise
         total = sum(pack.size for pack in (*plan.dead, *plan.due))
         with live, self._progress.task("cleaning the remote", bytes=total) as task:
-            sweeper = Sweeper(self._store, task=task, keep=sweep.lease.keep)
+            sweeper = Sweeper(self._store, task=task, keep=sweep.lease.keep, files=plan.index_files)
             sweeper.unmark(plan.unmarked)
             sweep.unmarked = set(plan.unmarked)
             sweep.note(Phase.UNMARKED)

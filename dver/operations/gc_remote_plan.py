@@ -7,11 +7,11 @@ pushes takes a node that is there for a whole tree. So each pack with a node tha
 little that frees.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dver.errors import DverError, IntegrityError
-from dver.objects.ids import NodeId, PackId, VersionId
+from dver.objects.ids import IndexId, PackId, VersionId
 from dver.operations.liveness import LiveWalk, live_objects
 from dver.progress import Task
 from dver.storage.condemned import CondemnedPack, CondemnedVersion, Part
@@ -40,12 +40,14 @@ class SweepPlan:
         dead: packs that are deleted.
         due: packs of which what is needed is copied first.
         spared: how many versions of the lists are named again.
+        index_files: those that were there, of which each node keeps what is below it.
     """
 
     unmarked: tuple[VersionId, ...]
     dead: tuple[PackUse, ...]
     due: tuple[PackUse, ...]
     spared: int
+    index_files: frozenset[IndexId]
 
     @property
     def packs(self) -> set[PackId]:
@@ -71,7 +73,8 @@ def find_garbage(
     with live_objects(store, named, nearer=cache, task=task) as live:
         census = take_census(store, live)
         _check_all_there(store, census, frozenset())
-        useless = {pack for pack, nodes in _listed_nodes(store) if any(node not in live for node in nodes)}
+        listed = listed_nodes(store.backend, list_index_files(store.backend))
+        useless = {pack for pack, nodes in listed if any(node not in live for node in nodes)}
     packs = [
         CondemnedPack(pack.id, pack.size, pack.garbage)
         for pack in (*census.dead, *census.due, *(pack for pack in census.kept if pack.id in useless))
@@ -99,7 +102,10 @@ def plan_sweep(
     packs = {pack for part in parts.values() for pack in part.packs}
     live = ObjectSet()
     try:
-        listed = list(_listed_nodes(store))
+        files = list_index_files(store.backend)
+        # So that this copy of the index knows of all packs that an object is in.
+        store.index.refresh(files.values)
+        listed = list(listed_nodes(store.backend, files))
         _find_needed(LiveWalk(store, live, nearer=cache), named, marked - unmarked, task)
         walk = LiveWalk(store, live, nearer=cache)
         for pack, nodes in listed:
@@ -116,7 +122,8 @@ def plan_sweep(
     except BaseException:
         live.close()
         raise
-    return SweepPlan(tuple(sorted(unmarked)), tuple(dead), tuple(due), len(leaving) - len(unmarked)), live
+    spared = len(leaving) - len(unmarked)
+    return SweepPlan(tuple(sorted(unmarked)), tuple(dead), tuple(due), spared, frozenset(files)), live
 
 
 def _find_needed(walk: LiveWalk, named: Collection[VersionId], marked: Collection[VersionId], task: Task) -> None:
@@ -124,10 +131,6 @@ def _find_needed(walk: LiveWalk, named: Collection[VersionId], marked: Collectio
     for version in sorted({*named, *marked}, key=lambda one: (one not in marked, one)):
         walk.add(version, whole=version in marked and version in named)
         task.advance(files=1)
-
-
-def _listed_nodes(store: Store) -> Iterator[tuple[PackId, list[NodeId]]]:
-    return listed_nodes(store.backend, list_index_files(store.backend))
 
 
 def _check_all_there(store: Store, census: Census, packs: Collection[PackId]) -> None:

@@ -118,10 +118,7 @@ class ChunkIndex:
 
     def _present(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Return those of `ids` that the copy has in a pack that stays."""
-        found = self._copy.present(ids)
-        if not (self._going and found):
-            return found
-        return {identity for identity, at in self._copy.located(found).items() if at.pack not in self._going}
+        return self.known(ids, self._going)
 
     @property
     def is_losing_packs(self) -> bool:
@@ -138,9 +135,15 @@ class ChunkIndex:
             left = [pack for pack in self.read_file(index) if pack.id not in self._going]
             self.replace([index], self._written[index] & self._going, left)
 
-    def known(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
-        """Return those of `ids` that the store held when this copy was last brought up to date; it is not asked."""
-        return self._copy.present(ids)
+    def known(self, ids: Iterable[ObjectId], gone: Set[PackId] = frozenset()) -> set[ObjectId]:
+        """Return those of `ids` that the store held when this copy was last brought up to date; it is not asked.
+
+        What this copy has in packs that are `gone` does not count.
+        """
+        found = self._copy.present(ids)
+        if not (gone and found):
+            return found
+        return {identity for identity, at in self._copy.located(found).items() if at.pack not in gone}
 
     def located(self, ids: Iterable[ObjectId]) -> dict[ObjectId, Location]:
         """Return where objects lie as far as this copy knows, which is not brought up to date for it."""

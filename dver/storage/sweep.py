@@ -149,6 +149,7 @@ class Sweeper:
         task: Task = NO_TASK,
         pack_size: int = TARGET_SIZE,
         keep: Callable[[], None] = lambda: None,
+        files: Collection[IndexId] | None = None,
     ) -> None:
         """Begin.
 
@@ -156,9 +157,11 @@ class Sweeper:
             task: told of the bytes of packs that are done.
             pack_size: the size in bytes at which new packs are closed.
             keep: called before anything is deleted; raises where the right to do so is lost.
+            files: the index files that are known; those that come up later are for `catch_up`. By default all.
         """
         self.swept = Swept()
         self._keep = keep
+        self._known_files = files
         self._store = store
         self._task = task
         self._pack_size = pack_size
@@ -257,33 +260,43 @@ class Sweeper:
 
     def catch_up(self, gone: Collection[PackId]) -> None:
         """See to it that index files which others wrote meanwhile list no pack that is gone, and only whole trees."""
-        known = set(self._listing())
+        new = sorted(self._store.index.file_sizes().keys() - self._listing().keys())
+        if not new:
+            return
+        left = [one for index in new for one in self._without(index, gone)]
+        # Of an object in two packs the local copy has one place, and forgot it if that pack has gone.
+        self._store.index.start_over()
         self._store.index.refresh()
-        for index in sorted(self._store.index.file_sizes().keys() - known):
+        for index in left:
             packs = self._store.index.read_file(index)
-            here = [pack for pack in packs if pack.id not in gone]
-            whole = whole_trees(self._store.backend, here, self._store.index.known)
-            sound = [replace(pack, entries=tuple(_sound(pack.entries, whole))) for pack in here]
-            self._listing()[index] = frozenset(pack.id for pack in packs)
+            whole = whole_trees(self._store.backend, packs, lambda ids: self._store.index.known(ids, frozenset(gone)))
+            sound = [replace(pack, entries=tuple(_sound(pack.entries, whole))) for pack in packs]
             if sound != packs:
                 # All that the local copy has of it is taken out and put in anew.
                 self._put_in_place([index], {pack.id for pack in packs}, sound)
 
-    def _put_in_place(self, files: Sequence[IndexId], gone: Collection[PackId], packs: Sequence[IndexedPack]) -> None:
+    def _without(self, index: IndexId, gone: Collection[PackId]) -> Collection[IndexId]:
+        """Take packs out of an index file, and return what stands in its place."""
+        packs = self._store.index.read_file(index)
+        here = [pack for pack in packs if pack.id not in gone]
+        return [index] if len(here) == len(packs) else self._put_in_place([index], (), here)
+
+    def _put_in_place(
+        self, files: Sequence[IndexId], gone: Collection[PackId], packs: Sequence[IndexedPack]
+    ) -> Collection[IndexId]:
         self._keep()
         written = self._store.index.replace(files, gone, packs)
         listing = self._listing()
         for index in files:
             listing.pop(index, None)
         listing.update(written)
+        return written.keys()
 
     def _listing(self) -> dict[IndexId, frozenset[PackId]]:
-        """Return which packs each index file lists."""
+        """Return which packs each index file lists, of those that are known and those that were written here."""
         if self._files is None:
-            self._files = {
-                index: frozenset(pack.id for pack in self._store.index.read_file(index))
-                for index in self._store.index.file_sizes()
-            }
+            known = self._store.index.file_sizes() if self._known_files is None else self._known_files
+            self._files = {index: frozenset(pack.id for pack in self._store.index.read_file(index)) for index in known}
         return self._files
 
     def _sync(self, folder: str) -> None:

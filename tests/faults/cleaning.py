@@ -1,18 +1,19 @@
-"""Two machines at one remote: one cleans it, one pushes, and either is held up, or killed, between any two requests.
+"""Machines at one remote: one cleans it, others push, and each is held up, or killed, between any two requests.
 
-`Meeting.run` lets one of them go up to its request number `step`, lets the other do all of its work, and then lets the
-first go on, unless it is to be killed there. What is checked afterwards is all that the store says: every version that
-is marked is read byte for byte, index files list no pack that is not there, and every node that they list has its whole
-tree.
+`Meeting.act` lets somebody work, and at some of their requests, in order, lets something else happen or kills them;
+`Aside` is somebody who works in a thread, so that two can take turns. What is checked afterwards is all that the store
+says: every version that is marked is read byte for byte, index files list no pack that is not there, and every node
+that they list has its whole tree.
 """
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from unittest.mock import patch
 
 from dver.errors import LockedError
@@ -35,15 +36,17 @@ class KilledError(BaseException):
     """Nothing that is done after it reaches the remote."""
 
 
+# Before a request something happens: the one with that number, from 0, or the next that begins so, as "delete packs/".
+# None is to be killed there.
+Cue: TypeAlias = "tuple[int | str, Callable[[], object] | None]"
+
+
 @dataclass(slots=True)
 class Requests:
-    """Notes the requests of whoever is on stage, and calls `meanwhile` before that which `step` tells."""
+    """Notes the requests of somebody, and follows the cues, each when the one before it has come."""
 
-    step: int | str = -1
-    meanwhile: Callable[[], None] = lambda: None
-    kills: bool = False
+    cues: list[Cue] = field(default_factory=list)
     is_dead: bool = False
-    is_over: bool = False
     told: list[str] = field(default_factory=list)
 
     def before(self, verb: str, key: str) -> None:
@@ -51,20 +54,23 @@ class Requests:
         if self.is_dead:
             raise KilledError
         self.told.append(f"{verb} {key}")
-        at = self.told[-1].startswith(self.step) if isinstance(self.step, str) else len(self.told) - 1 == self.step
-        if at and not self.is_over:
-            self.is_over, self.is_dead = True, self.kills
-            if self.kills:
+        if not self.cues:
+            return
+        step, action = self.cues[0]
+        if self.told[-1].startswith(step) if isinstance(step, str) else len(self.told) - 1 == step:
+            del self.cues[0]
+            if action is None:
+                self.is_dead = True
                 raise KilledError
-            self.meanwhile()
+            action()
 
 
 @dataclass(slots=True)
 class _Held:
-    """A backend, made distant, that tells who is on stage of each request."""
+    """A backend, made distant, that tells whoever opened it of each request."""
 
     inner: Backend
-    stage: "Stage"
+    requests: Requests
 
     @property
     def location(self) -> str:
@@ -75,35 +81,35 @@ class _Held:
         return False
 
     def write(self, key: str, pieces: Sequence[Bytes]) -> None:
-        self.stage.requests.before("write", key)
+        self.requests.before("write", key)
         # Backends of buckets overwrite.
         self.inner.delete(key)
         self.inner.write(key, pieces)
 
     def read(self, key: str) -> bytes:
-        self.stage.requests.before("read", key)
+        self.requests.before("read", key)
         return self.inner.read(key)
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
-        self.stage.requests.before("range", key)
+        self.requests.before("range", key)
         return self.inner.read_range(key, offset, length)
 
     def size(self, key: str) -> int | None:
-        self.stage.requests.before("size", key)
+        self.requests.before("size", key)
         return self.inner.size(key)
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
-        self.stage.requests.before("list", prefix)
+        self.requests.before("list", prefix)
         return iter([*self.inner.list(prefix)])
 
     def delete(self, key: str) -> None:
-        self.stage.requests.before("delete", key)
+        self.requests.before("delete", key)
         self.inner.delete(key)
 
 
 @dataclass(slots=True)
 class Stage:
-    """Whose requests are counted."""
+    """Who opens the remote next."""
 
     requests: Requests = field(default_factory=Requests)
 
@@ -133,41 +139,51 @@ class Meeting:
         return Clone(self.folder / "bob")
 
     def clean(self) -> None:
-        """Let Ann collect garbage."""
+        """Let Ann collect garbage, as often as it takes."""
         for _ in range(self.rounds):
-            with machine(self.folder, "ann"), self.ann.open() as repo:
-                gc_remote(repo, None, AT_ONCE)
+            self.clean_once()
+
+    def clean_once(self) -> None:
+        """Let Ann collect garbage: list what is new, and sweep what is due."""
+        with machine(self.folder, "ann"), self.ann.open() as repo:
+            gc_remote(repo, None, AT_ONCE)
 
     def push(self) -> None:
         """Let Bob push."""
         with machine(self.folder, "bob"):
             self.bob.push()
 
-    def run(self, first: Callable[[], None], other: Callable[[], None], step: int | str, *, kills: bool) -> bool:
-        """Let `first` go up to a request, then `other` do its work; return whether there was such a request.
+    def act(self, work: Callable[[], None], *cues: Cue) -> bool:
+        """Let somebody work, and return whether all cues came.
 
-        It is the one with the number `step`, from 0, or the first that begins so, such as "delete packs/".
+        Whoever finds another in the way says so, and does it later.
         """
-        requests = Requests(step, lambda: self._alone(other), kills)
-        self.stage.requests = requests
-        with suppress(LockedError, KilledError):
-            first()
-        self.stage.requests = Requests()
-        if requests.is_dead:
-            self._alone(other)
-        return requests.is_over
+        before, mine = self.stage.requests, Requests([*cues])
+        self.stage.requests = mine
+        try:
+            with suppress(LockedError, KilledError):
+                work()
+        finally:
+            self.stage.requests = before
+        return not mine.cues
 
-    def _alone(self, work: Callable[[], None]) -> None:
-        before, self.stage.requests = self.stage.requests, Requests()
-        # Whoever finds the other in the way says so, and does it later.
-        with suppress(LockedError):
-            work()
-        self.stage.requests = before
+    def run(self, first: Callable[[], None], other: Callable[[], None], step: int | str, *, kills: bool) -> bool:
+        """Let `first` go up to a request, then `other` do its work; return whether there was such a request."""
+        if not kills:
+            return self.act(first, (step, lambda: self.act(other)))
+        was_there = self.act(first, (step, None))
+        if was_there:
+            self.act(other)
+        return was_there
+
+    def expire(self, kind: str, seconds: float) -> None:
+        """Let leases or rescues of the dead run out."""
+        for path in (self.folder / "remote/gc").glob(f"*.{kind}.json"):
+            os.utime(path, (0, path.stat().st_mtime - seconds - 1))
 
     def settle(self) -> None:
-        """Let leases and rescues of the dead run out, let Bob push again, and clean twice."""
-        for path in (self.folder / "remote/gc").glob("*.lease.json"):
-            os.utime(path, (0, path.stat().st_mtime - LEASE_SECONDS - 1))
+        """Let leases of the dead run out, let Bob push again, and clean twice."""
+        self.expire("lease", LEASE_SECONDS)
         self.check()
         with suppress(LockedError):
             self.push()
@@ -193,6 +209,49 @@ class Meeting:
                 ids = [*needed]
             assert store.index.located(ids).keys() == set(ids), "the trees of listed nodes are whole"
         assert {NodeId(version) for version in versions} <= marked, "versions are marked"
+
+
+class Aside:
+    """Somebody who works in a thread: `go` lets them go up to a request, and at the end of the context to theirs.
+
+    While they work, everybody else waits.
+    """
+
+    def __init__(self, meeting: Meeting, work: Callable[[], None], step: int | str) -> None:
+        self._meeting = meeting
+        self._cue: Cue = (step, self._pause)
+        self._may_go_on = threading.Event()
+        self._is_waited_for = threading.Event()
+        self._thread = threading.Thread(target=self._work, args=[work])
+
+    def __enter__(self) -> "Aside":
+        self._kept = patch.dict(os.environ)
+        self._kept.start()
+        self._before = self._meeting.stage.requests
+        return self
+
+    def __exit__(self, *_about: object) -> None:
+        self._may_go_on.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        # Of those who take turns each changes these, and none puts them back as they were.
+        self._kept.stop()
+        self._meeting.stage.requests = self._before
+
+    def go(self) -> None:
+        """Let them work up to the request, or to the end if there is no such request."""
+        self._thread.start()
+        assert self._is_waited_for.wait(60)
+
+    def _work(self, work: Callable[[], None]) -> None:
+        try:
+            self._meeting.act(work, self._cue)
+        finally:
+            self._is_waited_for.set()
+
+    def _pause(self) -> None:
+        self._is_waited_for.set()
+        assert self._may_go_on.wait(60)
 
 
 @contextmanager
@@ -265,7 +324,7 @@ def meetings(folder: Path, what: str, *, listed: bool) -> Iterator[Callable[[], 
 
     def opening(url: str, options: dict[str, str | bool | int], **keywords: Any) -> Backend:
         backend = open_backend(url, options, **keywords)
-        return _Held(backend, stage) if url.endswith("/remote") else backend
+        return _Held(backend, stage.requests) if url.endswith("/remote") else backend
 
     def make() -> Meeting:
         shutil.rmtree(folder / "work")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.cleaning import Meeting, meetings
+from tests.faults.cleaning import Aside, Meeting, meetings
 
 _KINDS = ["shares", "same", "new"]
 # Who is held up or killed, and at which request, by what the pushed version has to do with the garbage.
@@ -44,6 +44,24 @@ def test_nothing_is_lost_at_the_requests_that_matter(tmp_path: Path, what: str, 
     with meetings(tmp_path, what, listed=listed) as make:
         for who, step, kills in _MATTERS[what]:
             assert hold_up(make(), who, step, kills=kills)
+
+
+def nothing() -> None:
+    """Let only the time of a request pass."""
+
+
+@pytest.mark.parametrize("step", ["delete versions/", "delete index/", "delete packs/", "list index/"])
+def test_what_a_push_indexes_while_a_sweep_deletes_is_looked_at(tmp_path: Path, step: str) -> None:
+    with meetings(tmp_path, "shares", listed=False) as make:
+        meeting = make()
+        with Aside(meeting, meeting.clean_once, step) as sweep:
+
+            def go() -> None:
+                meeting.act(meeting.clean_once)
+                sweep.go()
+
+            assert meeting.act(meeting.push, ("write packs/", go), ("write index/", nothing), ("list gc/", None))
+        meeting.settle()
 
 
 @pytest.mark.slow
