@@ -54,7 +54,7 @@ class TransferResult:
 class _Route:
     """From where to where; `has_whole_trees` says that where a remote has a node, it has all below it.
 
-    `guard` is asked before versions are marked.
+    `guard` is asked whether what was counted on is there still.
     """
 
     source: Store
@@ -293,4 +293,4 @@ def _run(repo: Repo, route: _Route, wanted: Sequence[Wanted], progress: Progress
         transfer = Transfer(
             route.source, writer, workers, into_cache=is_cache, has_whole_trees=route.has_whole_trees, task=task
         )
-        return transfer.copy(wanted, may_mark=route.guard.may_mark if route.guard is not None else None)
+        return transfer.copy(wanted, route.guard)

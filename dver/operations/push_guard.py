@@ -2,12 +2,14 @@
 
 Before it counts on anything there, a push leaves word of the versions that this repository names, then looks which
 sweeps have begun. Whoever sweeps says so first, and then reads what repositories said: so either the sweep knows the
-versions of this push, or the push knows of the sweep, and takes what that may delete for absent. The second look, when
-all is sent and before any version is marked, finds the sweeps that began in between: what they may have taken is sent
-anew.
+versions of this push, or the push knows of the sweep, and takes what that may delete for absent. The next look, when
+all is sent and before anybody can see the nodes, finds the sweeps that began in between: what they may have taken is
+sent anew. A sweep that begins later finds the nodes in the packs that are there, and keeps what they need. Only a pack
+that this push wrote under the name of one that was condemned can still go, so there is a last look before versions are
+marked.
 
 Where lists of garbage wait for their time, a push also says that it counts on what is in them, so that a sweep which
-begins meanwhile leaves these alone.
+begins meanwhile leaves these alone. That holds for a day, and is said again every few hours.
 """
 
 import time
@@ -36,6 +38,9 @@ from dver.storage.condemned import (
 from dver.storage.lease import boot_clock
 from dver.storage.store import Store
 
+_RENEW_SECONDS = RESCUE_SECONDS / 6
+# As long as this it surely counts.
+_SAFE_SECONDS = RESCUE_SECONDS / 2
 _PATIENCE = 60.0
 _POLL_SECONDS = 1.0
 
@@ -43,7 +48,8 @@ _POLL_SECONDS = 1.0
 class PushGuard:
     """Guards one push to one remote, the `store`. Use as a context manager.
 
-    `register` comes before versions are counted on that are there, `enter` before objects are, and `may_mark` last.
+    `register` comes before versions are counted on that are there, `enter` before objects are, `keep` while others are
+    sent, and `may_go_on` before anybody can see the nodes and before versions are marked.
     """
 
     def __init__(
@@ -128,8 +134,7 @@ class PushGuard:
         waiting = frozenset(folder.lists) - self._swept_lists()
         if waiting:
             self._rescue = new_name(time.time())
-            self._rescued_at = boot_clock()
-            write_rescue(self.store.backend, self._rescue, waiting, registrant(self._repo).host)
+            self._write_rescue(self._rescue, waiting)
             # A sweep that began before this was there may not have seen it.
             self._look()
             self._rescued = waiting - self._swept_lists()
@@ -139,10 +144,23 @@ class PushGuard:
             self.store.index.expire()
         self.store.index.give_up(packs_of(self._running()))
 
+    def keep(self) -> None:
+        """Say again, if it is time, which lists this push counts on; to be called now and then."""
+        elapsed = boot_clock() - self._rescued_at
+        # Too late, it may not have counted for a while.
+        if self._rescue is not None and self._rescued and _RENEW_SECONDS <= elapsed < _SAFE_SECONDS:
+            self._write_rescue(self._rescue, self._rescued)
+
+    def _write_rescue(self, name: str, lists: Collection[str]) -> None:
+        # Before the request: from when it is answered on, some of the time is over.
+        began = boot_clock()
+        write_rescue(self.store.backend, name, lists, registrant(self._repo).host)
+        self._rescued_at = began
+
     def _swept_lists(self) -> set[str]:
         return {name for parts in self._running() for name in parts}
 
-    def may_mark(self, versions: Collection[VersionId]) -> bool:
+    def may_go_on(self, versions: Collection[VersionId]) -> bool:
         """Whether all that was counted on is surely there; else what may be gone counts as absent from now on.
 
         Raises:
@@ -193,5 +211,5 @@ class PushGuard:
     def _parts(self, name: str) -> list[Part]:
         """Return what a sweep may take in spite of this push's rescue."""
         # As long as that surely counts, whoever began a sweep after it was written heeds it.
-        heeded = self._rescued if boot_clock() - self._rescued_at < RESCUE_SECONDS / 2 else frozenset()
+        heeded = self._rescued if boot_clock() - self._rescued_at < _SAFE_SECONDS else frozenset()
         return [part for one, part in self._sweeps[name].items() if one not in heeded]

@@ -33,6 +33,7 @@ from dver.objects.pack import (
 from dver.objects.paths import is_within
 from dver.operations.datasets import typed
 from dver.operations.pack_choice import PackChoice, PackWish
+from dver.operations.push_guard import PushGuard
 from dver.progress import Task
 from dver.storage.local import LocalBackend
 from dver.storage.packs import pack_key
@@ -117,25 +118,36 @@ class Transfer:
         self._objects = 0
         self._bytes = 0
 
-    def copy(
-        self, wanted: Sequence[Wanted], *, may_mark: Callable[[Sequence[VersionId]], bool] | None = None
-    ) -> Transferred:
+    def copy(self, wanted: Sequence[Wanted], guard: PushGuard | None = None) -> Transferred:
         """Bring over all of `wanted`, then mark the versions that were wanted whole.
 
-        Before that `may_mark` is asked. While it says no, what the target lacks by then is brought over.
+        A `guard` is asked before anybody can see the nodes, and again before the markers. While it says no, what the
+        target lacks by then is brought over.
 
         Raises:
             VersionNotFoundError: the source lacks something of one of them.
         """
         whole = [want.version for want in wanted if want.is_whole]
-        while True:
-            self._bring(self._start_all(wanted))
-            self._writer.flush()
-            if may_mark is None or may_mark(whole):
-                return Transferred(self._mark(wanted), self._objects, self._bytes)
+        while not self._copy_once(wanted, whole, guard):
             # What was sent just now may lack what it counted on.
+            self._writer.give_up_lost()
             self._seen.clear()
             self._counts_on_nodes = False
+        return Transferred(self._mark(wanted), self._objects, self._bytes)
+
+    def _copy_once(self, wanted: Sequence[Wanted], whole: Sequence[VersionId], guard: PushGuard | None) -> bool:
+        """Bring over what is lacking, and return whether all that was counted on is there still."""
+        if guard is None:
+            self._bring(self._start_all(wanted))
+            self._writer.flush()
+            return True
+        self._bring(self._start_all(wanted), guard.keep)
+        self._writer.settle()
+        # A node that can be seen is taken for a whole tree, by this push if it is killed and runs again.
+        if not guard.may_go_on(whole):
+            return False
+        self._writer.flush()
+        return guard.may_go_on(whole)
 
     def copy_chunks(self, chunks: Iterable[ChunkId]) -> None:
         """Bring over chunks that the target lacks; the caller flushes the writer."""
@@ -164,9 +176,13 @@ class Transfer:
         )
         return VersionNotFoundError(want.version, want.dataset, f"{self._source.name} (not all of it)", hint=hint)
 
-    def _bring(self, reads: Iterator["Future[Read]"]) -> None:
-        """Put what is read, in the order in which it was asked for, so that what a node names comes before it."""
+    def _bring(self, reads: Iterator["Future[Read]"], keep: Callable[[], None] = lambda: None) -> None:
+        """Put what is read, in the order in which it was asked for, so that what a node names comes before it.
+
+        `keep` is called now and then.
+        """
         for read in self._workers.in_order(reads):
+            keep()
             if isinstance(read, WholePack):
                 self._bring_pack(read)
                 continue

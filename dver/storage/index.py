@@ -125,6 +125,10 @@ class ChunkIndex:
         """Whether another process is about to delete packs, as far as is known here."""
         return bool(self._going)
 
+    def is_losing(self, pack: PackId) -> bool:
+        """Whether another process is about to delete a pack, as far as is known here."""
+        return pack in self._going
+
     def give_up(self, packs: Collection[PackId]) -> None:
         """Count on nothing in these packs from now on, as another process is about to delete them.
 

@@ -2,7 +2,8 @@
 
 Order: packs of chunks, then packs of manifest nodes, then an index file, then (by the caller) version markers.
 Nodes are written only when every chunk put before them is durable, and all appear in one index file at `flush`, so a
-node that an index lists has its whole subtree in the store. Long sessions publish the packs of chunks that are already
+node that an index lists has its whole subtree in the store. Where what they count on may be deleted meanwhile, the
+caller looks between `settle` and `flush` whether it was. Long sessions publish the packs of chunks that are already
 durable from time to time, so that a killed session need not write them again.
 
 Any thread may call; packs are written on threads of the writer's own. Those who put wait while all of these are busy,
@@ -129,6 +130,20 @@ class StoreWriter:
         """Add a manifest node unless the store has it; fits `NodeSink`."""
         if self.claim([identity]):
             self.put([encode_object(Kind.NODE, identity, encoded)])
+
+    def settle(self) -> None:
+        """Make everything that was put durable, and let nobody see the nodes yet."""
+        with self._feeding, self._guarded():
+            self._write_all()
+
+    def give_up_lost(self) -> None:
+        """Take what is in packs that another process is about to delete, and in no index file yet, for not put."""
+        with self._feeding, self._guarded():
+            lost = [pack for pack in (*self._chunk_packs, *self._node_packs) if self.store.index.is_losing(pack.id)]
+            self._chunk_packs = [pack for pack in self._chunk_packs if pack not in lost]
+            self._node_packs = [pack for pack in self._node_packs if pack not in lost]
+        with self._claims:
+            self._claimed.difference_update(entry.id for pack in lost for entry in pack.entries)
 
     def flush(self) -> None:
         """Make everything that was put durable and indexed."""

@@ -17,7 +17,7 @@ from dver.objects.pack import RECORD_HEADER_LENGTH, Kind, encode_object
 from dver.storage import store as store_module
 from dver.storage import writer as writer_module
 from dver.storage.markers import version_key
-from dver.storage.packs import list_packs, read_pack_entries
+from dver.storage.packs import list_packs, pack_key, read_pack_entries
 from dver.storage.store import DESCRIPTION_KEY, Store
 from dver.storage.writer import PUBLISH_EVERY_PACKS, StoreWriter
 from tests.stores import (
@@ -258,6 +258,32 @@ def test_no_read_brings_more_records_than_memory_is_meant_for(
     spans = store.plan(chunks)
     assert max(len(span.locations) for span in spans) == 3
     assert {record.id for span in spans for record in store.read_span(span)} == set(chunks)
+
+
+def test_what_is_settled_is_durable_and_seen_after_flush(near_place: StorePlace) -> None:
+    store = near_place.open()
+    with StoreWriter(store) as writer:
+        version = put_files(writer, FILES).version
+        writer.settle()
+        assert keys(store.backend, "packs/")
+        assert not keys(store.backend, "index/")
+        writer.flush()
+    assert read_files(near_place.open(), version) == FILES
+
+
+def test_what_is_in_packs_that_others_delete_is_put_once_more(near_place: StorePlace) -> None:
+    store = near_place.open()
+    with StoreWriter(store) as writer:
+        version = put_files(writer, FILES).version
+        writer.settle()
+        lost = set(list_packs(store.backend))
+        store.index.give_up(lost)
+        writer.give_up_lost()
+        assert put_files(writer, FILES).version == version
+        writer.flush()
+    for pack in lost:
+        store.backend.delete(pack_key(pack))
+    assert read_files(near_place.open(), version) == FILES
 
 
 def test_a_session_can_go_on_after_a_flush(near_place: StorePlace) -> None:

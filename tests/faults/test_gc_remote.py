@@ -2,6 +2,7 @@
 
 from itertools import count
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -48,6 +49,29 @@ def test_nothing_is_lost_at_the_requests_that_matter(tmp_path: Path, what: str, 
 
 def nothing() -> None:
     """Let only the time of a request pass."""
+
+
+@pytest.mark.parametrize("request_before", ["write packs/", "write index/"])
+def test_a_push_that_is_killed_after_a_sweep_leaves_nothing_that_looks_whole(
+    tmp_path: Path, request_before: str
+) -> None:
+    with meetings(tmp_path, "shares", listed=False) as make:
+        meeting = make()
+        # It takes what the push counts on.
+        sweep = ("write packs/", lambda: meeting.act(meeting.clean))
+        assert meeting.act(meeting.push, sweep, (request_before, nothing), ("list gc/", None))
+        meeting.settle()
+
+
+def test_a_push_that_takes_long_says_again_what_it_counts_on(tmp_path: Path) -> None:
+    hours = count(step=5)
+    with (
+        meetings(tmp_path, "shares", listed=True) as make,
+        patch("dver.operations.push_guard.boot_clock", lambda: 3600.0 * next(hours)),
+    ):
+        meeting = make()
+        assert meeting.act(meeting.push, ("write gc/", nothing), ("write gc/", nothing))
+        meeting.settle()
 
 
 @pytest.mark.parametrize("step", ["delete versions/", "delete index/", "delete packs/", "list index/"])
