@@ -4,14 +4,19 @@ The fixtures `run_dver` and `run_git` in `tests/conftest.py` give tests these ob
 surrogate escapes, so that a file name that is not UTF-8 comes back as it went out.
 """
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import dver
+from tests.warm import warm_dver
+
+_ENCODING = "utf-8"
+_ERRORS = "surrogateescape"
 
 # Less than the limit of a whole test: the message then names the command that hung.
 _COMMAND_SECONDS = 110
@@ -38,19 +43,24 @@ class DverCommand:
         command: how dver is started.
         cwd: where it runs unless a call says otherwise.
         environment: variables on top of the test's own, for every run.
+        warm: whether a run may be a fork of a process that has dver imported, which costs a fraction of a start.
     """
 
     command: tuple[str, ...]
     cwd: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    warm: bool = False
 
     def __call__(
         self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, stdin: str = ""
     ) -> CommandResult:
         """Run dver with `arguments` and return how it ended, whatever that is."""
-        return run_command(
-            [*self.command, *map(str, arguments)], cwd or self.cwd, {**self.environment, **(env or {})}, stdin
-        )
+        words = [str(word) for word in arguments]
+        environment = {**self.environment, **(env or {})}
+        if self.warm and warm_dver().serves(whole := {**os.environ, **environment}):
+            done = warm_dver().run(words, cwd or self.cwd, whole, stdin.encode(_ENCODING, _ERRORS), _COMMAND_SECONDS)
+            return CommandResult(tuple(done.args), done.returncode, _text(done.stdout), _text(done.stderr))
+        return run_command([*self.command, *words], cwd or self.cwd, environment, stdin)
 
     def ok(
         self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, stdin: str = ""
@@ -71,7 +81,7 @@ class DverCommand:
 
     def at(self, cwd: Path, env: Mapping[str, str] | None = None) -> "DverCommand":
         """Return the same command for another folder, with `env` added to the environment of each run."""
-        return DverCommand(self.command, cwd, {**self.environment, **(env or {})})
+        return replace(self, cwd=cwd, environment={**self.environment, **(env or {})})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +114,17 @@ class GitCommand:
         return GitCommand(cwd)
 
 
-def installed_dver(cwd: Path) -> DverCommand:
-    """Return the console script of this Python's environment, or `python -m dver` where there is none."""
+def installed_dver(cwd: Path, *, warm: bool = False) -> DverCommand:
+    """Return the console script of this Python's environment, or `python -m dver` where there is none.
+
+    With `warm` for tests of what commands do, and not of how they start, load modules, take memory or meet signals.
+    """
     script = Path(sys.executable).with_name("dver")
     if script.exists():
-        return DverCommand((str(script),), cwd)
+        return DverCommand((str(script),), cwd, warm=warm)
     # -P: the package that the tests import, never a folder named dver in the place where the command runs.
     package_root = str(Path(dver.__file__).parent.parent)
-    return DverCommand((sys.executable, "-P", "-m", "dver"), cwd, {"PYTHONPATH": package_root})
+    return DverCommand((sys.executable, "-P", "-m", "dver"), cwd, {"PYTHONPATH": package_root}, warm)
 
 
 def run_command(command: Sequence[str], cwd: Path, environment: Mapping[str, str], stdin: str = "") -> CommandResult:
@@ -122,9 +135,14 @@ def run_command(command: Sequence[str], cwd: Path, environment: Mapping[str, str
         env={**os.environ, **environment},
         input=stdin,
         capture_output=True,
-        encoding="utf-8",
-        errors="surrogateescape",
+        encoding=_ENCODING,
+        errors=_ERRORS,
         timeout=_COMMAND_SECONDS,
         check=False,
     )
     return CommandResult(tuple(command), done.returncode, done.stdout, done.stderr)
+
+
+def _text(output: bytes) -> str:
+    # Ends of lines as in `run_command`.
+    return io.TextIOWrapper(io.BytesIO(output), _ENCODING, _ERRORS).read()

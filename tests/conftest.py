@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.commands import DverCommand, GitCommand, installed_dver
+from tests.warm import stop_warm_dver
 
 pytest_plugins = ["tests.servers.s3"]
 
@@ -132,6 +133,12 @@ def git_repo(tmp_path: Path) -> Path:
 def run_dver(tmp_path: Path) -> DverCommand:
     """The installed `dver` command, to run as a user does; in `tmp_path` unless told where."""
     return installed_dver(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_warm_dver_left(_clean_environment: None) -> Iterator[None]:
+    yield
+    stop_warm_dver()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ class PipelineBase:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.dver = installed_dver(root)
+        self.dver = installed_dver(root, warm=True)
         self.git = GitCommand(root)
 
     def set_up(self, code: Mapping[str, str], raw: str) -> None:

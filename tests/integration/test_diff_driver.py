@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ MANY = 30_000
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("template")
     root = make_repository(folder)
-    git, dver = GitCommand(root), installed_dver(root)
+    git, dver = GitCommand(root), installed_dver(root, warm=True)
     git("config", "diff.dver.textconv", f"{shlex.join(dver.command)} hook textconv")
     (root / ".gitattributes").write_text("*.dver diff=dver\n")
     write(root / "data/a.csv", "1,2\n")
@@ -39,7 +40,7 @@ def work(
     for name, value in run_dver.environment.items():
         monkeypatch.setenv(name, value)
     copy_template(template, tmp_path)
-    return tmp_path / "repo", run_dver.at(tmp_path / "repo")
+    return tmp_path / "repo", replace(run_dver.at(tmp_path / "repo"), warm=True)
 
 
 def write(path: Path, content: str) -> None:

@@ -7,13 +7,13 @@ import pytest
 
 from dver.objects.pointer import pointer_path
 from dver.records.record import Artifact, Record, State, encode_record
-from tests.commands import DverCommand, GitCommand
+from tests.commands import DverCommand, GitCommand, installed_dver
 
 
 @pytest.fixture
-def stocked(git_repo: Path, run_dver: DverCommand) -> tuple[DverCommand, GitCommand]:
+def stocked(git_repo: Path) -> tuple[DverCommand, GitCommand]:
     """A repository whose cache holds a dataset with an executable file `hooks/post-commit`."""
-    dver, git = run_dver.at(git_repo), GitCommand(git_repo)
+    dver, git = installed_dver(git_repo, warm=True), GitCommand(git_repo)
     hook = git_repo / "data" / "hooks" / "post-commit"
     hook.parent.mkdir(parents=True)
     hook.write_text("#!/bin/sh\ntouch owned\n")

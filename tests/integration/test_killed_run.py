@@ -25,7 +25,7 @@ class Place:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.dver = installed_dver(root)
+        self.dver = installed_dver(root, warm=True)
 
     def set_up(self) -> None:
         """Add the raw data, make the output and commit."""

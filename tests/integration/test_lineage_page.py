@@ -142,7 +142,7 @@ class Pages:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.dver = installed_dver(root)
+        self.dver = installed_dver(root, warm=True)
 
     def set_up(self) -> None:
         """Add and commit the data."""

@@ -24,7 +24,7 @@ class Template:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """A project with its history, its git remote and its data remote."""
     folder = tmp_path_factory.mktemp("template")
-    return Template(folder, build(folder, installed_dver(folder)))
+    return Template(folder, build(folder, installed_dver(folder, warm=True)))
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +35,9 @@ def _dver_for_hooks(run_dver: DverCommand, home: Path, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def project(template: Template, tmp_path: Path, run_dver: DverCommand) -> Project:
+def project(template: Template, tmp_path: Path) -> Project:
     """A project on branch main, all of it checked out and clean."""
     top = tmp_path / "work"
     copy_template(template.folder, top)
     root = top / "repo"
-    return Project(root, run_dver.at(root), GitCommand(root), template.trees)
+    return Project(root, installed_dver(root, warm=True), GitCommand(root), template.trees)
