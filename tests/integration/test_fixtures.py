@@ -119,7 +119,7 @@ def test_warm_dver_honours_the_git_configuration_of_its_home(warm: DverCommand, 
 
 def test_a_signal_that_ends_warm_dver_is_reported_and_the_next_command_runs(warm: DverCommand) -> None:
     assert warm("run", "--shell", "--", "kill -KILL $PPID").returncode == -signal.SIGKILL
-    assert warm("run", "--shell", "--", "kill -TERM $PPID").returncode == 128 + signal.SIGTERM
+    assert warm("run", "--shell", "--", "kill -TERM $PPID; exec sleep 5").returncode == 128 + signal.SIGTERM
     warm.ok("status")
 
 
