@@ -30,7 +30,7 @@ def versions_after(seconds: int, folder: Path, mode: list[str]) -> int:
 
 @MODES
 def test_eight_processes_at_once_lose_nothing(mode: list[str], tmp_path: Path) -> None:
-    assert versions_after(3, tmp_path, mode) > 0
+    assert versions_after(2, tmp_path, mode) > 0
 
 
 @pytest.mark.slow

@@ -39,8 +39,7 @@ def hold_up(meeting: Meeting, who: str, step: int | str, *, kills: bool) -> bool
     return was_there
 
 
-@pytest.mark.parametrize("listed", [True, False], ids=["due", "unlisted"])
-@pytest.mark.parametrize("what", _MATTERS)
+@pytest.mark.parametrize(("what", "listed"), [("shares", True), ("same", False)], ids=["shares-due", "same-unlisted"])
 def test_nothing_is_lost_at_the_requests_that_matter(tmp_path: Path, what: str, listed: bool) -> None:
     with meetings(tmp_path, what, listed=listed) as make:
         for who, step, kills in _MATTERS[what]:
