@@ -289,9 +289,11 @@ class _Collector:
             return [*lists]
         rescued = sweep.heed_rescues()
         self._carry_out(sweep, named)
-        for name in unfinished:
+        for name, begun in unfinished.items():
             lease.keep()
-            note_phase(backend, name, Phase.SWEPT)
+            # What is left out now may be half gone, and the rescue may have come after that: nobody is to count on it.
+            is_all = begun.keys() <= sweep.parts.keys()
+            note_phase(backend, name, Phase.SWEPT if is_all else Phase.UNMARKED)
         result.rescued = [one for one in lists if one.name in rescued]
         for one in lists:
             if one.name in sweep.parts:

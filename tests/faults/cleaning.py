@@ -116,7 +116,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """A remote in `folder`, Ann, who cleans it, and Bob, who pushes; each on a machine of its own.
+    """A remote in `folder`, Ann, who cleans it, Bob, who pushes, and perhaps Carl; each on a machine of its own.
 
     Attributes:
         garbage: the version that nothing names.
@@ -152,6 +152,11 @@ class Meeting:
         """Let Bob push."""
         with machine(self.folder, "bob"):
             self.bob.push()
+
+    def push_another(self) -> None:
+        """Let Carl push, who has nothing in common with the others."""
+        with machine(self.folder, "carl"):
+            Clone(self.folder / "carl").push()
 
     def act(self, work: Callable[[], None], *cues: Cue) -> bool:
         """Let somebody work, and return whether all cues came.
@@ -196,7 +201,7 @@ class Meeting:
 
     def check(self, *versions: VersionId) -> None:
         """Check that all that the store says is true, and that some versions are there."""
-        with machine(self.folder, "carl"), self.ann.open() as repo:
+        with machine(self.folder, "nobody"), self.ann.open() as repo:
             store = repo.remote()
             marked = check_store(store)
             nodes = [
@@ -291,10 +296,7 @@ def prepare(folder: Path, what: str, *, listed: bool) -> tuple[VersionId, Versio
         ann.save()
         ann.push()
         garbage = _version(ann)
-        ann.git("reset", "--quiet", "--hard", "HEAD~1")
-        ann.checkout(force=True)
-        ann.git("reflog", "expire", "--expire=now", "--all")
-        (ann.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
+        _leave(ann, "HEAD~1")
     with machine(folder, "bob"):
         if what != "new":
             bob.write("data/a", noise(9000, 3))
@@ -311,6 +313,49 @@ def prepare(folder: Path, what: str, *, listed: bool) -> tuple[VersionId, Versio
     return garbage, _version(bob)
 
 
+def prepare_parts(folder: Path) -> tuple[VersionId, VersionId]:
+    """Make a remote with a list that is due, of a pack with nodes, and of one with chunks that these need and others.
+
+    Bob is about to push the version with these nodes.
+    """
+    ann = Clone.make(folder / "ann", remote="../remote")
+    with machine(folder, "ann"):
+        ann.write("data/a", noise(9000, 1))
+        ann.write("data/same", noise(3000, 2))
+        ann.save()
+        ann.push()
+    bob = ann.clone(folder / "bob")
+    with machine(folder, "bob"):
+        bob.pull()
+        bob.write("data/deep/er", noise(2000, 4))
+        bob.save()
+    with machine(folder, "ann"):
+        ann.write("data/deep/er", noise(2000, 4))
+        ann.save()
+        ann.push()
+        garbage = _version(ann)
+        shutil.rmtree(ann.root / "data")
+        ann.write("data/same", noise(3000, 2))
+        ann.save()
+        _leave(ann, ann.git("commit-tree", "HEAD^{tree}", "-m", "all in one").strip())
+        ann.push()
+        with ann.open() as repo:
+            gc_remote(repo, None, AT_ONCE)
+    carl = Clone.make(folder / "carl", remote="../remote")
+    with machine(folder, "carl"):
+        carl.write("data/c", noise(3000, 6))
+        carl.save()
+    return garbage, _version(bob)
+
+
+def _leave(clone: Clone, commit: str) -> None:
+    """Go to another commit, and let nothing name the one before."""
+    clone.git("reset", "--quiet", "--hard", commit)
+    clone.checkout(force=True)
+    clone.git("reflog", "expire", "--expire=now", "--all")
+    (clone.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
+
+
 def _version(clone: Clone) -> VersionId:
     return decode_pointer(clone.pointer_text().encode(), "the pointer").version
 
@@ -318,7 +363,8 @@ def _version(clone: Clone) -> VersionId:
 @contextmanager
 def meetings(folder: Path, what: str, *, listed: bool) -> Iterator[Callable[[], Meeting]]:
     """Yield what makes such a meeting, in the same place each time, as if the others had not been."""
-    garbage, pushed = prepare(folder / "work", what, listed=listed)
+    work = folder / "work"
+    garbage, pushed = prepare_parts(work) if what == "parts" else prepare(work, what, listed=listed)
     shutil.copytree(folder / "work", folder / "template", symlinks=True)
     stage = Stage()
 

@@ -6,6 +6,9 @@ from unittest.mock import patch
 
 import pytest
 
+from dver.storage.condemned import RESCUE_SECONDS, read_folder
+from dver.storage.lease import LEASE_SECONDS
+from dver.storage.local import LocalBackend
 from tests.faults.cleaning import Aside, Meeting, meetings
 
 _KINDS = ["shares", "same", "new"]
@@ -85,6 +88,26 @@ def test_what_a_push_indexes_while_a_sweep_deletes_is_looked_at(tmp_path: Path, 
 
             assert meeting.act(meeting.push, ("write packs/", go), ("write index/", nothing), ("list gc/", None))
         meeting.settle()
+
+
+def test_a_list_that_is_rescued_too_late_stays_with_the_sweep_that_began_with_it(tmp_path: Path) -> None:
+    with meetings(tmp_path, "parts", listed=True) as make:
+        meeting = make()
+
+        def die_halfway() -> None:
+            """Sweep the pack with the chunks, and not the one with the nodes."""
+            assert meeting.act(meeting.clean, ("delete packs/", nothing), ("delete index/", None))
+
+        # It says what it counts on when that has begun to go, and learns of the sweep only then.
+        assert meeting.act(meeting.push_another, ("write gc/", die_halfway), ("list gc/", None))
+        meeting.expire("lease", LEASE_SECONDS)
+        meeting.clean()
+        # To be whole again, the version needs nobody's help.
+        meeting.push()
+        meeting.check(meeting.pushed)
+        meeting.expire("rescue", RESCUE_SECONDS)
+        meeting.settle()
+        assert read_folder(LocalBackend(meeting.folder / "remote")).running == ()
 
 
 @pytest.mark.slow
