@@ -297,6 +297,8 @@ def prepare(folder: Path, what: str, *, listed: bool) -> tuple[VersionId, Versio
         ann.push()
         garbage = _version(ann)
         _leave(ann, "HEAD~1")
+        # She lets go of it here: where all of this is copied to, she counts as another one.
+        ann.push()
     with machine(folder, "bob"):
         if what != "new":
             bob.write("data/a", noise(9000, 3))
