@@ -1,25 +1,25 @@
 """What `dver gc --remote` says: garbage that is listed on a remote, garbage that was swept, and who keeps what."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dver.cli.session import Session
 from dver.cli.wording import count_text, path_json, path_text, size_text, table_lines, version_text
 from dver.objects.ids import format_version
 from dver.operations.gc_remote import DAY, RemoteGcResult, SweptList
 from dver.storage.condemned import CondemnedList, CondemnedVersion
-from dver.storage.registrations import Registration
+from dver.storage.registrations import Registration, short_ids
 
 _QUIET_DAYS = 90.0
-_ID_LENGTH = 12
 _MOST_VERSIONS = 20
 
 
 def show_remote_gc(session: Session, result: RemoteGcResult, *, dry_run: bool) -> None:
     """Say what a garbage collection of a remote found and did."""
     console = session.console
+    shown = short_ids([one.by.id for one in (*result.repositories, *result.forgotten)])
     for one in result.forgotten:
-        console.out(f"forgot {_repository_text(one)}")
+        console.out(f"forgot {_repository_text(one, shown)}")
     for withdrawn in result.withdrawn:
         verb = "would take back" if dry_run else "took back"
         console.out(f"{verb} the list of {_day(withdrawn)}: {count_text(len(withdrawn.versions), 'version')}")
@@ -32,8 +32,12 @@ def show_remote_gc(session: Session, result: RemoteGcResult, *, dry_run: bool) -
     for rescued in result.rescued:
         console.note(f"the list of {_day(rescued)} stays for now: a push at work may need what is in it")
     for unclear in result.in_the_way:
-        console.out(console.style(f"in the way    {_repository_text(unclear)}: {unclear.problem}", "red"))
-    _show_repositories(session, result)
+        console.out(console.style(f"in the way    {_repository_text(unclear, shown)}: {unclear.problem}", "red"))
+        console.note(
+            f"dver push there says anew what it names; if it is gone for good: dver gc --remote {result.remote}"
+            f" --forget {shown[unclear.by.id]}"
+        )
+    _show_repositories(session, result, shown)
     for line in _summary(result, dry_run=dry_run):
         console.done(line)
 
@@ -89,21 +93,21 @@ def _show_versions(session: Session, verb: str, versions: Sequence[CondemnedVers
         session.console.out(f"{verb} {len(versions) - _MOST_VERSIONS:,} more")
 
 
-def _show_repositories(session: Session, result: RemoteGcResult) -> None:
+def _show_repositories(session: Session, result: RemoteGcResult, shown: Mapping[str, str]) -> None:
     """Tell of repositories that have said nothing for long: what they name stays."""
     for one in result.repositories:
         days = _age_days(one, result.now)
-        if days is not None and days > _QUIET_DAYS:
+        if days is not None and days > _QUIET_DAYS and one.key not in result.own:
             session.console.note(
-                f"{_repository_text(one)} said nothing new for {days:,.0f} days and keeps"
+                f"{_repository_text(one, shown)} said nothing new for {days:,.0f} days and keeps"
                 f" {count_text(len(one.versions), 'version')}; if it is gone: dver gc --remote {result.remote}"
-                f" --forget {one.by.id[:_ID_LENGTH]}"
+                f" --forget {shown[one.by.id]}"
             )
 
 
-def _repository_text(one: Registration) -> str:
+def _repository_text(one: Registration, shown: Mapping[str, str]) -> str:
     name = f"{path_text(one.by.name)} on {path_text(one.by.host)}" if one.by.name else "a repository"
-    return f"{name} ({one.by.id[:_ID_LENGTH]})"
+    return f"{name} ({shown[one.by.id]})"
 
 
 def _age_days(one: Registration, now: float) -> float | None:

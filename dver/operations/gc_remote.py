@@ -87,6 +87,7 @@ class RemoteGcResult:
         withdrawn: lists that were taken back.
         kept: how many versions are named.
         repositories: what repositories said, of those that are not forgotten.
+        own: keys of what this one said, which is asked itself instead.
         forgotten: what those had said that are.
         space: what the sweep did with packs.
     """
@@ -100,6 +101,7 @@ class RemoteGcResult:
     withdrawn: list[CondemnedList] = field(default_factory=list)
     kept: int = 0
     repositories: list[Registration] = field(default_factory=list)
+    own: frozenset[str] = frozenset()
     forgotten: list[Registration] = field(default_factory=list)
     space: Swept | None = None
 
@@ -162,13 +164,11 @@ class _Collector:
         self._options = options
         self._progress = progress
         self._result = RemoteGcResult(name, 0.0)
-        # Files that say what this repository named, for which it is asked itself.
-        self._own: frozenset[str] = frozenset()
 
     def look(self, now: float) -> RemoteGcResult:
         """Find out what `collect` would do, and write nothing."""
         result = self._result
-        result.now, self._own = now, own_files(self._repo, self._store)
+        result.now, result.own = now, own_files(self._repo, self._store)
         folder = read_folder(self._store.backend)
         lists = self._lists(folder)
         if self._options.undelete:
@@ -197,7 +197,7 @@ class _Collector:
         if not is_registered(self._repo, self._store, ()):
             register(self._repo, self._store)
         # What it says from here on counts besides: it is another process of it that does.
-        self._own = own_files(self._repo, self._store)
+        result.own = own_files(self._repo, self._store)
         for one in self._forgettable(registrations(backend)):
             lease.keep()
             backend.delete(one.key)
@@ -227,25 +227,26 @@ class _Collector:
 
     def _forgettable(self, known: Sequence[Registration]) -> list[Registration]:
         found: list[Registration] = []
-        mine = registrant(self._repo).id
         for wanted in self._options.forget:
             fitting = [one for one in known if one.by.id.startswith(wanted)]
-            ids = {one.by.id for one in fitting}
-            if len(ids) != 1 or mine in ids:
-                why = "this one" if mine in ids else "several" if ids else "none that pushed here"
+            others = [one for one in fitting if one.key not in self._result.own]
+            ids = {one.by.id for one in others}
+            if len(ids) != 1:
+                why = "several" if ids else "this one" if fitting else "none that pushed here"
                 hint = "dver gc --remote NAME --dry-run --json lists them with their ids"
                 raise UsageError(f"of repositories, {wanted} is {why}", hint=hint)
-            found += [one for one in fitting if one not in found]
+            found += [one for one in others if one not in found]
         return found
 
     def _ask(self, *, forgetting: Collection[Registration] = ()) -> frozenset[VersionId]:
         """Return all versions that this repository and those that pushed here name."""
         known = [one for one in registrations(self._store.backend) if one not in forgetting]
         # What this one said earlier is out of date.
-        known = [replace(one, problem="") if one.key in self._own else one for one in known]
+        own = self._result.own
+        known = [replace(one, problem="") if one.key in own else one for one in known]
         self._result.repositories = known
         named = frozenset(collect_roots(self._repo).versions)
-        return named.union(*(one.versions for one in known if one.key not in self._own))
+        return named.union(*(one.versions for one in known if one.key not in own))
 
     def _mark(self, named: frozenset[VersionId], lists: Sequence[CondemnedList], *, write: Lease | None) -> None:
         """Find what nothing names and no list has, and put it into one; without a lease only find it."""

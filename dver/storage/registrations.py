@@ -7,6 +7,7 @@ for the original, nothing is ever overwritten, and to see that a file is there i
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ FOLDER = "roots/"
 # Some millions of versions.
 MAX_FILE = 1 << 28
 _TRIES = 5
+_SHORT = 12
 
 _NAME = re.compile(r"(?P<id>[0-9a-f]{32}-[0-9a-f]{16})-(?P<content>[0-9a-f]{16})\.json")
 
@@ -59,6 +61,12 @@ class Registration:
 def registrant_id(identity: str, place: str) -> str:
     """Return the id of a repository that keeps an id for itself and lies in a place."""
     return f"{identity}-{checksum(place.encode('utf-8', 'surrogateescape')):016x}"
+
+
+def short_ids(ids: Collection[str]) -> dict[str, str]:
+    """Return how people are shown some ids: their beginning, or all of one that shares this with a copy."""
+    sharing = Counter(one[:_SHORT] for one in set(ids))
+    return {one: one[:_SHORT] if sharing[one[:_SHORT]] == 1 else one for one in ids}
 
 
 def encode_registration(by: Registrant, versions: Collection[VersionId], problem: str = "") -> tuple[str, bytes]:

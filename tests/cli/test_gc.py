@@ -215,6 +215,25 @@ def test_a_repository_that_is_gone_is_told_of_and_forgotten(shared: Cli) -> None
     assert not path.exists()
 
 
+def test_a_copy_and_its_original_are_told_apart(shared: Cli) -> None:
+    (other,) = (shared.folder.parent / "there/roots").iterdir()
+    for place in ("11" * 8, "22" * 8):
+        identity = f"{other.name[:32]}-{place}"
+        text = other.read_text().replace(other.name[:49], identity).replace('"problem": ""', '"problem": "bad"')
+        path = other.with_name(f"{identity}-{checksum(text.encode()):016x}.json")
+        path.write_text(text)
+        os.utime(path, (0, path.stat().st_mtime - 100 * 86_400))
+    assert "is several" in shared.fails(2, "gc", "--remote", "--forget", other.name[:12])
+    assert "is this one" in shared.fails(2, "gc", "--remote", "--forget", other.name[:49])
+    for place in ("11" * 8, "22" * 8):
+        result = shared("gc", "--remote", "--dry-run")
+        assert f"in the way    {shared.folder.name} on " in result.out
+        command = f"dver gc --remote origin --forget {other.name[:32]}-{place}"
+        assert command in result.err
+        shared(*command.split()[1:])
+    assert shared.ok("gc", "--remote", "--dry-run")
+
+
 def test_an_encrypted_remote_is_cleaned_and_shows_nothing_of_it(
     dataset: Cli, git: GitCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
