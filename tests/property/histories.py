@@ -8,7 +8,6 @@ to be killed, and such a program has no other threads.
 import argparse
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,33 +17,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from dver.objects.entry import Entry, FileEntry, LinkEntry
+from dver.errors import ObjectNotFoundError
 from dver.objects.ids import VersionId
-from dver.objects.manifest import Manifest
 from dver.objects.merge import Side
 from dver.objects.pointer import decode_pointer
 from dver.operations.checkout import CheckoutOptions, checkout
 from dver.operations.fsck import FsckOptions, fsck
-from dver.operations.gc import gc
-from dver.operations.gc_auto import tidy
-from dver.operations.gc_plan import GcOptions
 from dver.operations.resolve import resolve
 from dver.storage.audit_findings import Depth, Problem, Thing
 from dver.storage.store import Store
 from tests.clones import Clone, Snapshot, noise
-from tests.faults.steps import Steps
+from tests.property.people import add, check_out, collect, fetch, merge_packs, push, read_version, run_and_kill
+from tests.property.remote_cleaning import Said, clean_remote, forget_others, let_time_pass, named, undelete
 
 PEOPLE = st.integers(0, 1)
 PATHS = st.sampled_from(["a", "b", "c/d", "c/e"])
 CONTENTS = [b"", b"1", *(noise(size, seed) for size in (900, 6000) for seed in (1, 2, 3))]
 # Many commands are short.
 EARLY_OR_LATE = st.integers(1, 12) | st.integers(1, 40)
-KILLED = ["add", "check_out", "push", "fetch", "collect", "merge_packs"]
+KILLED = ["add", "check_out", "push", "fetch", "collect", "merge_packs", "clean_remote"]
 
 
 @dataclass(slots=True)
@@ -53,6 +50,7 @@ class Counts:
 
     steps: int = 0
     kills: int = 0
+    swept: int = 0
     versions_read: int = 0
 
 
@@ -76,6 +74,7 @@ class Histories(RuleBasedStateMachine):
         self.contents: dict[str, Snapshot] = {}
         self.versions: dict[str, VersionId] = {}
         self.pushed: list[str] = []
+        self.said = Said()
         self.people: list[Person] = []
         os.environ["DVER_INDEX_DIR"] = str(self.folder / "indexes")
 
@@ -86,6 +85,7 @@ class Histories(RuleBasedStateMachine):
             os.environ["DVER_CACHE_DIR"] = str(self.folder / "cache")
         remote = f"{self.remote_url}/{uuid.uuid4().hex}" if self.remote_url else self.folder / "remote"
         first = Person(Clone.make(self.folder / "0", remote=remote))
+        first.clone.git("symbolic-ref", "HEAD", "refs/heads/main")
         first.clone.write("data/a", CONTENTS[3])
         self.people = [first]
         self.save(0)
@@ -100,10 +100,10 @@ class Histories(RuleBasedStateMachine):
 
     # What people do
 
-    @rule(who=PEOPLE, path=PATHS, content=st.sampled_from(CONTENTS))
-    def edit(self, who: int, path: str, content: bytes) -> None:
+    @rule(who=PEOPLE, path=PATHS, content=st.integers(0, len(CONTENTS) - 1))
+    def edit(self, who: int, path: str, content: int) -> None:
         self.counts.steps += 1
-        self.people[who].clone.write(f"data/{path}", content)
+        self.people[who].clone.write(f"data/{path}", CONTENTS[content])
 
     @rule(who=PEOPLE, path=PATHS)
     def delete(self, who: int, path: str) -> None:
@@ -131,8 +131,16 @@ class Histories(RuleBasedStateMachine):
     def push(self, who: int) -> None:
         self.counts.steps += 1
         person = self.people[who]
+        self._send(person)
+        self._offer(person)
+
+    def _send(self, person: Person) -> None:
         push(person.clone)
-        self.pushed += [commit for commit in person.commits if commit not in self.pushed]
+        self.said.note(person.clone)
+        sent = named(person.clone, by_refs=True)
+        self.pushed += [commit for commit in person.commits if commit in sent and commit not in self.pushed]
+
+    def _offer(self, person: Person) -> None:
         # Refused where the other was faster: then the data is there, and nobody knows.
         subprocess.run(
             ["git", "push", "--quiet", "origin", "main"], cwd=person.clone.root, capture_output=True, check=False
@@ -174,6 +182,64 @@ class Histories(RuleBasedStateMachine):
     def collect(self, who: int, pushed: bool) -> None:
         self.counts.steps += 1
         collect(self.people[who].clone, pushed=pushed)
+        self._doubt()
+
+    def _doubt(self) -> None:
+        """Whoever worked may have left word of what all people name that share a cache."""
+        for person in self.people:
+            self.said.doubt(person.clone)
+
+    @rule(who=PEOPLE, choice=st.integers(0, 50), how=st.sampled_from(["here", "sent", "everywhere"]))
+    def give_up(self, who: int, choice: int, how: str) -> None:
+        """Take back a commit, a new one whose data was sent, or that the server has; here nothing leads to it then."""
+        self.counts.steps += 1
+        person, clone = self.people[who], self.people[who].clone
+        if how != "here":
+            clone.write("data/b", noise(4000, choice))
+            self.save(who)
+            self._send(person)
+        if how == "everywhere":
+            self._offer(person)
+        earlier = clone.git("rev-list", "--first-parent", "--skip=1", "HEAD").split()
+        # git's own merges are followed by commits of what they made of the data.
+        back = next((commit for commit in earlier if commit in self.contents), None)
+        if back is None:
+            return
+        clone.git("reset", "--quiet", "--hard", back)
+        if how == "everywhere":
+            clone.git("push", "--quiet", "--force", "origin", "main")
+        clone.git("reflog", "expire", "--expire=now", "--all")
+        (clone.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
+        clone.checkout(force=True)
+        left = named(clone)
+        person.commits = [commit for commit in person.commits if commit in left]
+
+    @rule(who=PEOPLE, how=st.sampled_from(["clean", "clean twice", "clean twice", "forget", "undelete"]))
+    def clean_remote(self, who: int, how: str) -> None:
+        """Clean the remote, where versions that no repository named when it last pushed may go."""
+        self.counts.steps += 1
+        clone, clones = self.people[who].clone, [person.clone for person in self.people]
+        let_time_pass(self.folder / "remote")
+        if how == "undelete":
+            undelete(clone)
+            return
+        if how == "forget":
+            for one in range(len(self.people)):
+                self.fetch(one)
+                self.push(one)
+            forget_others(clone, clones)
+            self.said.forget_but(clones)
+        for _ in range(2 if how == "clean twice" else 1):
+            result = clean_remote(clone)
+            self.counts.swept += sum(len(one.versions) for one in result.swept)
+        self.said.note(clone)
+        self._forget_garbage()
+        self.check_anew()
+
+    def _forget_garbage(self) -> None:
+        """Expect no version on the remote any more that nobody said he names."""
+        kept = {self.versions[commit] for commit in self.said.commits if commit in self.versions}
+        self.pushed = [commit for commit in self.pushed if self.versions[commit] in kept]
 
     @rule(who=PEOPLE)
     def merge_packs(self, who: int) -> None:
@@ -200,15 +266,24 @@ class Histories(RuleBasedStateMachine):
         person.clone.write(f"data/{choice % 3}", noise(4000, choice))
         if what == "push":
             self.save(who)
-        works: dict[str, Callable[[Clone], None]] = {
+        works: dict[str, Callable[[Clone], object]] = {
             "add": add,
             "check_out": partial(check_out, commit=commit),
             "push": push,
             "fetch": fetch,
             "collect": partial(collect, pushed=bool(choice % 2)),
             "merge_packs": merge_packs,
+            "clean_remote": clean_remote,
         }
+        if what == "clean_remote":
+            self.give_up(who, choice, "sent")
+            self.clean_remote(who, "clean")
+            # The longest of all.
+            at *= 4
         self.counts.kills += run_and_kill(self.folder, partial(works[what], person.clone), at)
+        self._doubt()
+        if what == "clean_remote":
+            self._forget_garbage()
         (person.clone.root / ".git" / "index.lock").unlink(missing_ok=True)
 
     # What must hold
@@ -224,80 +299,42 @@ class Histories(RuleBasedStateMachine):
                 assert all((one.thing, one.problem) == (Thing.MARKER, Problem.MISSING) for one in found), found
             cache, remote_store = repo.cache, repo.remote()
             for commit in person.commits:
-                stores = [remote_store] if commit in self.pushed else [cache]
-                self._read(commit, stores)
+                if commit in self.pushed:
+                    self._read(commit, remote_store)
+                else:
+                    self._read_somewhere(commit, cache, remote_store)
 
-    def _read(self, commit: str, stores: Sequence[Store]) -> None:
-        for store in stores:
-            assert read_version(store.manifest(self.versions[commit]), store) == self.contents[commit], commit
-            self.counts.versions_read += 1
+    def check_anew(self) -> None:
+        """Check that who clones now gets what the server names, and that all that must be on the remote is."""
+        place = {"DVER_INDEX_DIR": str(self.folder / "new indexes"), "DVER_CACHE_DIR": str(self.folder / "new cache")}
+        with patch.dict(os.environ, place):
+            clone = Clone(self.folder / "server").clone(self.folder / "new")
+            clone.pull()
+            assert clone.data() == self.contents[clone.git("rev-parse", "HEAD").strip()]
+            with clone.open() as repo:
+                for commit in self.pushed:
+                    self._read(commit, repo.remote())
+        for name in ("new", "new cache", "new indexes"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def _read_somewhere(self, commit: str, cache: Store, remote: Store) -> None:
+        """Read a version that perhaps a push sent that was killed, so that the cache could let it go."""
+        try:
+            self._read(commit, cache)
+        except ObjectNotFoundError:
+            self._read(commit, remote)
+
+    def _read(self, commit: str, store: Store) -> None:
+        assert read_version(store.manifest(self.versions[commit]), store) == self.contents[commit], commit
+        self.counts.versions_read += 1
 
     def teardown(self) -> None:
         try:
             for who in range(len(self.people)):
                 self.check(who)
+            self.check_anew()
         finally:
             shutil.rmtree(self.folder)
-
-
-def add(clone: Clone) -> None:
-    (clone.root / "data").mkdir(exist_ok=True)
-    clone.add(force=True)
-
-
-def push(clone: Clone) -> None:
-    assert not clone.push(all_refs=True).missing
-
-
-def fetch(clone: Clone) -> None:
-    assert not clone.fetch(all_refs=True).missing
-
-
-def check_out(clone: Clone, commit: str) -> None:
-    clone.checkout(commit, force=True)
-
-
-def collect(clone: Clone, *, pushed: bool) -> None:
-    with clone.open() as repo:
-        gc(repo, GcOptions(pushed=pushed))
-
-
-def merge_packs(clone: Clone) -> None:
-    with clone.open() as repo:
-        tidy(repo)
-
-
-def run_and_kill(folder: Path, work: Callable[[], None], at: int) -> bool:
-    """Run a command in a process of its own, kill it at a step, and return whether it came to that."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            Steps(folder, at).watch()
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, -signal.SIGKILL), "the command failed; without a kill it says why"
-    return code != 0
-
-
-def read_version(manifest: Manifest, store: Store) -> Snapshot:
-    """Read a version from one store, every chunk checked against its id."""
-    return {entry.path: _content(entry, manifest, store) for entry in manifest.entries()}
-
-
-def _content(entry: Entry, manifest: Manifest, store: Store) -> tuple[str, bytes]:
-    if isinstance(entry, LinkEntry):
-        return "link", entry.target
-    if not isinstance(entry, FileEntry):
-        return "directory", b""
-    chunks = [chunk for chunk, _ in manifest.chunks(entry)]
-    plain = {
-        record.id: bytes(record.verified(store.name)) for span in store.plan(chunks) for record in store.read_span(span)
-    }
-    return "executable" if entry.executable else "file", b"".join(plain[chunk] for chunk in chunks)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -324,7 +361,10 @@ def main(arguments: Sequence[str]) -> int:
         if time.monotonic() >= deadline:
             break
     counts = Histories.counts
-    sys.stdout.write(f"{counts.steps} steps, {counts.kills} kills, {counts.versions_read} versions read\n")
+    sys.stdout.write(
+        f"{counts.steps} steps, {counts.kills} kills, {counts.swept} versions swept from the remote,"
+        f" {counts.versions_read} versions read\n"
+    )
     return 0
 
 
