@@ -1,8 +1,9 @@
 """Let many processes work in one repository, or in several clones with one cache, and see that nothing is lost.
 
 Run as a program of its own: `python -m tests.faults.crowd FOLDER SECONDS --help`. Each process has a dataset of its own
-in which it edits, adds, commits, checks out what it committed before, pushes, and cleans the cache of all. It may be
-told that something is locked; any other error, and any version that is not as it was committed, is a failure.
+in which it edits, adds, commits, checks out what it committed before, pushes, and cleans the cache of all. Some of what
+it pushes it never commits; the first process cleans the remote of that. They may be told that something is locked; any
+other error, and any version that is not as it was committed, in the cache or where it was pushed, is a failure.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from dver.errors import LockedError
 from dver.operations.checkout import CheckoutOptions, checkout
 from dver.operations.fsck import FsckOptions, fsck
 from dver.operations.gc import gc
+from dver.operations.gc_remote import RemoteGcOptions, gc_remote
 from dver.operations.push import push, wanted_versions
 from dver.storage.audit_findings import Depth
 from tests.clones import Clone, Snapshot, noise
@@ -39,27 +41,34 @@ class Log:
 
     Attributes:
         commits: its datasets as they were committed.
+        pushed: those of the commits that were pushed.
+        swept: how many versions it deleted on the remote.
         done: how many commands of each kind, and how many of them were refused since something is locked.
     """
 
     commits: dict[str, Snapshot] = field(default_factory=dict)
+    pushed: set[str] = field(default_factory=set)
+    swept: int = 0
     done: Counter[str] = field(default_factory=Counter)
 
 
 class Worker:
     """One process of the crowd, with a dataset of its own."""
 
-    def __init__(self, clone: Clone, dataset: str, seed: int) -> None:
+    def __init__(self, clone: Clone, dataset: str, seed: int, *, cleans: bool) -> None:
         self.clone = clone
         self.dataset = dataset
         self.log = Log()
+        self._works = {self._save: 4, self._check_out: 3, self._push: 1, self._push_garbage: 1, self._collect: 2}
+        if cleans:
+            self._works[self._clean_remote] = 6
         self._chance = random.Random(seed)
 
     def work(self, deadline: float) -> Log:
         """Run commands until the time is over."""
         self._edit()
         while time.monotonic() < deadline:
-            work = self._chance.choices([self._save, self._check_out, self._push, self._collect], [4, 3, 1, 2])[0]
+            work = self._chance.choices([*self._works], [*self._works.values()])[0]
             name = work.__name__.strip("_")
             try:
                 work()
@@ -104,7 +113,24 @@ class Worker:
     def _push(self) -> None:
         with self.clone.open() as repo:
             if (self.clone.root / f"{self.dataset}.dver").exists():
-                push(repo, wanted_versions(repo, [self.dataset]))
+                assert not push(repo, wanted_versions(repo, [self.dataset])).missing
+                self.log.pushed.update([*self.log.commits][-1:])
+
+    def _push_garbage(self) -> None:
+        """Push what is not committed, and then go back to what is."""
+        self._edit()
+        self.clone.add(self.dataset, force=True)
+        self._push()
+        self._check_out()
+
+    def _clean_remote(self) -> None:
+        with self.clone.open() as repo:
+            if repo.remote().read_params() is None:
+                # Nobody has pushed yet.
+                return
+            result = gc_remote(repo, None, RemoteGcOptions(grace_days=0))
+        assert not result.in_the_way
+        self.log.swept += sum(len(one.versions) for one in result.swept)
 
     def _collect(self) -> None:
         with self.clone.open() as repo:
@@ -132,7 +158,7 @@ def run(clones: Sequence[Clone], folder: Path, seconds: float, seed: int) -> lis
     deadline = time.monotonic() + seconds
     children = {}
     for number, clone in enumerate(clones):
-        worker = Worker(clone, f"data{number}", seed * PROCESSES + number)
+        worker = Worker(clone, f"data{number}", seed * PROCESSES + number, cleans=number == 0)
         children[number] = start(partial(worker.work, deadline), folder / f"{number}.log")
     codes = {number: os.waitpid(child, 0)[1] for number, child in children.items()}
     assert not any(codes.values()), f"processes that failed: {[number for number, code in codes.items() if code]}"
@@ -161,16 +187,25 @@ def check(clones: Sequence[Clone], logs: Sequence[Log], folder: Path) -> int:
         for remote in (None, repo.remote_settings().name):
             found = fsck(repo, remote=remote, options=FsckOptions(Depth.CONTENT))
             assert found.is_sound, found
-        os.environ["DVER_CACHE_DIR"] = repo.cache.backend.location
+        cache = repo.cache.backend.location
+    check_all(clones, [log.pushed for log in logs], logs, folder / "new", folder / "new cache")
     # What was lost from the cache is not to come from elsewhere.
     shutil.rmtree(folder / "remote")
-    for number, (clone, log) in enumerate(zip(clones, logs, strict=True)):
-        reader = clone.clone(folder / f"reader {number}")
-        for commit, content in log.commits.items():
+    check_all(clones, [log.commits for log in logs], logs, folder / "readers", cache)
+    return sum(len(log.commits) for log in logs)
+
+
+def check_all(
+    clones: Sequence[Clone], commits: Sequence[Iterable[str]], logs: Sequence[Log], folder: Path, cache: Path | str
+) -> None:
+    """Check that commits of each process can be read by new clones with a cache, which may be empty."""
+    os.environ.update(DVER_CACHE_DIR=str(cache), DVER_INDEX_DIR=str(folder / "indexes"))
+    for number, (clone, chosen, log) in enumerate(zip(clones, commits, logs, strict=True)):
+        reader = clone.clone(folder / str(number))
+        for commit in chosen:
             with reader.open() as repo:
                 checkout(repo, commit, [f"data{number}"], options=CheckoutOptions(force=True, verify=True))
-            assert reader.data(f"data{number}") == content, commit
-    return sum(len(log.commits) for log in logs)
+            assert reader.data(f"data{number}") == log.commits[commit], commit
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -186,7 +221,11 @@ def main(arguments: Sequence[str]) -> int:
     logs = run(clones, folder, given.seconds, given.seed)
     versions = check(clones, logs, folder)
     done = sum((log.done for log in logs), Counter())
-    sys.stdout.write(f"{versions} versions are as they were committed, after {dict(sorted(done.items()))}\n")
+    pushed, swept = sum(len(log.pushed) for log in logs), sum(log.swept for log in logs)
+    sys.stdout.write(
+        f"{versions} versions are as they were committed, {pushed} of them on the remote, from which {swept} others"
+        f" went, after {dict(sorted(done.items()))}\n"
+    )
     return 0
 
 
