@@ -194,7 +194,7 @@ class Trial:
         self._begin()
         if number:
             in_child(partial(self._run, number))
-            self._unlock_git()
+            self._let_time_pass()
         if in_child(partial(self._run, 0, resumed=number > 0)):
             self._failed(f"the command failed after step {number}")
             return
@@ -242,13 +242,14 @@ class Trial:
         copy(self.place, kept)
         sys.stderr.write(f"{when}; see {kept}\n")
 
-    def _unlock_git(self) -> None:
+    def _let_time_pass(self) -> None:
         # As git does, and says to do: it cannot know that nobody is at work any more.
         (self.clone.root / ".git" / "index.lock").unlink(missing_ok=True)
+        self.scenario.later(self.clone)
 
     def _check_killed(self, expected: Expected) -> None:
         """Check what a killed command left behind, then run it again and check that it completes."""
-        self._unlock_git()
+        self._let_time_pass()
         before, done = expected.before, expected.done
         found = self._check_promises(expected)
         for path, what in found.data.items():
@@ -258,7 +259,7 @@ class Trial:
 
     def _check_cut(self, expected: Expected, unsynced: frozenset[str], *, is_over: bool) -> None:
         """Check what a power cut left behind: only working files, which nobody flushes, may be cut short."""
-        self._unlock_git()
+        self._let_time_pass()
         before, done = expected.before, expected.done
         found = self._check_promises(expected)
         if is_over:
@@ -306,7 +307,8 @@ class Trial:
         found = look(self.clone)
         less, more = (done, before) if self.scenario.frees else (before, done)
         assert less.cached <= found.cached <= more.cached, "versions in the cache"
-        assert before.on_remote <= found.on_remote <= done.on_remote, "versions on the remote"
+        less, more = (done, before) if self.scenario.cleans else (before, done)
+        assert less.on_remote <= found.on_remote <= more.on_remote, "versions on the remote"
         assert found.pointer in (before.pointer, done.pointer), "the pointer"
         if found.pointer and found.pointer != before.pointer and self.scenario.reads:
             assert named(found.pointer) in found.cached, "the version that the pointer names"

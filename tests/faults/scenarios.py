@@ -13,6 +13,9 @@ from dver.objects.ids import ObjectId, chunk_id
 from dver.operations.fsck import FsckOptions, fsck
 from dver.operations.gc import gc
 from dver.operations.gc_auto import tidy
+from dver.operations.gc_remote import RemoteGcOptions, gc_remote
+from dver.operations.push import push, wanted_versions
+from dver.storage.lease import LEASE_SECONDS
 from dver.storage.packs import list_packs, pack_key, read_pack_entries
 from dver.storage.store import Store
 from dver.storage.writer import StoreWriter
@@ -32,6 +35,8 @@ class Scenario:
         damage: done to the repository before the command, which is to mend it.
         reads: whether data must stay as it is.
         frees: whether the cache is to hold less in the end.
+        cleans: whether the remote is.
+        later: done before the command is run again.
     """
 
     prepare: Callable[[Path], None]
@@ -40,6 +45,8 @@ class Scenario:
     damage: Callable[[Clone], None] | None = None
     reads: bool = False
     frees: bool = False
+    cleans: bool = False
+    later: Callable[[Clone], None] = lambda _clone: None
 
 
 def begin(folder: Path) -> Clone:
@@ -104,10 +111,25 @@ def prepare_push(folder: Path) -> None:
     clone.save()
 
 
-def prepare_fetch(folder: Path) -> None:
-    prepare_push(folder)
+def in_whole_packs(command: Callable[[Clone], object], clone: Clone) -> None:
+    """Run a command that takes packs as they are, however small."""
+    with patch("dver.operations.pack_choice.SMALLEST_WHOLE", 1):
+        command(clone)
+
+
+def prepare_push_of_packs(folder: Path) -> None:
+    """Leave packs in the cache that hold nothing but chunks, as all but the last do."""
+    clone = begin(folder)
+    change(clone)
+    clone.write("data/large", noise(4 * SMALL_PACK, 60))
+    add_in_small_packs(clone)
+    clone.commit()
+
+
+def prepare_fetch(folder: Path, prepare: Callable[[Path], None] = prepare_push) -> None:
+    prepare(folder)
     clone = Clone(folder / "repo")
-    clone.push()
+    in_whole_packs(Clone.push, clone)
     clone.checkout("v1")
     clone.git("reset", "--quiet", "--hard")
     shutil.rmtree(clone.root / ".dver" / "cache")
@@ -245,6 +267,42 @@ def repair_remote(clone: Clone) -> None:
     repair(name, clone)
 
 
+def prepare_marking(folder: Path) -> None:
+    """Leave on the remote versions that nothing names, which share some data with one that is."""
+    clone = begin(folder)
+    for seed in (50, 51):
+        clone.write("data/a", noise(9000, 1)[:4000] + noise(20_000, seed))
+        clone.save()
+        clone.push()
+    clone.git("reset", "--quiet", "--hard", "v1")
+    clone.checkout(force=True)
+    clone.git("reflog", "expire", "--expire=now", "--all")
+    (clone.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
+
+
+def prepare_sweeping(folder: Path) -> None:
+    prepare_marking(folder)
+    clean_remote(Clone(folder / "repo"), grace_days=0)
+
+
+def clean_remote(clone: Clone, grace_days: float = 1) -> None:
+    with clone.open() as repo:
+        gc_remote(repo, None, RemoteGcOptions(grace_days))
+
+
+def end_leases(clone: Clone) -> None:
+    """Let the time pass after which nobody heeds a lease of one that was killed."""
+    for path in (clone.root.parent / "remote" / "gc").glob("*.lease.json"):
+        os.utime(path, (0, path.stat().st_mtime - LEASE_SECONDS - 1))
+
+
+def push_and_verify(clone: Clone) -> None:
+    with clone.open() as repo:
+        checked = push(repo, wanted_versions(repo), verify=True).checked
+        assert checked is not None
+        assert not checked.problems
+
+
 SCENARIOS = {
     "first add": Scenario(prepare_first_add, add_in_small_packs, reads=True),
     "add": Scenario(prepare_add, Clone.add, lambda clone: clone.add(force=True), reads=True),
@@ -257,5 +315,12 @@ SCENARIOS = {
     "gc": Scenario(prepare_gc, collect, reads=True, frees=True),
     "merging of packs": Scenario(prepare_merging, merge_packs, reads=True),
     "fsck --repair": Scenario(prepare_repair, partial(repair, None), damage=damage_cache, reads=True),
+    "push of whole packs": Scenario(prepare_push_of_packs, partial(in_whole_packs, Clone.push), reads=True),
+    "fetch of whole packs": Scenario(
+        partial(prepare_fetch, prepare=prepare_push_of_packs), partial(in_whole_packs, Clone.fetch), reads=True
+    ),
+    "push --verify": Scenario(prepare_push, push_and_verify, reads=True),
+    "gc --remote, marking": Scenario(prepare_marking, clean_remote, reads=True, later=end_leases),
+    "gc --remote, sweeping": Scenario(prepare_sweeping, clean_remote, reads=True, cleans=True, later=end_leases),
     "fsck --remote --repair": Scenario(prepare_remote_repair, repair_remote, damage=damage_remote, reads=True),
 }

@@ -24,6 +24,7 @@ OF_TWO_NAMES = ("rename", "replace", "link")
 OF_A_NAME = ("unlink", "rmdir", "mkdir")
 OF_A_FILE = ("fsync", "fdatasync", "ftruncate")
 OF_DATA = ("write", "writev", "pwrite", "pwritev")
+OF_COPIES = ("copy_file_range",)
 _CREATES = os.O_CREAT | os.O_TRUNC
 _ASKS = ("SELECT", "BEGIN", "PRAGMA")
 _STORES = ("cache", "remote")
@@ -66,6 +67,7 @@ class Steps:
             (OF_A_NAME, self._name),
             (OF_A_FILE, self._file),
             (OF_DATA, self._data),
+            (OF_COPIES, self._copied),
             (("symlink",), self._symlink),
             (("open",), self._open),
         ):
@@ -144,6 +146,16 @@ class Steps:
                 real(fd, half if isinstance(data, bytes | bytearray | memoryview) else [half], *arguments)
                 self._die()
             return real(fd, data, *arguments)
+
+    def _copied(self, call: str, real: Call, source: int, target: int, count: int, *offsets: int) -> Any:
+        with self.lock:
+            dies = self._dies_at(call, place_of_fd(target))
+            if self.disk:
+                self.disk.writes(target)
+            if dies:
+                real(source, target, count // 2, *offsets)
+                self._die()
+            return real(source, target, count, *offsets)
 
     def execute(self, real: Call, database: CacheDatabase, sql: str, values: Sequence[object]) -> Any:
         """Run a statement; a commit is a step, and so is a statement that changes something on its own."""
