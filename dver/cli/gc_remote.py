@@ -63,6 +63,8 @@ def _summary(result: RemoteGcResult, *, dry_run: bool) -> Sequence[str]:
     kept = f"{count_text(result.kept, 'version')} kept"
     if result.in_the_way:
         return ["nothing was listed and nothing deleted, for not all that is needed is known"]
+    if result.only_undeletes and not result.withdrawn:
+        return [f"nothing is listed on {result.remote}"]
     if result.withdrawn:
         return ["what was listed stays" if not dry_run else "what was listed would stay"]
     lines = []

@@ -84,6 +84,7 @@ class RemoteGcResult:
         waiting: lists whose time has not come.
         swept: lists that were swept; of a dry run, those whose time has come.
         rescued: lists that stay for now, for a push at work may count on what is in them.
+        only_undeletes: whether nothing was asked for but to take lists back.
         withdrawn: lists that were taken back.
         kept: how many versions are named.
         repositories: what repositories said, of those that are not forgotten.
@@ -98,6 +99,7 @@ class RemoteGcResult:
     waiting: list[CondemnedList] = field(default_factory=list)
     swept: list[SweptList] = field(default_factory=list)
     rescued: list[CondemnedList] = field(default_factory=list)
+    only_undeletes: bool = False
     withdrawn: list[CondemnedList] = field(default_factory=list)
     kept: int = 0
     repositories: list[Registration] = field(default_factory=list)
@@ -163,7 +165,7 @@ class _Collector:
         self._store = store
         self._options = options
         self._progress = progress
-        self._result = RemoteGcResult(name, 0.0)
+        self._result = RemoteGcResult(name, 0.0, only_undeletes=options.undelete)
 
     def look(self, now: float) -> RemoteGcResult:
         """Find out what `collect` would do, and write nothing."""

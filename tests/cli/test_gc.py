@@ -256,3 +256,9 @@ def test_an_encrypted_remote_is_cleaned_and_shows_nothing_of_it(
 
 def test_undelete_and_forget_are_two_questions(cli: Cli) -> None:
     assert "none can be forgotten" in cli.fails(2, "gc", "--remote", "--undelete", "--forget", "0")
+
+
+def test_where_nothing_is_listed_there_is_nothing_to_take_back(two_versions: Cli, tmp_path: Path) -> None:
+    two_versions.ok("remote", "add", "origin", str(tmp_path / "store"))
+    two_versions.ok("push", "--all")
+    assert two_versions.ok("gc", "--remote", "--undelete") == "nothing is listed on origin\n"
