@@ -5,7 +5,7 @@ little without the data, so one that is missing or damaged is passed over.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -22,6 +22,8 @@ from dver.operations.status import present_versions
 from dver.operations.transfer import Transfer, Transferred, Wanted, holds_wanted
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import LINEAGE_FILE, Repo
+from dver.storage.local import LocalBackend
+from dver.storage.markers import version_key
 from dver.storage.store import Store
 from dver.storage.writer import StoreWriter
 
@@ -166,6 +168,7 @@ def _look(repo: Repo, name: str, guard: PushGuard) -> tuple[PushState, set[Versi
         before, state = state.restored, find_state(repo, name, guard.versions)
     leaving = guard.leaving()
     present = {version for version in guard.versions if state.has(version) and version not in leaving}
+    _settle(repo.remote(name), present)
     return replace(state, restored=(*before, *state.restored)), present
 
 
@@ -179,7 +182,9 @@ def fetch(
     """Bring into the cache what it lacks of `wanted`; versions that the remote lacks are reported as missing."""
     name = repo.remote_settings(remote).name
     parts = sum(not want.is_whole for want in wanted)
-    absent = [want for want in _absent(repo.cache, wanted) if want.is_whole or not holds_wanted(repo.cache, want)]
+    unmarked = _absent(repo.cache, wanted)
+    _settle(repo.cache, {want.version for want in wanted} - {want.version for want in unmarked})
+    absent = [want for want in unmarked if want.is_whole or not holds_wanted(repo.cache, want)]
     if not absent:
         return TransferResult(name, len(wanted), Transferred(), parts=parts)
     source = repo.remote(remote)
@@ -236,6 +241,13 @@ def _catching_up(repo: Repo, store: Store) -> Iterator[None]:
     done = repo.transfer_workers.executor.submit(store.index.ensure_fresh)
     yield
     done.result()
+
+
+def _settle(store: Store, present: Collection[VersionId]) -> None:
+    """See to it that versions stay which are here: who marked them may have been killed before that was durable."""
+    if present and isinstance(store.backend, LocalBackend):
+        # All markers are in one folder; what a marker counts on was durable before it.
+        store.backend.settle(version_key(next(iter(present))))
 
 
 def _params(repo: Repo) -> ChunkerParams:

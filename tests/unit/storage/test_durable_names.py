@@ -7,6 +7,7 @@ import pytest
 
 from dver.storage.index import index_key
 from dver.storage.local import LocalBackend
+from tests.clones import Clone, noise
 from tests.faults.unsynced import place_of_fd
 from tests.stores import FILES, keys, local_place, store_files
 
@@ -48,3 +49,16 @@ def test_packs_that_no_index_file_lists_are_flushed_before_one_does(
     folder = str((tmp_path / "store" / pack).parent)
     assert found.index(folder) < next(at for at, path in enumerate(found) if "/index/" in path)
     place.close()
+
+
+def test_a_marker_that_is_there_already_is_flushed_by_the_next_push_and_fetch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = Clone.make(tmp_path / "repo", remote=tmp_path / "remote")
+    clone.write("data/a", noise(3000))
+    clone.save()
+    clone.push()
+    for transfer, store in ((clone.push, tmp_path / "remote"), (clone.fetch, clone.root / ".dver" / "cache")):
+        found = flushed(monkeypatch)
+        transfer()
+        assert str(store / "versions") in found
