@@ -35,7 +35,7 @@ __all__ = ["LINEAGE", "POINTER", "Damage", "Effect", "FsckOptions", "FsckResult"
 _MOST_TIPS = 3
 _DEFAULTS = FsckOptions()
 # What a repair of the store leaves to people.
-_NOT_MENDED = frozenset({POINTER, LINEAGE, Thing.KEY.value})
+_NOT_MENDED = frozenset({POINTER, LINEAGE, Thing.KEY.value, Thing.REPOSITORY.value, Thing.GARBAGE.value})
 _AGES = 100 * 365 * 24 * 3600.0
 
 
@@ -218,6 +218,12 @@ class _Fsck:
     def _remedy(self, finding: Finding) -> str:
         if finding.thing is Thing.KEY:
             return f"dver remote key remove {self._remote} {finding.key.rpartition('/')[2]}"
+        if finding.thing is Thing.REPOSITORY:
+            name = finding.key.rpartition("/")[2].removesuffix(".json")
+            identity = name.rpartition("-")[0] or name
+            return f"dver gc --remote {self._remote} --forget {identity}, then dver push in that repository"
+        if finding.thing is Thing.GARBAGE:
+            return f"delete {finding.key} there; dver gc --remote {self._remote} makes such lists anew"
         return _command(self._remote)
 
     def _effects(self, version: VersionId, needing: Needing) -> Iterator[Effect]:

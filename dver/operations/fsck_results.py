@@ -48,7 +48,8 @@ class Damage:
     """One thing that is wrong.
 
     Attributes:
-        thing: "description", "key", "pack", "index", "marker", "version", "pointer" or "lineage".
+        thing: "description", "key", "pack", "index", "marker", "version", "repository", "garbage",
+            "pointer" or "lineage".
         problem: "missing", "damaged", "unlisted" or "incomplete".
         name: of the blob in the store, or of the file in the repository.
         where: which state of the file; "" for a blob.

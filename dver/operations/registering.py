@@ -118,12 +118,21 @@ def register(repo: Repo, store: Store, versions: Collection[VersionId] = ()) -> 
             found.update(_said_before(store, key))
     key, data = encode_registration(by, found, problem)
     older = set() if said is None else {said.key, *said.older} - {key}
-    is_there = said is not None and said.key == key and _read(store, key) == data
+    there = _read(store, key) if said is not None and said.key == key else None
+    is_there = there == data
     if is_there and said is not None and said.names and names and not older:
         _remember(path, _Said(names, key, len(data), versions=frozenset(found)))
         return None
+    is_damaged = there is not None and not is_there
+    stand_in, text = encode_registration(by, found, "its file was damaged and is being written anew")
+    if is_damaged:
+        older.add(stand_in)
     # First what there is to clean up, should this end in the middle.
     _remember(path, _Said("", key, len(data), tuple(sorted(older))))
+    if is_damaged:
+        # A folder keeps what is there if it is as long.
+        _write(store, stand_in, text)
+        store.backend.delete(key)
     if not is_there:
         _write(store, key, data)
     for one in sorted(older):

@@ -34,6 +34,8 @@ class Thing(StrEnum):
     INDEX = "index"
     MARKER = "marker"
     VERSION = "version"
+    REPOSITORY = "repository"
+    GARBAGE = "garbage"
 
 
 class Problem(StrEnum):

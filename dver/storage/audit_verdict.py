@@ -13,6 +13,7 @@ from dver.storage.audit_listing import Listing, listed_ids
 from dver.storage.audit_map import StoreMap
 from dver.storage.audit_nodes import NodesRead
 from dver.storage.audit_packs import MISSING, PacksRead
+from dver.storage.audit_words import word_findings
 from dver.storage.index import index_key
 from dver.storage.markers import read_if_there, version_key
 from dver.storage.packs import pack_key, read_pack_entries
@@ -65,6 +66,7 @@ class Verdict:
             *self._packs(),
             *markers,
             *self._incomplete_findings(incomplete),
+            *word_findings(self._backend),
         ]
         counts = Counts(
             packs=len(seen.listing.sizes),

@@ -110,7 +110,7 @@ class Lease:
                 return time.time() if now is None else now
             # Of two that begin at once each sees the other: the first in order waits for the other to give way.
             if min(others) < self.name or look == _LOOKS - 1:
-                raise self._taken(others[0])
+                raise self._taken(others[0], has_times=now is not None)
             self._sleep(_POLL_SECONDS)
         raise AssertionError("unreachable")
 
@@ -118,13 +118,14 @@ class Lease:
         written = folder.modified.get(gc_key(name, "lease"))
         return now is not None and written is not None and now - written > LEASE_SECONDS
 
-    def _taken(self, name: str) -> LockedError:
+    def _taken(self, name: str, *, has_times: bool) -> LockedError:
         by = ""
         with suppress(DverError):
             by = read_lease(self._backend, name)
+        later = "half an hour later" if has_times else f"delete {gc_key(name, 'lease')} there first"
         return LockedError(
             f"{self._backend.location} is being cleaned by {by or 'another dver'}",
-            hint="run the same command again when that has ended; if it was killed, half an hour later",
+            hint=f"run the same command again when that has ended; if it was killed, {later}",
         )
 
     def _write(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from dver.errors import BackendError, BackendProblem, FormatError, LockedError, UnsupportedFormatError
+from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError, LockedError, UnsupportedFormatError
 from dver.objects.ids import VersionId, checksum, format_version, parse_version
 from dver.storage.backend import Backend, BlobInfo, check_keys
 
@@ -20,6 +20,8 @@ FORMAT = 1
 FOLDER = "roots/"
 # Some millions of versions.
 MAX_FILE = 1 << 28
+# The problem of a file that says nothing.
+UNREADABLE = "its file cannot be read"
 _TRIES = 5
 _SHORT = 12
 
@@ -109,7 +111,11 @@ def _read_all(backend: Backend) -> list[Registration]:
     found = []
     for info in _list_all(backend):
         name = _NAME.fullmatch(info.key.removeprefix(FOLDER))
-        data = backend.read(info.key) if name is not None and info.size <= MAX_FILE else b""
+        try:
+            data = backend.read(info.key) if name is not None and info.size <= MAX_FILE else b""
+        except IntegrityError:
+            # An encrypted store answers so.
+            data = b""
         found.append(decode_registration(info.key, data, f"{backend.location}/{info.key}", info.modified))
     return sorted(found, key=lambda one: one.key)
 
@@ -137,7 +143,7 @@ def decode_registration(key: str, data: bytes, where: str, modified: float | Non
     """
     name = _NAME.fullmatch(key.removeprefix(FOLDER))
     identity = name["id"] if name is not None else key.removeprefix(FOLDER).removesuffix(".json")
-    lost = Registration(key, Registrant(identity), problem="its file cannot be read", modified=modified)
+    lost = Registration(key, Registrant(identity), problem=UNREADABLE, modified=modified)
     try:
         fields: Any = json.loads(data)
     except (ValueError, RecursionError):

@@ -122,3 +122,14 @@ def test_a_copy_in_the_same_place_is_another_one(ann: Clone, tmp_path: Path) -> 
     assert not counts(ann)
     ann.push()
     assert len(said(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk"])
+def test_what_was_damaged_is_said_again(ann: Clone, tmp_path: Path, junk: bytes) -> None:
+    (file,) = said(tmp_path)
+    before = file.read_bytes()
+    file.chmod(0o644)
+    file.write_bytes(junk)
+    ann.push()
+    assert said(tmp_path) == [file]
+    assert file.read_bytes() == before

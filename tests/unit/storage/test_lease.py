@@ -1,13 +1,15 @@
 """Of all who clean a store one goes on, by the times that the store gives, and stops before another may go on."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dver.errors import LockedError
 from dver.objects.ids import Bytes
+from dver.storage.backend import BlobInfo
 from dver.storage.condemned import read_folder
 from dver.storage.lease import LEASE_SECONDS, Lease
 from dver.storage.local import LocalBackend
@@ -100,3 +102,16 @@ def test_a_holder_stops_if_renewing_took_too_long(tmp_path: Path) -> None:
 
     with lease(Slow(tmp_path), clock) as held, pytest.raises(LockedError, match="was lost"):
         held.keep()
+
+
+def test_where_times_are_not_told_a_dead_lease_has_to_be_deleted(tmp_path: Path) -> None:
+    class Timeless(LocalBackend):
+        def list(self, prefix: str) -> Iterator[BlobInfo]:
+            return (replace(info, modified=None) for info in super().list(prefix))
+
+    backend = Timeless(tmp_path)
+    first = lease(backend)
+    first.__enter__()
+    with pytest.raises(LockedError) as caught:
+        lease(backend).__enter__()
+    assert f"delete gc/{first.name}.lease.json there" in str(caught.value.hint)
