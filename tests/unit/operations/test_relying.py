@@ -60,8 +60,8 @@ def begin_sweep(folder: Path, versions: frozenset[VersionId]) -> None:
 
 
 @pytest.fixture
-def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A remote where nobody may leave word."""
+def refusing(bob: Clone, monkeypatch: pytest.MonkeyPatch) -> Clone:
+    """Bob, from now on with a remote where nobody may leave word."""
     write = LocalBackend.write
 
     def refuse(self: LocalBackend, key: str, pieces: Sequence[Bytes]) -> None:
@@ -70,6 +70,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
         write(self, key, pieces)
 
     monkeypatch.setattr(LocalBackend, "write", refuse)
+    return bob
 
 
 def test_gc_tells_a_remote_what_is_needed_of_it(bob: Clone, tmp_path: Path) -> None:
@@ -93,12 +94,11 @@ def test_gc_keeps_what_is_just_being_deleted_from_the_remote(bob: Clone, tmp_pat
     assert cached(bob) == versions
 
 
-@pytest.mark.usefixtures("refusing")
-def test_gc_keeps_what_a_remote_cannot_be_told_of(bob: Clone) -> None:
-    versions = cached(bob)
-    plan = collect(bob).plan
+def test_gc_keeps_what_a_remote_cannot_be_told_of(refusing: Clone) -> None:
+    versions = cached(refusing)
+    plan = collect(refusing).plan
     assert (plan.leaving, plan.unproven) == ((), 1)
-    assert cached(bob) == versions
+    assert cached(refusing) == versions
 
 
 def test_gc_tells_a_remote_of_all_who_use_the_cache(bob: Clone, tmp_path: Path) -> None:
@@ -140,11 +140,10 @@ def test_drop_keeps_what_is_just_being_deleted_from_the_remote(bob: Clone, tmp_p
     assert bob.data() == before
 
 
-@pytest.mark.usefixtures("refusing")
-def test_drop_keeps_what_a_remote_cannot_be_told_of(bob: Clone) -> None:
-    shutil.rmtree(bob.root / ".dver/cache")
-    before = bob.data()
-    with bob.open() as repo, pytest.raises(BackendError, match="may not be written") as caught:
+def test_drop_keeps_what_a_remote_cannot_be_told_of(refusing: Clone) -> None:
+    shutil.rmtree(refusing.root / ".dver/cache")
+    before = refusing.data()
+    with refusing.open() as repo, pytest.raises(BackendError, match="may not be written") as caught:
         drop(repo, ["data"])
     assert "roots/ and gc/" in str(caught.value.hint)
-    assert bob.data() == before
+    assert refusing.data() == before
