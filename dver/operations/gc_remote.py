@@ -8,10 +8,9 @@ same time.
 
 import time
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from dver.errors import BackendError, ConfigError, DverError, IntegrityError, UsageError
+from dver.errors import BackendError, BackendProblem, ConfigError, DverError, IntegrityError, UsageError
 from dver.objects.ids import VersionId
 from dver.operations.gc_remote_plan import SweepPlan, find_garbage, plan_sweep
 from dver.operations.reading import NO_STORE_HINT
@@ -289,7 +288,8 @@ class _Collector:
         named = self._ask()
         if result.in_the_way:
             sweep.end()
-            return [*lists]
+            result.waiting = [*lists]
+            return result.waiting
         rescued = sweep.heed_rescues()
         self._carry_out(sweep, named)
         for name, begun in unfinished.items():
@@ -368,8 +368,12 @@ class _Sweep:
             if now is not None and written is not None and now - written > RESCUE_SECONDS:
                 backend.delete(gc_key(name, "rescue"))
                 continue
-            with suppress(BackendError):
+            try:
                 rescued |= read_rescue(backend, name)
+            except BackendError as exc:
+                # Its push has ended since. What merely cannot be read may count.
+                if exc.problem is not BackendProblem.NOT_FOUND:
+                    raise
         rescued &= self.parts.keys()
         self.parts = {name: part for name, part in self.parts.items() if name not in rescued}
         return rescued

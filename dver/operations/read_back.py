@@ -6,18 +6,19 @@ store's description and the markers must say what they should.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from dver.errors import FormatError, IntegrityError, UnsupportedFormatError
+from dver.errors import FormatError, IntegrityError, ObjectNotFoundError, UnsupportedFormatError
 from dver.objects.ids import PackId, VersionId, format_version
 from dver.operations.stock import Stock
 from dver.progress import Progress
 from dver.repo import Repo
 from dver.storage.audit_findings import Depth
 from dver.storage.audit_pack import PackCheck, check_pack
-from dver.storage.markers import version_key
+from dver.storage.markers import read_if_there, version_key
 from dver.storage.packs import pack_key
-from dver.storage.store import DESCRIPTION_KEY, Store
+from dver.storage.store import DESCRIPTION_KEY, Store, marker_problem
 from dver.workers import Workers
 
 
@@ -42,7 +43,7 @@ def read_back(repo: Repo, store: Store, versions: Sequence[VersionId], *, label:
     """Read all of some versions, the description and all index files from a store; damage is a result and no error."""
     problems = [f"{key}: the index file is damaged" for key in store.index.damaged_files()]
     problems += _check_description(store)
-    problems += _check_markers(store, versions)
+    problems += _check_markers(store, repo.cache, versions)
     stock = Stock(store, nearer=repo.cache)
     packs: set[PackId] = set()
     for version in versions:
@@ -64,12 +65,23 @@ def _check_description(store: Store) -> Iterator[str]:
         yield f"{DESCRIPTION_KEY}: {exc.reason}"
 
 
-def _check_markers(store: Store, versions: Sequence[VersionId]) -> Iterator[str]:
+def _check_markers(store: Store, here: Store, versions: Sequence[VersionId]) -> Iterator[str]:
     for version in versions:
+        key = version_key(version)
         try:
-            store.marked_dataset(version)
-        except IntegrityError as exc:
-            yield f"{version_key(version)}: {exc.reason}"
+            data = read_if_there(store.backend, key)
+        except (FormatError, IntegrityError) as exc:
+            yield f"{key}: {exc.reason}"
+            continue
+        problem = "is gone" if data is None else marker_problem(data, _totals(here, version))
+        if problem is not None:
+            yield f"{key}: {problem}"
+
+
+def _totals(here: Store, version: VersionId) -> tuple[int, int] | None:
+    with suppress(ObjectNotFoundError, IntegrityError, FormatError):
+        return here.manifest(version).totals()
+    return None
 
 
 def _check(workers: Workers, store: Store, packs: Sequence[PackId], label: str, progress: Progress) -> list[PackCheck]:

@@ -169,7 +169,7 @@ def _names(repo: Repo) -> str:
 
 def _said_before(store: Store, key: str) -> frozenset[VersionId]:
     data = _read(store, key)
-    return frozenset() if data is None else decode_registration(key, data, key).versions
+    return frozenset() if data is None else decode_registration(key, data, f"{store.backend.location}/{key}").versions
 
 
 def _read(store: Store, key: str) -> bytes | None:

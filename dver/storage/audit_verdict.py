@@ -1,6 +1,5 @@
 """From what an audit saw to what is wrong: findings, and notes on what is merely worth knowing."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from dver.storage.audit_words import word_findings
 from dver.storage.index import index_key
 from dver.storage.markers import read_if_there, version_key
 from dver.storage.packs import pack_key, read_pack_entries
-from dver.storage.store import DESCRIPTION_KEY, FORMAT, Store
+from dver.storage.store import DESCRIPTION_KEY, Store, marker_problem
 from dver.workers import Workers
 
 _NAMED = 5
@@ -152,20 +151,7 @@ class Verdict:
         except IntegrityError as exc:
             return exc.reason
         # One that is gone was taken away since the versions were listed.
-        return None if data is None else self._text_problem(version, data)
-
-    def _text_problem(self, version: VersionId, data: bytes) -> str | None:
-        try:
-            fields = json.loads(data)
-        except (ValueError, RecursionError):
-            return "it is not what dver writes" if data else "it is empty"
-        totals = self._seen.nodes.totals.get(version)
-        match fields:
-            case {"format": 1, "files": int(files), "size": int(size)} if totals in (None, (files, size)):
-                return None
-            case {"format": int(number)} if number > FORMAT:
-                return None
-        return "it says other than the version has"
+        return None if data is None else marker_problem(data, self._seen.nodes.totals.get(version))
 
     def _incomplete(self) -> list[VersionId]:
         broken = self._seen.found.incomplete([NodeId(version) for version in self._versions])

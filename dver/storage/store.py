@@ -79,6 +79,20 @@ def encode_marker(files: int, size: int, dataset: str = "") -> bytes:
     return json.dumps(fields, sort_keys=True).encode() + b"\n"
 
 
+def marker_problem(data: bytes, totals: tuple[int, int] | None) -> str | None:
+    """Return what is wrong with a version's marker, or None; `totals` are the version's files and bytes, if known."""
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
+        return "it is not what dver writes" if data else "it is empty"
+    match fields:
+        case {"format": 1, "files": int(files), "size": int(size)} if totals in (None, (files, size)):
+            return None
+        case {"format": int(number)} if number > FORMAT:
+            return None
+    return "it says other than the version has"
+
+
 class Store(VersionMarkers):
     """One place of packs, index and versions.
 

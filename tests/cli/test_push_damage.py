@@ -190,6 +190,19 @@ def test_a_description_that_says_something_else_stops_a_push(folder: tuple[Cli, 
     assert cli.ok("push", "--all") == UP_TO_DATE
 
 
+def test_verify_reads_what_markers_say(folder: tuple[Cli, Place]) -> None:
+    cli, place = folder
+    name = next(one for one in place.names() if one.startswith("versions"))
+    said = place.read(name)
+    place.put(name, said.replace(b'"files": ', b'"files":9'))
+    assert len(place.read(name)) == len(said)
+    verified = cli("push", "--all", "--verify")
+    assert verified.code == 3
+    assert f"{name}: it says other than the version has" in verified.err
+    assert cli(*REPAIR.split()[1:]).code == 0
+    cli.ok("push", "--all", "--verify")
+
+
 def test_a_remote_that_is_empty_all_at_once_is_told_of(folder: tuple[Cli, Place]) -> None:
     cli, place = folder
     assert isinstance(place, Folder)
