@@ -199,7 +199,7 @@ def read_foreign(path: Path, sql: str) -> list[Any] | None:
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield `items` in runs of at most `size`, as statements take a limited number of values."""
+    """Yield `items` in runs of at most `size`."""
     waiting = iter(items)
     while batch := list(islice(waiting, size)):
         yield batch

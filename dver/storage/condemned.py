@@ -2,7 +2,8 @@
 
 There are no locks in such a store, so what is about to be deleted is told in files that come up and go whole: *lists*
 of what nothing names, *sweeps* that have begun to delete what lists condemn, *rescues* of pushes that count on what is
-in a list. Their names tell them apart, so that one listing says whether anything is going on.
+in a list, and the *lease* of whoever cleans. Their names tell them apart, so that one listing says whether anything is
+going on.
 
 `docs/design/formats.md` has the form, and `docs/design/invariants.md` says why nothing is lost. What is read is
 untrusted; what cannot be read stops whoever has to know what it says.

@@ -1,4 +1,4 @@
-"""Runs of items of one width in temporary files: sorted in memory a part at a time, and merged when they are read.
+"""Runs of items of one width in temporary files. Whoever writes a run has sorted it, and merges runs when reading them.
 
 The files have no names, so nothing is left behind by a process that is killed.
 """

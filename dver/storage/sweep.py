@@ -1,9 +1,10 @@
 """Taking garbage out of a store: what each pack holds of what is needed, and deleting the rest in a safe order.
 
-For whoever holds the store's lock alone. The order is: version markers, then new packs with what is needed of those
-that are to go, then index files that list them and not the old ones, then the old packs. Each step is durable before
-the next. Whatever instant the process ends at, every version that is marked is whole, and the next sweep takes what
-this one left. Work goes in rounds, so that a disk that is nearly full needs room for one round only.
+For whoever holds the store's lock alone or, of a remote, the lease. The order is: version markers, then new packs with
+what is needed of those that are to go, then index files that list them and not the old ones, then the old packs. Each
+step is durable before the next. Whatever instant the process ends at, every version that is marked is whole, and the
+next sweep takes what this one left. Work goes in rounds, so that a disk that is nearly full needs room for one round
+only.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -140,7 +141,7 @@ def _is_sound(store: Store, pack: PackId, size: int) -> bool:
 
 
 class Sweeper:
-    """Deletes from one store, whose lock the caller holds alone."""
+    """Deletes from one store, whose lock or lease the caller holds."""
 
     def __init__(
         self,
