@@ -180,7 +180,7 @@ class _Collector:
         result.waiting = [one for one in lists if one not in due]
         if not result.in_the_way:
             result.swept = [_swept(one, set(one.part.versions - named)) for one in due]
-            self._mark(named, lists, write=None)
+            self._condemn(named, lists, lease=None)
         return result
 
     def collect(self, lease: Lease) -> RemoteGcResult:
@@ -209,7 +209,7 @@ class _Collector:
             return result
         left = self._sweep(lease, folder, lists)
         if not result.in_the_way:
-            self._mark(named, left, write=lease)
+            self._condemn(named, left, lease=lease)
         self._tidy(lease)
         return result
 
@@ -249,11 +249,11 @@ class _Collector:
         named = frozenset(collect_roots(self._repo).versions)
         return named.union(*(one.versions for one in known if one.key not in own))
 
-    def _mark(self, named: frozenset[VersionId], lists: Sequence[CondemnedList], *, write: Lease | None) -> None:
+    def _condemn(self, named: frozenset[VersionId], lists: Sequence[CondemnedList], *, lease: Lease | None) -> None:
         """Find what nothing names and no list has, and put it into one; without a lease only find it."""
         store, result = self._store, self._result
         store.index.refresh()
-        if write is not None:
+        if lease is not None:
             store.index.recover()
         with self._progress.task("finding what is needed", files=len(named)) as task:
             garbage = find_garbage(store, self._repo.cache, named, [one.part for one in lists], task)
@@ -268,8 +268,8 @@ class _Collector:
             garbage.versions,
             garbage.packs,
         )
-        if write is not None:
-            write.keep()
+        if lease is not None:
+            lease.keep()
             write_list(store.backend, result.condemned)
 
     def _sweep(self, lease: Lease, folder: GcFolder, lists: Sequence[CondemnedList]) -> list[CondemnedList]:

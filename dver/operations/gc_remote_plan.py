@@ -39,14 +39,12 @@ class SweepPlan:
         unmarked: the versions whose markers go.
         dead: packs that are deleted.
         due: packs of which what is needed is copied first.
-        spared: how many versions of the lists are named again.
         index_files: those that were there, of which each node keeps what is below it.
     """
 
     unmarked: tuple[VersionId, ...]
     dead: tuple[PackUse, ...]
     due: tuple[PackUse, ...]
-    spared: int
     index_files: frozenset[IndexId]
 
     @property
@@ -122,8 +120,7 @@ def plan_sweep(
     except BaseException:
         live.close()
         raise
-    spared = len(leaving) - len(unmarked)
-    return SweepPlan(tuple(sorted(unmarked)), tuple(dead), tuple(due), spared, frozenset(files)), live
+    return SweepPlan(tuple(sorted(unmarked)), tuple(dead), tuple(due), frozenset(files)), live
 
 
 def _find_needed(walk: LiveWalk, named: Collection[VersionId], marked: Collection[VersionId], task: Task) -> None:

@@ -100,20 +100,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class GcFolder:
-    """What lies in the folder at one time, by name; `modified` has the times that the store gives, where it does.
-
-    Attributes:
-        sizes: of all files, by key.
-        strange: keys of files that dver has no name for.
-    """
+    """What lies in the folder at one time, by name; `modified` has the times that the store gives, where it does."""
 
     lists: tuple[str, ...] = ()
     sweeps: Mapping[str, Phase] = field(default_factory=dict)
     rescues: tuple[str, ...] = ()
     leases: tuple[str, ...] = ()
-    sizes: Mapping[str, int] = field(default_factory=dict)
     modified: Mapping[str, float] = field(default_factory=dict)
-    strange: tuple[str, ...] = ()
 
     @property
     def running(self) -> tuple[str, ...]:
@@ -139,14 +132,12 @@ def read_folder(backend: Backend) -> GcFolder:
     """
     kinds: dict[str, list[str]] = {"list": [], "rescue": [], "lease": []}
     sweeps: dict[str, Phase] = {}
-    sizes, modified, strange = {}, {}, []
+    modified: dict[str, float] = {}
     for info in backend.list(FOLDER):
         found = _NAME.fullmatch(info.key.removeprefix(FOLDER))
         kind = found["kind"] if found is not None else ""
         if found is None or kind not in {*kinds, *_PHASES}:
-            strange.append(info.key)
             continue
-        sizes[info.key] = info.size
         if info.modified is not None:
             modified[info.key] = info.modified
         if kind in kinds:
@@ -159,9 +150,7 @@ def read_folder(backend: Backend) -> GcFolder:
         sweeps=dict(sorted(sweeps.items())),
         rescues=tuple(sorted(kinds["rescue"])),
         leases=tuple(sorted(kinds["lease"])),
-        sizes=sizes,
         modified=modified,
-        strange=tuple(sorted(strange)),
     )
 
 
