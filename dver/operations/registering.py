@@ -190,7 +190,8 @@ def _write(store: Store, key: str, data: bytes) -> None:
     except BackendError as exc:
         if exc.problem not in NOT_PERMITTED:
             raise
-        hint = f"whoever is to count on what is in {store.name} has to be allowed to write in roots/ and gc/ there"
+        needed = f"whoever is to count on what is in {store.name} has to be allowed to write in roots/ and gc/ there"
+        hint = f"{exc.hint}: {needed}" if exc.hint else needed
         raise BackendError(exc.location, exc.problem, exc.reason, hint=hint) from exc
 
 

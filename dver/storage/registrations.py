@@ -110,14 +110,20 @@ def registrations(backend: Backend) -> list[Registration]:
 def _read_all(backend: Backend) -> list[Registration]:
     found = []
     for info in _list_all(backend):
-        name = _NAME.fullmatch(info.key.removeprefix(FOLDER))
-        try:
-            data = backend.read(info.key) if name is not None and info.size <= MAX_FILE else b""
-        except IntegrityError:
-            # An encrypted store answers so.
-            data = b""
-        found.append(decode_registration(info.key, data, f"{backend.location}/{info.key}", info.modified))
+        one = _read(backend, info)
+        # From afar it may have been damaged on its way.
+        found.append(_read(backend, info) if one.problem == UNREADABLE and not backend.is_local else one)
     return sorted(found, key=lambda one: one.key)
+
+
+def _read(backend: Backend, info: BlobInfo) -> Registration:
+    name = _NAME.fullmatch(info.key.removeprefix(FOLDER))
+    try:
+        data = backend.read(info.key) if name is not None and info.size <= MAX_FILE else b""
+    except IntegrityError:
+        # An encrypted store answers so.
+        data = b""
+    return decode_registration(info.key, data, f"{backend.location}/{info.key}", info.modified)
 
 
 def _list_all(backend: Backend) -> list[BlobInfo]:

@@ -236,7 +236,7 @@ class Mender:
                 crypt.describe_anew()
             if self._backend.size(DESCRIPTION_KEY) is not None:
                 self._remove(DESCRIPTION_KEY)
-            self.store.prepare(params)
+            self.store.prepare(params, again=True)
 
     # Third: what is said of it is true
 

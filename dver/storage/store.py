@@ -142,15 +142,15 @@ class Store(VersionMarkers):
                 self.index.expire()
             yield
 
-    def prepare(self, params: ChunkerParams) -> None:
-        """Describe a new store, or check that an existing one has these chunk sizes.
+    def prepare(self, params: ChunkerParams, *, again: bool = False) -> None:
+        """Describe a new store, or check that an existing one has these chunk sizes; once, unless `again`.
 
         Raises:
             ConfigError: the store was made with other chunk sizes; mixing them would store everything twice. Or it is
                 encrypted, and this is not its plain view.
             UnsupportedFormatError: a newer dver made the store.
         """
-        if self._prepared == params:
+        if self._prepared == params and not again:
             return
         found = self.read_params()
         if found is None:
