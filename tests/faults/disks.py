@@ -46,7 +46,8 @@ def mounted_small_disk(folder: Path) -> Iterator[SmallDisk]:
     try:
         yield SmallDisk(folder)
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        # Something that git left at work may still look at it.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @contextmanager
