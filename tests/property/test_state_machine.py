@@ -207,8 +207,6 @@ class TwoPeople(RuleBasedStateMachine):
             person.clone.add(force=force)
         except PathError:
             assert refused or (person.cache_lost and person.base is None)
-            if person.base is None and not person.cache_lost:
-                person.base = person.pointer
         else:
             assert not refused
             person.base = person.pointer = working
@@ -360,13 +358,15 @@ class TwoPeople(RuleBasedStateMachine):
         if not person.is_present:
             assert found.state is State.NOT_CHECKED_OUT
             return
-        if person.base is None:
-            person.base = person.pointer
-        self.check_changes(found, working, person.base)
-        if person.pointer != person.base:
+        base = person.pointer if person.base is None else person.base
+        if not base.keys() - working.keys():
+            # Only what is all here becomes the base: a file that is missing may never have been here.
+            person.base = base
+        self.check_changes(found, working, base)
+        if person.pointer != base:
             assert found.state is State.POINTER_CHANGED
         else:
-            assert found.state is (State.UNCHANGED if working == person.base else State.MODIFIED)
+            assert found.state is (State.UNCHANGED if working == base else State.MODIFIED)
 
     def check_changes(self, found: DatasetStatus, working: Snapshot, base: Snapshot) -> None:
         def names(paths: set[bytes]) -> tuple[str, ...]:
