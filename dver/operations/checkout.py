@@ -31,7 +31,7 @@ from dver.operations.datasets import (
 from dver.operations.ignoring import keep_out_of_git
 from dver.operations.run_guard import recovery_hint, spare
 from dver.operations.selection import check_matches, narrowable, not_in_dataset
-from dver.operations.sharing import Sharing
+from dver.operations.sharing import Sharing, Sources
 from dver.operations.transfer import Transfer, missing_chunks
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
@@ -41,7 +41,6 @@ from dver.workspace.choice import NO_PATTERNS, Patterns
 from dver.workspace.deletion import dataset_folders, delete_files
 from dver.workspace.gitignore import gitignore_path
 from dver.workspace.pointers import read_pointer, write_pointer
-from dver.workspace.reflink import Cloner
 from dver.workspace.rowlist import RowList
 from dver.workspace.statcache import TICK_NS, Base, Row
 
@@ -200,8 +199,7 @@ def carry_out(
                     verify=options.verify or not repo.cache.backend.is_local,
                     task=task,
                 )
-                cloner = sharing.cloner(dataset, from_work_tree=not options.verify)
-                _execute(repo, dataset, assembler, cloner, task)
+                _execute(repo, dataset, assembler, sharing.sources(dataset, work_tree=not options.verify), task)
                 bring_pointer(repo, dataset.dataset, plan.pointers.get(dataset.dataset))
 
 
@@ -322,7 +320,7 @@ def _chunks(manifest: Manifest, entries: Iterable[Entry]) -> Iterator[ChunkId]:
             yield from (chunk for chunk, _ in manifest.distinct_chunks(entry))
 
 
-def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, cloner: Cloner | None, task: Task) -> None:
+def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, sources: Sources, task: Task) -> None:
     if plan.writes or plan.deletes:
         repo.stat_cache.begin_checkout(plan.dataset)
     with dataset_folders(repo.root, plan.dataset) as folders:
@@ -331,7 +329,7 @@ def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, cloner: Cloner
         assembler.make_root()
     with repo.spool() as spool:
         written = RowList(spool)
-        for path, row in _write(plan, assembler, cloner, task):
+        for path, row in _write(plan, assembler, sources, task):
             written.add(path, row)
         if written:
             # Only what is older than a clock tick can be told from a later change by its stat.
@@ -347,9 +345,10 @@ def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, cloner: Cloner
     repo.stat_cache.end_checkout(plan.dataset)
 
 
-def _write(plan: DatasetPlan, assembler: Assembler, cloner: Cloner | None, task: Task) -> Iterator[tuple[bytes, Row]]:
+def _write(plan: DatasetPlan, assembler: Assembler, sources: Sources, task: Task) -> Iterator[tuple[bytes, Row]]:
     """Write what a plan says, and yield the rows of it, not yet dated."""
-    yield from assembler.write(plan.writes.file_entries(), plan.manifest, cloner=cloner)
+    files, cloner = plan.writes.file_entries(), sources.cloner
+    yield from assembler.write(files, plan.manifest, cloner=cloner, earlier=sources.earlier)
     if cloner is not None:
         plan.shared, plan.shared_bytes = cloner.files, cloner.bytes
     for entry in plan.writes.others():

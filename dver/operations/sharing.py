@@ -1,11 +1,13 @@
-"""Sharing blocks in a checkout: whether it is wanted and possible, and which working files have what is to be written.
+"""What a checkout has besides the store: working files that have what is to be written, whole or for the most part.
 
-A file that was moved or copied in the new version is in the work tree already, under another path. Its content is kept
-in dver's own folder before anything is deleted or overwritten, which takes no space, since blocks are shared there too.
+A file that was moved or copied in the new version is in the work tree already, under another path. Where files can
+share blocks, its content is kept in dver's own folder before anything is deleted or overwritten, which takes no space,
+since blocks are shared there too. A large file that changes in places has most of its new content itself.
 """
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from dver.config import Link
@@ -17,14 +19,28 @@ from dver.operations.checkout_plan import DatasetPlan
 from dver.operations.datasets import encode_path
 from dver.operations.reading import open_manifest
 from dver.repo import Repo
+from dver.workspace.assemble import LARGE_FILE
 from dver.workspace.reflink import Cloner, Content, content_of, is_worth_sharing, why_not_shared
 
 # Looking at an entry of a manifest takes about a tenth of the time in which so many bytes are written.
 _BYTES_PER_ENTRY = 32 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the files of a dataset come from, besides the store.
+
+    Attributes:
+        cloner: what shares blocks between files of the same content, where that is possible.
+        earlier: the manifest of the files that are replaced, where these may have much of the new content.
+    """
+
+    cloner: Cloner | None
+    earlier: Manifest | None
+
+
 class Sharing:
-    """What one checkout does about files of equal content."""
+    """What one checkout does about content that is in the work tree or is to be there more than once."""
 
     def __init__(self, repo: Repo, link: Link | None, scratch: Path, plans: Iterable[DatasetPlan]) -> None:
         """Find out whether blocks can be shared; `link` is None for what the settings say.
@@ -47,8 +63,21 @@ class Sharing:
         # Where only time counts, waiting for a new file to reach the disk takes longer than writing it again.
         self._among_new = chosen is Link.REFLINK
 
-    def cloner(self, plan: DatasetPlan, *, from_work_tree: bool) -> Cloner | None:
-        """Return what shares blocks for a dataset; the working files are as they were when the plan was made."""
+    def sources(self, plan: DatasetPlan, *, work_tree: bool) -> Sources:
+        """Return what there is for a dataset; the working files are as they were when the plan was made."""
+        old = self._old(plan) if work_tree else None
+        return Sources(self._cloner(plan, from_work_tree=work_tree), old)
+
+    def _old(self, plan: DatasetPlan) -> Manifest | None:
+        """Return the manifest of what was here, if a file is to be written that may have most of its content."""
+        base = self._repo.stat_cache.base(plan.dataset)
+        if base is None or plan.writes.largest < LARGE_FILE:
+            return None
+        with suppress(NotFoundError):
+            return open_manifest(self._repo, base.version, plan.dataset)
+        return None
+
+    def _cloner(self, plan: DatasetPlan, *, from_work_tree: bool) -> Cloner | None:
         if not self._possible:
             return None
         wanted = _worthwhile(plan)

@@ -2,8 +2,9 @@
 
 A file is written under a temporary name in dver's own folder, given its mode, then renamed into place, so a crash
 leaves either the old file or the new one. Small files are written in batches whose chunks are read together; a
-large file is written by several tasks at once. Files with the same content may share their blocks. Folders are reached
-through descriptors, never through symbolic links, so nothing is written outside, whatever happens meanwhile.
+large file is written by several tasks at once, and takes what it can from the file that it replaces. Files with the
+same content may share their blocks. Folders are reached through descriptors, never through symbolic links, so nothing
+is written outside, whatever happens meanwhile.
 """
 
 import contextlib
@@ -25,6 +26,8 @@ from dver.objects.manifest import Manifest
 from dver.progress import Task
 from dver.storage.store import Store
 from dver.workers import Workers
+from dver.workspace.earlier import EarlierFile, earlier_file
+from dver.workspace.exchange import exchange
 from dver.workspace.folders import Folder, Folders, open_folder
 from dver.workspace.reflink import Cloner
 from dver.workspace.statcache import UNCHECKED, Row, make_row
@@ -53,6 +56,7 @@ class _Planned:
         twins: other files with the same content, which share its blocks.
         cloner: what makes them share.
         kept: a file that has the content already; there is no chunk list then.
+        earlier: says what the file that is replaced was last equal to, if that is known.
     """
 
     entry: FileEntry
@@ -62,6 +66,7 @@ class _Planned:
     twins: tuple[FileEntry, ...] = ()
     cloner: Cloner | None = None
     kept: bytes | None = None
+    earlier: Manifest | None = None
 
 
 class Assembler:
@@ -79,23 +84,29 @@ class Assembler:
         self._task = task
 
     def write(
-        self, entries: Iterable[FileEntry], manifest: Manifest, *, cloner: Cloner | None = None
+        self,
+        entries: Iterable[FileEntry],
+        manifest: Manifest,
+        *,
+        cloner: Cloner | None = None,
+        earlier: Manifest | None = None,
     ) -> Iterator[tuple[bytes, Row]]:
         """Write files, replacing what is there; yield the path and the stat cache row of each.
 
         Rows are not yet trusted (`checked` is 0): the caller completes them once a clock tick has passed. With a
-        `cloner`, files of the same content share their blocks where that is possible.
+        `cloner`, files of the same content share their blocks where that is possible. With `earlier`, the manifest of
+        what the files were last equal to, large ones take chunks, verified, from what is there.
 
         Raises:
             ObjectNotFoundError: a chunk is not in the store.
             IntegrityError: a chunk is damaged; the file in question is left as it was.
         """
         if cloner is None:
-            yield from self._write_all(_plan(entry, manifest) for entry in entries)
+            yield from self._write_all(_plan(entry, manifest, earlier) for entry in entries)
             return
         groups = cloner.groups(entries)
-        yield from self._write_all(_plan_group(entry, manifest, twins, cloner) for entry, twins in groups)
-        yield from self._write_all(_plan(entry, manifest) for entry in cloner.refused)
+        yield from self._write_all(_plan_group(entry, manifest, earlier, twins, cloner) for entry, twins in groups)
+        yield from self._write_all(_plan(entry, manifest, earlier) for entry in cloner.refused)
 
     def write_link(self, path: bytes, target: bytes) -> tuple[bytes, Row]:
         """Make a symbolic link, replacing what is there."""
@@ -160,7 +171,8 @@ class Assembler:
 
     def _write_large(self, planned: _Planned) -> list[tuple[bytes, Row]]:
         chunks = planned.manifest.chunks(planned.entry)
-        rows = self._write_file(planned, lambda fd: self._write_parts(fd, chunks))
+        with earlier_file(self._folders, planned.entry.path, planned.earlier) as earlier:
+            rows = self._write_file(planned, lambda fd: self._write_parts(fd, chunks, earlier))
         self._task.advance(files=len(rows), bytes=sum(row.size for _, row in rows[1:]))
         return rows
 
@@ -203,29 +215,36 @@ class Assembler:
                 if not possible:
                     self._remove_quietly(temporary)
                     return []
-                found = self._move(temporary, folder, name)
+                found = self._move(temporary, folder, name, is_large=entry.size >= LARGE_FILE)
             except BaseException:
                 self._remove_quietly(temporary)
                 raise
             return [(entry.path, make_row(FileType.FILE, found, UNCHECKED))]
 
-    def _write_parts(self, fd: int, chunks: Iterator[tuple[ChunkId, int]]) -> None:
+    def _write_parts(self, fd: int, chunks: Iterator[tuple[ChunkId, int]], earlier: EarlierFile | None) -> None:
         def parts() -> Iterator[Future[None]]:
             offset = 0
             while part := list(islice(chunks, PART_CHUNKS)):
-                yield self._workers.executor.submit(self._write_part, fd, offset, part)
+                yield self._workers.executor.submit(self._write_part, fd, offset, part, earlier)
                 offset += sum(length for _, length in part)
 
         for _ in self._workers.in_order(parts()):
             pass
 
-    def _write_part(self, fd: int, offset: int, part: Sequence[tuple[ChunkId, int]]) -> None:
+    def _write_part(
+        self, fd: int, offset: int, part: Sequence[tuple[ChunkId, int]], earlier: EarlierFile | None
+    ) -> None:
         places: dict[ChunkId, list[tuple[int, int]]] = {}
         start = offset
         for chunk, length in part:
             places.setdefault(chunk, []).append((offset, length))
             offset += length
         run = _Run(fd)
+        if earlier is not None:
+            for chunk, found in earlier.read([(chunk, at[0][1]) for chunk, at in places.items()]):
+                for place, length in places.pop(chunk):
+                    check_chunk_length(found, length, self._store.name)
+                    run.add(found, place)
         for span in self._store.plan(list(places)):
             for record in self._store.read_span(span):
                 plain = record.chunk(self._store.name, verify=self._verify)
@@ -240,16 +259,30 @@ class Assembler:
         mode = 0o777 if entry.executable else 0o666
         return os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=self._scratch.fd)
 
-    def _move(self, temporary: str, folder: Folder, name: bytes) -> os.stat_result:
+    def _move(self, temporary: str, folder: Folder, name: bytes, *, is_large: bool = False) -> os.stat_result:
         """Move what was made into its place, and return its stat there."""
-        source = self._scratch.fd
-        try:
-            os.rename(temporary, name, src_dir_fd=source, dst_dir_fd=folder.fd)
-        except IsADirectoryError:
-            # Only an empty one gives way.
-            os.rmdir(name, dir_fd=folder.fd)
-            os.rename(temporary, name, src_dir_fd=source, dst_dir_fd=folder.fd)
+        if not (is_large and self._swap(temporary, folder, name)):
+            source = self._scratch.fd
+            try:
+                os.rename(temporary, name, src_dir_fd=source, dst_dir_fd=folder.fd)
+            except IsADirectoryError:
+                # Only an empty one gives way.
+                os.rmdir(name, dir_fd=folder.fd)
+                os.rename(temporary, name, src_dir_fd=source, dst_dir_fd=folder.fd)
         return os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+
+    def _swap(self, temporary: str, folder: Folder, name: bytes) -> bool:
+        """Put a file into the place of another one and delete that; False, with all as it was, if that cannot be."""
+        source = self._scratch.fd
+        if not exchange(temporary, source, name, folder.fd):
+            return False
+        try:
+            os.unlink(temporary, dir_fd=source)
+        except OSError:
+            # A folder, which is not dver's to delete.
+            exchange(temporary, source, name, folder.fd)
+            return False
+        return True
 
     def _remove_quietly(self, temporary: str) -> None:
         with contextlib.suppress(OSError):
@@ -295,19 +328,21 @@ def translated(path: bytes) -> Iterator[None]:
         raise PathError(shown, f"cannot be written: {exc.strerror or exc}", hint=os_hint(exc)) from exc
 
 
-def _plan(entry: FileEntry, manifest: Manifest) -> _Planned:
+def _plan(entry: FileEntry, manifest: Manifest, earlier: Manifest | None) -> _Planned:
     if entry.size >= LARGE_FILE:
-        return _Planned(entry, (), manifest, is_large=True)
+        return _Planned(entry, (), manifest, is_large=True, earlier=earlier)
     most = entry.size // _SHORTEST_CHUNK + INLINE_CHUNKS
     chunks = tuple(islice(manifest.chunks(entry), most + 1))
     return _Planned(entry, chunks, manifest) if len(chunks) <= most else _Planned(entry, (), manifest, is_large=True)
 
 
-def _plan_group(entry: FileEntry, manifest: Manifest, twins: tuple[FileEntry, ...], cloner: Cloner) -> _Planned:
+def _plan_group(
+    entry: FileEntry, manifest: Manifest, earlier: Manifest | None, twins: tuple[FileEntry, ...], cloner: Cloner
+) -> _Planned:
     kept = cloner.kept(entry)
     if kept is not None:
         return _Planned(entry, (), manifest, twins=twins, cloner=cloner, kept=kept)
-    return replace(_plan(entry, manifest), twins=twins, cloner=cloner)
+    return replace(_plan(entry, manifest, earlier), twins=twins, cloner=cloner)
 
 
 def _batches(files: Iterable[_Planned]) -> Iterator[list[_Planned]]:

@@ -242,3 +242,31 @@ def test_where_the_file_system_can_the_blocks_are_really_shared(moves: Clone, tm
     with (moves.root / "data/a").open("r+b") as file:
         file.write(b"changed")
     assert (moves.root / "data/twin").read_bytes() == noise(SIZE)
+
+
+@pytest.fixture
+def edited(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> Clone:
+    """Two versions of a large file that differ at one place. The second is checked out."""
+    monkeypatch.setattr(assemble, "LARGE_FILE", SIZE)
+    monkeypatch.setattr("dver.operations.sharing.LARGE_FILE", SIZE)
+    content = noise(100_000)
+    clone.write("data/large", content)
+    clone.save()
+    clone.git("tag", "v1")
+    clone.write("data/large", content[:50_000] + b"edit" + content[50_004:])
+    clone.save()
+    return clone
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_large_file_takes_what_stays_from_the_one_that_it_replaces_unless_all_is_to_be_verified(
+    edited: Clone, reads: list[ObjectId], verify: bool
+) -> None:
+    reads.clear()
+    with edited.open() as repo:
+        checkout(repo, "v1", options=CheckoutOptions(verify=verify))
+
+    assert edited.data()[b"large"] == ("file", noise(100_000))
+    assert (len(reads) > 50) == verify
+    assert reads
+    assert edited.status().state is State.UNCHANGED

@@ -238,9 +238,11 @@ def test_a_link_in_the_place_of_a_file_is_replaced_not_followed(shelf: Shelf, fo
     assert snapshot(target) == {b"x": ("file", b"new")}
 
 
+@pytest.mark.parametrize("large", [False, True])
 def test_an_empty_directory_gives_way_and_one_that_holds_something_does_not(
-    shelf: Shelf, folder: Path, target: Path
+    shelf: Shelf, folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch, large: bool
 ) -> None:
+    monkeypatch.setattr(assemble, "LARGE_FILE", 0 if large else 10**9)
     (folder / "x").write_bytes(b"new")
     (folder / "y").symlink_to("x")
     manifest = shelf.store_folder(folder)
