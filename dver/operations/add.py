@@ -178,7 +178,9 @@ def _add_one(repo: Repo, job: _Job, writer: StoreWriter, rows: RowList, task: Ta
     writer.flush()
     if stored.whole:
         repo.cache.mark_version(summary.version, files=summary.files, size=summary.size, dataset=dataset)
-    if previous != pointer:
+    if previous != pointer or stored.base is None or stored.base.version != pointer.version:
+        # One that is right already, before the base is, was left by an add that may have been killed before the pointer
+        # was durable.
         write_pointer(repo.root, dataset, pointer)
     repo.stat_cache.rebase(
         dataset,

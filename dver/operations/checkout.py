@@ -363,8 +363,8 @@ def bring_pointer(repo: Repo, dataset: str, pointer: Pointer | None) -> None:
     """Write and stage a pointer that a revision brought."""
     if pointer is None:
         return
-    if read_pointer_or_problem(repo, dataset) != pointer:
-        write_pointer(repo.root, dataset, pointer)
+    # Also one that is there: whoever wrote it may have been killed before that was durable.
+    write_pointer(repo.root, dataset, pointer)
     touched = [pointer_path(dataset)]
     if keep_out_of_git(repo, dataset, pointer.kind):
         touched.append(gitignore_path(dataset))

@@ -11,6 +11,7 @@ from dver.operations.add import add
 from dver.workspace import ingest
 from dver.workspace.pointers import read_pointer
 from dver.workspace.reading import read_whole
+from dver.workspace.statcache import StatCache
 from tests.clones import Clone, files_opened, noise, snapshot
 from tests.unit.operations.conftest import fill
 
@@ -113,6 +114,31 @@ def test_an_interrupted_staging_is_made_up_for(clone: Clone) -> None:
 
     staged = clone.git("diff", "--cached", "--name-only").split()
     assert {".gitignore", "data.dver"} <= {*staged}
+
+
+def test_a_pointer_that_a_killed_add_may_have_left_is_written_again(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    fill(clone)
+    clone.add()
+    clone.write("data/new", b"new")
+    with monkeypatch.context() as patch:
+        # The stat cache learns of a version once its pointer is durable.
+        patch.setattr(StatCache, "rebase", killed)
+        with pytest.raises(KeyboardInterrupt):
+            clone.add()
+    pointer = clone.root / "data.dver"
+    left, text = pointer.stat().st_ino, pointer.read_text()
+
+    clone.add()
+    assert pointer.stat().st_ino != left
+    left = pointer.stat().st_ino
+    clone.add()
+
+    assert (pointer.stat().st_ino, pointer.read_text()) == (left, text)
 
 
 def test_new_changed_and_deleted_files_make_the_version_that_a_fresh_add_makes(clone: Clone, tmp_path: Path) -> None:

@@ -311,3 +311,14 @@ def test_a_damaged_cache_is_found_and_the_files_stay(clone: Clone) -> None:
         checkout(repo, options=CheckoutOptions(verify=True))
 
     assert clone.data() == {}
+
+
+def test_a_pointer_that_a_killed_checkout_may_have_left_is_written_again(history: Clone) -> None:
+    pointer = history.root / "data.dver"
+    pointer.write_text(history.git("show", "v1:data.dver"))
+    left = pointer.stat().st_ino
+
+    history.checkout("v1")
+
+    assert pointer.stat().st_ino != left
+    assert pointer.read_text() == history.git("show", "v1:data.dver")
