@@ -105,6 +105,14 @@ def prepare_checkout(folder: Path) -> None:
     clone.write("data/mine", b"untracked")
 
 
+def check_out_in_parts(clone: Clone, *, force: bool = False) -> None:
+    """Check out with files so large that they take what stays from those that they replace."""
+    with ExitStack() as stack:
+        for module in ("dver.workspace.assemble", "dver.operations.sharing"):
+            stack.enter_context(patch(f"{module}.LARGE_FILE", 1000))
+        clone.checkout("v1", force=force)
+
+
 def prepare_push(folder: Path) -> None:
     clone = begin(folder)
     change(clone)
@@ -309,6 +317,7 @@ SCENARIOS = {
     "checkout": Scenario(
         prepare_checkout, lambda clone: clone.checkout("v1"), lambda clone: clone.checkout("v1", force=True)
     ),
+    "checkout of large files": Scenario(prepare_checkout, check_out_in_parts, partial(check_out_in_parts, force=True)),
     "push": Scenario(prepare_push, Clone.push, reads=True),
     "fetch": Scenario(prepare_fetch, Clone.fetch, reads=True),
     "pull": Scenario(prepare_fetch, Clone.pull, pull_by_force),

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeAlias
 from unittest.mock import patch
 
 from dver.database import CacheDatabase
+from dver.workspace.exchange import exchange
 from tests.faults.unsynced import Disk, place_of, place_of_fd
 
 Call: TypeAlias = Callable[..., Any]
@@ -73,6 +74,7 @@ class Steps:
         ):
             for name in names:
                 setattr(os, name, partial(how, name, getattr(os, name)))
+        patch("dver.workspace.assemble.exchange", partial(self._exchanged, exchange)).start()
         patch.object(CacheDatabase, "execute", partialmethod(_execute, self, CacheDatabase.execute)).start()
 
     def _dies_at(self, call: str, where: str) -> bool:
@@ -97,6 +99,15 @@ class Steps:
             if self.disk:
                 self.disk.changes([new] if call == "link" else [old, new])
             return real(source, target, **keywords)
+
+    def _exchanged(self, real: Call, source: str, source_dir: int, target: bytes, target_dir: int) -> bool:
+        old, new = place_of(source, source_dir), place_of(target, target_dir)
+        with self.lock:
+            self._step("exchange", new)
+            if self.disk:
+                self.disk.changes([old, new])
+            done: bool = real(source, source_dir, target, target_dir)
+            return done
 
     def _name(self, call: str, real: Call, path: Any, *arguments: Any, **keywords: Any) -> Any:
         where = place_of(path, keywords.get("dir_fd"))
