@@ -167,7 +167,7 @@ class Repo:
     @cached_property
     def scanner(self) -> Scanner:
         """Finds what changed in the working files."""
-        return Scanner(self.root, self.stat_cache, self.workers)
+        return Scanner(self.root, self.stat_cache, self.workers, heed_modes=self.git.heeds_modes())
 
     @property
     def cache(self) -> "Store":

@@ -355,6 +355,11 @@ class GitRepo:
         """Remove files from the index and leave them in the work tree, as `git rm --cached` does."""
         self._staging.untrack(paths)
 
+    def heeds_modes(self) -> bool:
+        """Whether executable bits in the work tree mean anything, by `core.filemode`."""
+        with translated("cannot read git's configuration"):
+            return self._staging.heeds_modes()
+
     def is_ignored(self, path: str) -> bool:
         """Return whether an ignore rule covers `path`, be it tracked or not."""
         with translated(f"cannot read the ignore rules for {path}"):

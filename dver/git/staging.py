@@ -145,6 +145,11 @@ class StagingArea:
                 self._index.read(force=False)
             return self._index
 
+    def heeds_modes(self) -> bool:
+        """Whether executable bits in the work tree mean anything, by `core.filemode`; git sets it by trying."""
+        config = self._repository.config
+        return "core.filemode" not in config or config.get_bool("core.filemode")
+
     def _entry(self, path: str) -> pygit2.IndexEntry | None:
         """Return the index entry of a file as it is on disk, its content stored as a blob; None if it is gone."""
         try:
@@ -156,13 +161,9 @@ class StagingArea:
         if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
             raise GitError(f"cannot stage {path}: not a file")
         kind = FileMode.LINK if stat.S_ISLNK(mode) else FileMode.BLOB
-        if stat.S_ISREG(mode) and mode & stat.S_IXUSR and self._trusts_mode():
+        if stat.S_ISREG(mode) and mode & stat.S_IXUSR and self.heeds_modes():
             kind = FileMode.BLOB_EXECUTABLE
         return _FileEntry(path, self._repository.create_blob_fromworkdir(path), kind, found)
-
-    def _trusts_mode(self) -> bool:
-        config = self._repository.config
-        return "core.filemode" not in config or config.get_bool("core.filemode")
 
     def _change(self, changes: Mapping[str, pygit2.IndexEntry | None]) -> None:
         index = self.read()

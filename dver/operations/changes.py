@@ -15,6 +15,7 @@ from dver.objects.entry import DirectoryEntry, Entry, FileEntry
 from dver.objects.manifest import Manifest, Summary
 from dver.objects.paths import parents
 from dver.operations.datasets import decode_path, typed
+from dver.operations.modes import with_known_modes
 from dver.operations.reading import missing_version, open_manifest
 from dver.operations.transfer import holds_file
 from dver.progress import Task
@@ -151,7 +152,7 @@ class ChangeFinder:
         size = sum(item.stat.st_size for item in items if item.type is FileType.FILE)
         task.expect(files=len(items), bytes=size)
         ingester = Ingester(self._root, sink, self._repo.chunker, self._repo.workers, task)
-        for ingested in ingester.run(items):
+        for ingested in with_known_modes(self._repo, ingester.run(items), lambda: self._reader):
             found.entries[ingested.entry.path] = ingested.entry
             if ingested.row is not None:
                 found.fresh[ingested.entry.path] = ingested.row

@@ -14,6 +14,7 @@ from dver.objects.ids import Bytes, NodeId, ObjectId, VersionId
 from dver.objects.manifest import Manifest, ManifestBuilder
 from dver.objects.pack import Record
 from dver.operations.changes import ChangeFinder, check_storable
+from dver.operations.modes import manifest_before, with_known_modes
 from dver.operations.reading import load_nodes, open_manifest
 from dver.progress import Task
 from dver.repo import Repo
@@ -59,7 +60,8 @@ def working_entries(repo: Repo, dataset: str, known: "Known", sink: ObjectSink, 
     root = os.fsencode(repo.root / dataset)
     walked = walk_dataset(root, IgnoreRules.for_dataset(repo.root, dataset))
     ingester = Ingester(root, sink, repo.chunker, repo.workers, task)
-    return ingester.run(_merge(walked, known, task))
+    stored = ingester.run(_merge(walked, known, task))
+    return with_known_modes(repo, stored, lambda: manifest_before(repo, dataset, known.base))
 
 
 def working_manifest(repo: Repo, dataset: str, base: Base | None, task: Task) -> Manifest:
@@ -98,12 +100,14 @@ class Known:
     It is asked for one path after the other, in their order.
 
     Attributes:
+        base: that version, if there is one.
         gone: the paths that have a row and were passed over.
     """
 
     def __init__(self, repo: Repo, dataset: str, base: Base | None, *, is_stored: bool) -> None:
         """Begin; `is_stored` is what `has_base` says of the base."""
         self.dataset = dataset
+        self.base = base
         self.gone: list[bytes] = []
         self._entries: Iterator[Entry] = iter(())
         if base is not None and is_stored:

@@ -13,6 +13,7 @@ from dver.errors import ObjectNotFoundError
 from dver.objects.edit import EntryReader, edit_manifest
 from dver.objects.entry import Entry
 from dver.objects.manifest import Manifest, Summary
+from dver.operations.modes import with_known_modes
 from dver.operations.reading import lazy_manifest
 from dver.operations.working import NodesOnly, check_storable, in_memory_manifest, working_manifest
 from dver.progress import Task
@@ -80,7 +81,7 @@ def _edit(repo: Repo, dataset: str, scan: Scan, manifest: Manifest, sink: Object
     ingester = Ingester(os.fsencode(repo.root / dataset), sink, repo.chunker, repo.workers, task)
     changes: dict[bytes, Entry | None] = dict.fromkeys(scan.deleted)
     fresh: dict[bytes, Row] = {}
-    for ingested in ingester.run(items):
+    for ingested in with_known_modes(repo, ingester.run(items), lambda: manifest):
         changes[ingested.entry.path] = ingested.entry
         if ingested.row is not None:
             fresh[ingested.entry.path] = ingested.row

@@ -22,19 +22,24 @@ _UNCHECKED_ROWS = {kind: Row(kind, 0, 0, 0, 0, UNCHECKED, 0) for kind in FileTyp
 
 
 def compare_if_there(
-    directory: bytes, item: WalkItem, entry: Entry | None, manifest: Manifest
+    directory: bytes, item: WalkItem, entry: Entry | None, manifest: Manifest, *, heed_modes: bool
 ) -> tuple[bool, Row | None]:
     """Do what `compare_item` does for a file of `directory`; without an entry, or its chunk list, nothing is equal."""
     if entry is None:
         return False, None
     try:
-        return compare_item(directory + b"/" + item.path if item.path else directory, item, entry, manifest)
+        path = directory + b"/" + item.path if item.path else directory
+        return compare_item(path, item, entry, manifest, heed_modes=heed_modes)
     except ObjectNotFoundError:
         return False, None
 
 
-def compare_item(path: bytes, item: WalkItem, entry: Entry, manifest: Manifest) -> tuple[bool, Row]:
+def compare_item(
+    path: bytes, item: WalkItem, entry: Entry, manifest: Manifest, *, heed_modes: bool
+) -> tuple[bool, Row]:
     """Return whether the file at the absolute `path` equals `entry`, and the row that remembers it.
+
+    Without `heed_modes` its executable bit says nothing, as on a file system that has none.
 
     Raises:
         UnstableFileError: the file changes while it is read.
@@ -43,7 +48,7 @@ def compare_item(path: bytes, item: WalkItem, entry: Entry, manifest: Manifest) 
     if isinstance(entry, FileEntry) and item.type is FileType.FILE:
         if item.stat.st_size != entry.size:
             return False, make_row(item.type, item.stat, WITHOUT_READING, differs=True)
-        if is_executable(item.stat) != entry.executable:
+        if heed_modes and is_executable(item.stat) != entry.executable:
             return False, make_row(item.type, item.stat, UNCHECKED, differs=True)
         return _compare_bytes(path, item, manifest.chunk_list(entry), manifest.where)
     began = time.time_ns()

@@ -76,8 +76,9 @@ class Scan:
 class Scanner:
     """Scans datasets of one working tree."""
 
-    def __init__(self, root: Path, cache: StatCache, workers: Workers) -> None:
+    def __init__(self, root: Path, cache: StatCache, workers: Workers, *, heed_modes: bool = True) -> None:
         self._root = root
+        self._heed_modes = heed_modes
         self._cache = cache
         self._workers = workers
         self._looked: dict[str, _Looked] = {}
@@ -119,7 +120,9 @@ class Scanner:
             scan.present = False
             scan.deleted = sorted(self._cache.paths(dataset) if known else _unchecked_rows(open_manifest()))
             return scan
-        comparer = _Comparer(looked.place.directory, open_manifest, self._workers, scan, task)
+        comparer = _Comparer(
+            looked.place.directory, open_manifest, self._workers, scan, task, heed_modes=self._heed_modes
+        )
         if known:
             self._settle_known(dataset, changed, scan, comparer)
         else:
@@ -257,7 +260,10 @@ class _Comparer:
         workers: Workers,
         scan: Scan,
         task: Task,
+        *,
+        heed_modes: bool,
     ) -> None:
+        self._heed_modes = heed_modes
         self._directory = directory
         self._open_manifest = open_manifest
         self._workers = workers
@@ -302,7 +308,12 @@ class _Comparer:
             return {}
 
         def compare(items: Sequence[WalkItem]) -> list[tuple[bool, Row | None]]:
-            found = [compare_if_there(self._directory, item, entries.get(item.path), self.manifest) for item in items]
+            found = [
+                compare_if_there(
+                    self._directory, item, entries.get(item.path), self.manifest, heed_modes=self._heed_modes
+                )
+                for item in items
+            ]
             self._task.advance(files=len(items), bytes=sum(item.stat.st_size for item in items))
             return found
 

@@ -16,9 +16,9 @@ from tests.clones import files_opened, noise
 from tests.unit.workspace.shelf import Shelf
 
 
-def compare(path: Path, entry: Entry, manifest: Manifest) -> tuple[bool, Row]:
+def compare(path: Path, entry: Entry, manifest: Manifest, *, heed_modes: bool = True) -> tuple[bool, Row]:
     (item,) = walk_dataset(os.fsencode(path), IgnoreRules())
-    return compare_item(os.fsencode(path), item, entry, manifest)
+    return compare_item(os.fsencode(path), item, entry, manifest, heed_modes=heed_modes)
 
 
 @pytest.fixture
