@@ -16,11 +16,14 @@ class Writes:
         files: how many of them are files.
         bytes: the size of these.
         largest: the size of the largest of these.
+        links: how many of them are symbolic links.
+        first_link: the path of the first of these.
     """
 
     def __init__(self, spool: Spool) -> None:
         """Keep entries in an empty list."""
-        self.files = self.bytes = self.largest = 0
+        self.files = self.bytes = self.largest = self.links = 0
+        self.first_link = b""
         self._spool = spool
 
     def __len__(self) -> int:
@@ -32,6 +35,9 @@ class Writes:
             self.files += 1
             self.bytes += entry.size
             self.largest = max(self.largest, entry.size)
+        elif isinstance(entry, LinkEntry):
+            self.first_link = self.first_link if self.links else entry.path
+            self.links += 1
         self._spool.append(_fields(entry))
 
     def __iter__(self) -> Iterator[Entry]:

@@ -3,6 +3,7 @@
 They are put into the cache as a fetch would leave them there: every node and chunk fits its id.
 """
 
+import errno
 import os
 import subprocess
 import sys
@@ -21,11 +22,13 @@ from dver.objects.pack import RECORD_HEADER_LENGTH, Kind, Record, encode_record_
 from dver.objects.paths import MAX_DEPTH
 from dver.objects.pointer import DatasetKind, Pointer
 from dver.operations import checkout_limits
+from dver.operations.checkout import CheckoutOptions, checkout
 from dver.operations.diff import diff
 from dver.operations.drop import drop
 from dver.operations.status import State
 from dver.operations.tree import cat, ls
 from dver.storage.writer import StoreWriter
+from dver.workspace.choice import Patterns
 from dver.workspace.clashes import NameProbe
 from dver.workspace.pointers import write_pointer
 from tests.clones import Clone, everything_but_dvers_own, snapshot
@@ -374,7 +377,7 @@ def test_two_names_that_the_file_system_takes_for_one_are_refused_with_both(
     with monkeypatch.context() as patch:
         patch.setattr(checkout_limits, "NameProbe", _Merging)
         for force in (False, True):
-            with pytest.raises(PathError, match="one name on this file system") as caught:
+            with pytest.raises(PathError, match="for one name") as caught:
                 clone.checkout(force=force)
     for path in (first, second):
         assert path.split(b"/")[0].decode() in str(caught.value)
@@ -388,8 +391,31 @@ def test_two_datasets_whose_names_are_one_are_refused(clone: Clone, monkeypatch:
     (clone.root / "DATA.dver").write_bytes((clone.root / "data.dver").read_bytes())
     clone.git("add", "DATA.dver")
     monkeypatch.setattr(checkout_limits, "NameProbe", _Merging)
-    with pytest.raises(PathError, match="one name on this file system"):
+    with pytest.raises(PathError, match="for one name"):
         clone.checkout()
+
+
+def test_links_are_refused_before_anything_is_written_where_there_can_be_none(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(clone, leaf(file(b"a"), LinkEntry(b"l", b"a"), LinkEntry(b"m", b"a")))
+    with monkeypatch.context() as patch:
+
+        def refuse(*_args: object, **_options: object) -> None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+        patch.setattr(os, "symlink", refuse)
+        with pytest.raises(
+            PathError, match="data/l: is a symbolic link, one of 2, and this file system has none"
+        ) as caught:
+            clone.checkout()
+        assert not (clone.root / "data").exists()
+        assert clone.status().state is State.NOT_CHECKED_OUT
+        assert "--exclude /l data" in str(caught.value.hint)
+        with clone.open() as repo:
+            checkout(repo, None, ["data"], options=CheckoutOptions(patterns=Patterns(exclude=("/l", "/m"))))
+    assert list(clone.data()) == [b"a"]
+    assert clone.status().state is State.UNCHANGED
 
 
 def test_names_that_windows_reserves_are_a_users_own_here(clone: Clone) -> None:
