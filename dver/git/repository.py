@@ -360,6 +360,11 @@ class GitRepo:
         with translated("cannot read git's configuration"):
             return self._staging.heeds_modes()
 
+    def ignores_case(self) -> bool:
+        """Whether the work tree takes names in another case for the same, by `core.ignorecase`."""
+        with translated("cannot read git's configuration"):
+            return self._staging.ignores_case()
+
     def is_ignored(self, path: str) -> bool:
         """Return whether an ignore rule covers `path`, be it tracked or not."""
         with translated(f"cannot read the ignore rules for {path}"):

@@ -150,6 +150,11 @@ class StagingArea:
         config = self._repository.config
         return "core.filemode" not in config or config.get_bool("core.filemode")
 
+    def ignores_case(self) -> bool:
+        """Whether the file system takes names in another case for the same, by `core.ignorecase`."""
+        config = self._repository.config
+        return "core.ignorecase" in config and config.get_bool("core.ignorecase")
+
     def _entry(self, path: str) -> pygit2.IndexEntry | None:
         """Return the index entry of a file as it is on disk, its content stored as a blob; None if it is gone."""
         try:

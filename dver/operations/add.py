@@ -12,7 +12,7 @@ from dver.objects.entry import DirectoryEntry
 from dver.objects.manifest import ManifestBuilder, Summary
 from dver.objects.pointer import DatasetKind, Pointer, pointer_path
 from dver.operations.add_parts import check_parts, part_base
-from dver.operations.addable import check_addable, check_nesting, check_parents
+from dver.operations.addable import check_addable, check_nesting, check_parents, check_spelling
 from dver.operations.changes import ChangeFinder, rows_within
 from dver.operations.datasets import decode_path, enclosing_dataset, encode_path, typed
 from dver.operations.ignoring import keep_out_of_git
@@ -154,10 +154,14 @@ def _wanted(repo: Repo, paths: Sequence[str], *, within: bool) -> dict[str, tupl
 def _check_job(repo: Repo, job: _Job) -> None:
     if not job.parts:
         check_addable(repo, job.dataset)
+        check_spelling(repo, job.dataset, of_pointer=True)
+        check_spelling(repo, job.dataset)
         return
     check_parts(repo, job.dataset, job.parts, torn=job.torn)
     for part in job.parts:
-        check_parents(repo.root, f"{job.dataset}/{decode_path(part)}")
+        path = f"{job.dataset}/{decode_path(part)}"
+        check_parents(repo.root, path)
+        check_spelling(repo, path)
 
 
 def _add_one(repo: Repo, job: _Job, writer: StoreWriter, rows: RowList, task: Task) -> Added:

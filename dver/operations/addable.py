@@ -11,8 +11,9 @@ from pathlib import Path
 
 from dver.errors import PathError, UsageError, os_hint
 from dver.objects.pointer import SUFFIX, may_be_dataset, pointer_path
-from dver.operations.datasets import enclosing_dataset, typed, working_datasets
+from dver.operations.datasets import decode_path, enclosing_dataset, encode_path, typed, working_datasets
 from dver.repo import Repo
+from dver.workspace.clashes import spelled
 
 
 def check_nesting(datasets: Sequence[str]) -> None:
@@ -68,6 +69,21 @@ def check_new_dataset(repo: Repo, dataset: str) -> None:
         )
     if "\n" in dataset or "\r" in dataset:
         raise PathError(repr(dataset), "a dataset's own name cannot hold a line break", hint="rename it first")
+
+
+def check_spelling(repo: Repo, path: str, *, of_pointer: bool = False) -> None:
+    """Raise PathError if `path` is there under another spelling only, as where letter case makes no other name.
+
+    Under both, a dataset would have two pointers in git for one file, and a file of a dataset two entries.
+    """
+    if not repo.git.ignores_case():
+        return
+    wanted = pointer_path(path) if of_pointer else path
+    actual = decode_path(spelled(os.fsencode(repo.root), encode_path(wanted)))
+    if actual != wanted:
+        shown = actual.removesuffix(SUFFIX) if of_pointer else actual
+        what = f"the dataset {shown}" if of_pointer else shown
+        raise PathError(path, f"is {what} on this file system", hint=f"name it so: dver add {typed(shown)}")
 
 
 def check_own_repository(root: Path, dataset: str) -> None:

@@ -25,6 +25,7 @@ from dver.operations.rewrite import check_rewritable, pointer_of, rewrite
 from dver.operations.run_guard import check_free
 from dver.repo import Repo
 from dver.workspace.assemble import translated
+from dver.workspace.clashes import spelled
 from dver.workspace.deletion import dataset_folders, remove_empty
 from dver.workspace.folders import Folders
 from dver.workspace.gitignore import gitignore_path, unignore_dataset
@@ -62,6 +63,7 @@ def mv(repo: Repo, source: str, destination: str) -> Moved:
 
 def _move_dataset(repo: Repo, dataset: str, destination: str) -> Moved:
     pointer = pointer_of(repo, dataset)
+    _check_other_name(repo, dataset, destination)
     name = dataset.rpartition("/")[2]
     if not destination or (repo.root / destination).is_dir():
         destination = f"{destination}/{name}" if destination else name
@@ -94,6 +96,7 @@ def _move_within(repo: Repo, target: Target, destination: str) -> Moved:
     dataset, part = target.dataset, target.part
     manifest = check_rewritable(repo, target)
     wanted = _part_of(dataset, destination)
+    _check_other_name(repo, f"{dataset}/{decode_path(part)}", f"{dataset}/{decode_path(wanted)}")
     if _is_directory(manifest, wanted):
         wanted = (wanted + b"/" if wanted else b"") + part.rpartition(b"/")[2]
     new_path = f"{dataset}/{decode_path(wanted)}"
@@ -108,7 +111,7 @@ def _move_within(repo: Repo, target: Target, destination: str) -> Moved:
     for parent in parents(wanted):
         if not isinstance(manifest.get(parent), DirectoryEntry | None):
             raise PathError(f"{dataset}/{decode_path(parent)}", "is not a directory", hint="choose another path")
-    if os.path.lexists(old):
+    if _is_here(repo, old):
         with translated(new):
             _rename(repo, f"{dataset}/{decode_path(part)}", new_path)
         with dataset_folders(repo.root, dataset) as folders:
@@ -126,11 +129,34 @@ def _move_within(repo: Repo, target: Target, destination: str) -> Moved:
     return Moved(f"{dataset}/{decode_path(part)}", new_path)
 
 
+def _is_here(repo: Repo, path: bytes) -> bool:
+    """Whether a file of that very name is there, and not one in another case that the file system takes for it."""
+    if not os.path.lexists(path):
+        return False
+    relative = os.path.relpath(path, os.fsencode(repo.root))
+    return not repo.git.ignores_case() or spelled(os.fsencode(repo.root), relative) == relative
+
+
 def _rename(repo: Repo, old: str, new: str) -> None:
     """Rename a path of the work tree, making the folders above the new one; through no symbolic link."""
     with Folders(os.fsencode(repo.root)) as folders:
         source, target = folders.above(os.fsencode(old)), folders.above(os.fsencode(new))
         os.rename(source[1], target[1], src_dir_fd=source[0].fd, dst_dir_fd=target[0].fd)
+
+
+def _check_other_name(repo: Repo, old: str, new: str) -> None:
+    """Refuse a name that the file system takes for the one before, such as one in another case."""
+    if old == new or not repo.git.ignores_case():
+        return
+    before, after = (encode_path(path) for path in (old, new))
+    actual = spelled(os.fsencode(repo.root), after)
+    if actual != after and actual == spelled(os.fsencode(repo.root), before):
+        between = typed(f"{new}-")
+        raise PathError(
+            new,
+            f"this file system takes it and {old} for one name",
+            hint=f"by way of a third: dver mv {typed(old)} {between}, then dver mv {between} {typed(new)}",
+        )
 
 
 def _taken(path: str, removal: str | None) -> PathError:

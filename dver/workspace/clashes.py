@@ -98,9 +98,34 @@ def find_clash(paths: Iterable[bytes], are_one: Callable[[bytes, bytes], bool]) 
     for path in paths:
         folded, actual = "", b""
         for part in path.split(b"/"):
-            folded += "/" + fold(part).rstrip(". ")
+            folded += "/" + _alike(part)
             actual += b"/" + part if actual else part
             before = known.setdefault(folded, actual)
             if before != actual and are_one(before.rpartition(b"/")[2], part):
                 return before, actual
     return None
+
+
+def spelled(root: bytes, path: bytes) -> bytes:
+    """Return a path below `root` as folders list it: as its files were made, and not as somebody else writes them.
+
+    Inode numbers are of no help: some file systems give each spelling one of its own.
+    """
+    actual = root
+    for part in path.split(b"/"):
+        actual += b"/" + _listed(actual, part)
+    return actual[len(root) + 1 :]
+
+
+def _listed(folder: bytes, name: bytes) -> bytes:
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return name
+    if name in names or not os.path.lexists(folder + b"/" + name):
+        return name
+    return next((one for one in names if _alike(one) == _alike(name)), name)
+
+
+def _alike(name: bytes) -> str:
+    return fold(name).rstrip(". ")

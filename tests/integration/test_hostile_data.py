@@ -3,6 +3,7 @@
 They are put into the cache as a fetch would leave them there: every node and chunk fits its id.
 """
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -32,6 +33,7 @@ from dver.workspace.choice import Patterns
 from dver.workspace.clashes import NameProbe
 from dver.workspace.pointers import write_pointer
 from tests.clones import Clone, everything_but_dvers_own, snapshot
+from tests.integration.folding import KINDS, mounted
 
 TEXT = b"#!/bin/sh\ntouch owned\n"
 
@@ -426,31 +428,17 @@ def test_names_that_windows_reserves_are_a_users_own_here(clone: Clone) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the file systems are Linux's")
-def test_a_file_system_that_folds_names_is_recognised(tmp_path: Path) -> None:
-    image, place = tmp_path / "image", tmp_path / "place"
-    place.mkdir()
-    with image.open("wb") as created:
-        created.truncate(64 << 20)
-    makers = (["mkfs.ext4", "-q", "-O", "casefold", "-E", "encoding=utf8", str(image)], ["mkfs.vfat", str(image)])
-    for make in makers:
-        try:
-            made = subprocess.run(make, capture_output=True, check=False).returncode == 0
-            mounted = made and subprocess.run(
-                ["mount", "-o", "loop", str(image), str(place)], capture_output=True, check=False
-            )
-        except FileNotFoundError:
-            continue
-        if not mounted or mounted.returncode:
-            continue
-        try:
-            folder = place / "folder"
-            folder.mkdir()
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_file_system_that_folds_names_is_recognised(tmp_path: Path, kind: str) -> None:
+    with mounted(kind, tmp_path) as place:
+        if place is None:
+            pytest.skip(f"{kind} cannot be mounted here")
+        folder = place / "folder"
+        folder.mkdir()
+        # Which ext4 needs.
+        with contextlib.suppress(FileNotFoundError):
             subprocess.run(["chattr", "+F", str(folder)], capture_output=True, check=False)
-            assert NameProbe(folder, tmp_path).merges_names()
-            assert NameProbe(folder, tmp_path).are_one(b"a", b"A")
-            assert not NameProbe(folder, tmp_path).are_one(b"a", b"b")
-            assert list(folder.iterdir()) == []
-        finally:
-            subprocess.run(["umount", str(place)], check=True)
-        return
-    pytest.skip("no file system of that kind can be mounted here")
+        assert NameProbe(folder, tmp_path).merges_names()
+        assert NameProbe(folder, tmp_path).are_one(b"a", b"A")
+        assert not NameProbe(folder, tmp_path).are_one(b"a", b"b")
+        assert list(folder.iterdir()) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dver.workspace.clashes import NameProbe, find_clash
+from dver.workspace.clashes import NameProbe, find_clash, spelled
 
 
 def ask_nothing(_first: bytes, _second: bytes) -> bool:
@@ -75,3 +75,18 @@ def test_a_folder_on_another_file_system_is_tried_itself(tmp_path: Path, monkeyp
 
 def test_where_nothing_can_be_tried_nothing_is_refused(scratch: Path) -> None:
     assert not NameProbe(Path("/proc/self"), scratch).merges_names()
+
+
+def test_a_path_is_spelled_as_it_is_where_case_tells_names_apart(tmp_path: Path) -> None:
+    (tmp_path / "Sub").mkdir()
+    (tmp_path / "Sub" / "A").touch()
+    for path in (b"Sub/A", b"sub/A", b"Sub/a", b"Sub/A/b", b"none/at/all"):
+        assert spelled(os.fsencode(tmp_path), path) == path
+
+
+def test_a_path_is_spelled_as_its_folders_list_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Sub").mkdir()
+    (tmp_path / "Sub" / "A").touch()
+    monkeypatch.setattr(os.path, "lexists", lambda _path: True)
+    assert spelled(os.fsencode(tmp_path), b"sub/a") == b"Sub/A"
+    assert spelled(os.fsencode(tmp_path), b"Sub/b") == b"Sub/b"
