@@ -165,9 +165,14 @@ class Repo:
         return LineageIndex(self.dver_dir / "lineage.db", Journal(self.dver_dir / LINEAGE_NAME))
 
     @cached_property
+    def heeds_modes(self) -> bool:
+        """Whether executable bits in the work tree mean anything; git's configuration is asked once."""
+        return self.git.heeds_modes()
+
+    @cached_property
     def scanner(self) -> Scanner:
         """Finds what changed in the working files."""
-        return Scanner(self.root, self.stat_cache, self.workers, heed_modes=self.git.heeds_modes())
+        return Scanner(self.root, self.stat_cache, self.workers, heed_modes=self.heeds_modes)
 
     @property
     def cache(self) -> "Store":

@@ -243,8 +243,8 @@ class _Differences:
         return not any(store.has_version(version) for store in stores_to_read(self._repo))
 
     def _already_is(self, item: WalkItem, entry: Entry) -> bool:
-        heed_modes = self._repo.git.heeds_modes()
-        same, row = compare_item(self._absolute(item.path), item, entry, self._manifest, heed_modes=heed_modes)
+        absolute, heed_modes = self._absolute(item.path), self._repo.heeds_modes
+        same, row = compare_item(absolute, item, entry, self._manifest, heed_modes=heed_modes)
         if same:
             self._plan.settled[item.path] = row
         return same

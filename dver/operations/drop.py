@@ -336,7 +336,7 @@ class _LastLook:
             entry = manifest.get(item.path)
         except ObjectNotFoundError:
             return False
-        return compare_if_there(self._root, item, entry, manifest, heed_modes=self._repo.git.heeds_modes())[0]
+        return compare_if_there(self._root, item, entry, manifest, heed_modes=self._repo.heeds_modes)[0]
 
 
 def _carry_out(repo: Repo, one: Drop, *, force: bool) -> None:

@@ -23,7 +23,7 @@ def with_known_modes(
     repo: Repo, ingested: Iterator[Ingested], before: Callable[[], Manifest | None]
 ) -> Iterator[Ingested]:
     """Yield what was stored, with executable bits as they were `before` if the file system knows of none."""
-    if repo.git.heeds_modes():
+    if repo.heeds_modes:
         return ingested
     manifest = before()
     reader = None if manifest is None else EntryReader(manifest)
