@@ -3,12 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from dver.config import add_remote
+from dver.operations.remote_keys import set_up_keys
 from dver.storage.backend import Backend
 from dver.storage.crypt import CryptBackend
 from dver.storage.keyring import OpenKeyring, create_keyring, open_keyring, read_slots
-from dver.storage.keyring_secrets import Encryption, Secret, SecretKind, SecretSource
+from dver.storage.keyring_secrets import Encryption, Secret, SecretKind, SecretSource, make_key_file
 from dver.storage.keyring_slot import ScryptCost
+
+if TYPE_CHECKING:
+    from tests.clones import Clone
 
 CHEAP = ScryptCost(1 << 14)
 KEY = Secret(SecretKind.KEY_FILE, bytes(range(32)), "the key file")
@@ -43,3 +49,11 @@ def encrypted(inner: Backend) -> CryptBackend:
     # Now and not with the first call, for several threads may make that at once.
     ring = open_or_create(inner)
     return CryptBackend(inner, lambda: ring)
+
+
+def add_encrypted_remote(clone: "Clone", url: str, key_file: Path) -> None:
+    """Make an encrypted remote `origin` the default, which a new key file opens."""
+    make_key_file(key_file)
+    add_remote(clone.root / ".dver", "origin", url, local=False, encrypt=True, key_file=str(key_file))
+    with clone.open() as repo:
+        set_up_keys(repo, "origin")

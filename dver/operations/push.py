@@ -8,6 +8,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from dver.errors import ConfigError, DverError, IntegrityError, ObjectNotFoundError, VersionNotFoundError
 from dver.objects.chunker import ChunkerParams
@@ -22,7 +23,7 @@ from dver.operations.status import present_versions
 from dver.operations.transfer import Transfer, Transferred, Wanted, holds_wanted
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import LINEAGE_FILE, Repo
-from dver.storage.local import LocalBackend
+from dver.storage.backend import settle
 from dver.storage.markers import version_key
 from dver.storage.store import Store
 from dver.storage.writer import StoreWriter
@@ -245,9 +246,9 @@ def _catching_up(repo: Repo, store: Store) -> Iterator[None]:
 
 def _settle(store: Store, present: Collection[VersionId]) -> None:
     """See to it that versions stay which are here: who marked them may have been killed before that was durable."""
-    if present and isinstance(store.backend, LocalBackend):
+    for version in islice(present, 1):
         # All markers are in one folder; what a marker counts on was durable before it.
-        store.backend.settle(version_key(next(iter(present))))
+        settle(store.backend, version_key(version))
 
 
 def _params(repo: Repo) -> ChunkerParams:

@@ -72,6 +72,20 @@ def glance(backend: Backend) -> Sequence[BlobInfo] | None:
 
 
 @runtime_checkable
+class Settling(Protocol):
+    """A backend where what is seen may not last yet: who wrote or deleted it may have been killed before that."""
+
+    def settle(self, key: str) -> None:
+        """Make it durable that there is a blob of this name, or that there is none."""
+
+
+def settle(backend: Backend, key: str) -> None:
+    """Make it durable that there is a blob of a name, or that there is none; elsewhere what is seen is durable."""
+    if isinstance(backend, Settling):
+        backend.settle(key)
+
+
+@runtime_checkable
 class Keyed(Protocol):
     """A backend that sees only what is encrypted with keys that it knows."""
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from dver.errors import BackendError, BackendProblem, ConfigError, IntegrityError
 from dver.objects.ids import Bytes
-from dver.storage.backend import Backend, BlobInfo, glance
+from dver.storage.backend import Backend, BlobInfo, glance, settle
 from dver.storage.crypt_format import Extent, MasterKey
 from dver.storage.crypt_primitives import NotSealedError
 from dver.storage.keyring import KEYS, PLAIN_DESCRIPTION_KEY, OpenKeyring, describe
@@ -160,6 +160,11 @@ class CryptBackend:
             self._call(key, stored, partial(self._inner.delete, stored))
             self._sizes.pop(stored, None)
         self._older.pop(key, None)
+
+    def settle(self, key: str) -> None:
+        """Make it durable that there is a blob of this name, or that there is none, whatever master key it has."""
+        for _, stored in self._names(key):
+            self._call(key, stored, partial(settle, self._inner, stored))
 
     def older_blobs(self) -> Iterator[tuple[MasterKey, str, BlobInfo]]:
         """Yield what is not encrypted with the newest master key: its own, its plain key, and the blob as stored."""

@@ -19,7 +19,7 @@ from dver.errors import BackendError, BackendProblem, LockedError
 from dver.objects.ids import IndexId, ObjectId, PackId, VersionId
 from dver.objects.indexfile import IndexedPack, encode_index
 from dver.objects.pack import ENTRY_LENGTH, Kind, PackEntry, decode_entries
-from dver.storage.backend import Backend, BlobInfo
+from dver.storage.backend import Backend, BlobInfo, settle
 from dver.storage.cachelock import writing_to
 from dver.storage.condemned import packs_going, read_folder
 from dver.storage.index_copy import IndexCopy, Location
@@ -36,7 +36,6 @@ from dver.storage.index_files import (
     read_once_more,
 )
 from dver.storage.index_rows import SortedRows
-from dver.storage.local import LocalBackend
 from dver.storage.markers import read_if_there, version_key
 from dver.storage.packs import is_complete, list_packs, pack_key, read_pack_entries, whole_trees
 from dver.workers import Workers
@@ -268,10 +267,9 @@ class ChunkIndex:
         return True
 
     def _settle(self, packs: Iterable[IndexedPack]) -> None:
-        """See to it that packs are durable before an index file counts on them; elsewhere what is seen is durable."""
-        if isinstance(self._backend, LocalBackend):
-            for pack in packs:
-                self._backend.settle(pack_key(pack.id))
+        """See to it that packs are durable before an index file counts on them."""
+        for pack in packs:
+            settle(self._backend, pack_key(pack.id))
 
     def _is_news(self, pack: IndexedPack) -> bool:
         """Whether publishing a pack tells more than is known; a pack known in full is never looked at again."""

@@ -100,8 +100,13 @@ class LocalBackend:
         self._settle(path.parent)
 
     def settle(self, key: str) -> None:
-        """Make the name of a blob durable, as its writer may have been killed before it came to that."""
-        self._run("write", key, lambda: self._settle(self._path(key).parent))
+        """Make it durable that there is a blob of this name, or that there is none."""
+        self._run("write", key, lambda: self._settle_if_there(self._path(key).parent))
+
+    def _settle_if_there(self, folder: Path) -> None:
+        # In a folder that is not there nothing was seen.
+        with suppress(FileNotFoundError):
+            self._settle(folder)
 
     def _settle(self, folder: Path) -> None:
         """Flush a folder and, once, those above it: who made it may have been killed before that."""

@@ -7,17 +7,17 @@ next sweep takes what this one left. Work goes in rounds, so that a disk that is
 only.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from itertools import islice
 
 from dver.errors import BackendError, BackendProblem, IntegrityError
-from dver.fileio import sync_directory
 from dver.objects.ids import IndexId, ObjectId, PackId, VersionId
 from dver.objects.indexfile import IndexedPack
 from dver.objects.pack import ENTRY_LENGTH, HEAD_LENGTH, TARGET_SIZE, TRAILER_LENGTH, Kind, PackEntry
 from dver.progress import NO_TASK, Task
-from dver.storage.local import LocalBackend
+from dver.storage.backend import settle
+from dver.storage.index import index_key
 from dver.storage.markers import version_key
 from dver.storage.objectset import ObjectSet
 from dver.storage.packs import is_complete, list_packs, pack_key, read_pack_entries, whole_trees
@@ -180,7 +180,7 @@ class Sweeper:
             self._keep()
             self._store.backend.delete(version_key(version))
         if versions:
-            self._sync("versions")
+            self._settle(version_key(version) for version in versions)
 
     def delete(self, packs: Sequence[PackUse]) -> None:
         """Delete packs of which nothing is needed."""
@@ -256,8 +256,7 @@ class Sweeper:
                 forgotten, packs, batch, entries = (), {}, [], 0
         if batch or packs or forgotten:
             self._put_in_place(batch, forgotten, list(packs.values()))
-        if files or new:
-            self._sync("index")
+        self._settle(index_key(index) for index in files)
 
     def catch_up(self, gone: Collection[PackId]) -> None:
         """See to it that index files which others wrote meanwhile list no pack that is gone, and only whole trees."""
@@ -300,9 +299,7 @@ class Sweeper:
             self._files = {index: frozenset(pack.id for pack in self._store.index.read_file(index)) for index in known}
         return self._files
 
-    def _sync(self, folder: str) -> None:
-        """Make deletions durable."""
-        if isinstance(self._store.backend, LocalBackend):
-            path = Path(self._store.backend.location) / folder
-            if path.is_dir():
-                sync_directory(path)
+    def _settle(self, deleted: Iterable[str]) -> None:
+        """Make deletions durable; those of one kind are in one folder, which is flushed as a whole."""
+        for key in islice(deleted, 1):
+            settle(self._store.backend, key)

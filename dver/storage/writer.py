@@ -24,6 +24,7 @@ from dver.errors import DverError
 from dver.objects.ids import NodeId, ObjectId, PackId, chunk_id
 from dver.objects.indexfile import IndexedPack
 from dver.objects.pack import TARGET_SIZE, EncodedPack, Kind, PackBuilder, Record, encode_object
+from dver.storage.backend import settle
 from dver.storage.index import index_key
 from dver.storage.local import LocalBackend
 from dver.storage.open import inner_of
@@ -164,10 +165,9 @@ class StoreWriter:
             backend = inner_of(self.store.backend)
             if isinstance(backend, LocalBackend):
                 backend.remove_stale_temporaries(STALE_SECONDS)
-            if isinstance(self.store.backend, LocalBackend):
-                # The name of its last index file may not be durable, and what is in there is not written again.
-                for index in self.store.index.file_sizes():
-                    self.store.backend.settle(index_key(index))
+            # The name of its last index file may not be durable, and what is in there is not written again.
+            for index in self.store.index.file_sizes():
+                settle(self.store.backend, index_key(index))
 
     def _note_unfinished(self) -> None:
         """Leave a mark on this machine until the packs written from now on are indexed."""

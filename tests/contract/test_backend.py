@@ -15,7 +15,7 @@ import pytest
 
 from dver.errors import BackendError, BackendProblem
 from dver.progress import NO_TASK
-from dver.storage.backend import Backend, BlobInfo
+from dver.storage.backend import Backend, BlobInfo, settle
 from dver.storage.check import check_backend
 from dver.storage.local import LocalBackend
 from dver.storage.remote import RemoteBackend
@@ -100,6 +100,16 @@ def test_what_was_written_is_read(backend: Backend) -> None:
     backend.write(KEY, [b"some bytes"])
     assert backend.read(KEY) == b"some bytes"
     assert backend.size(KEY) == 10
+
+
+def test_what_is_there_and_what_is_not_can_be_settled(backend: Backend) -> None:
+    settle(backend, KEY)
+    backend.write(KEY, [b"x"])
+    settle(backend, KEY)
+    assert backend.read(KEY) == b"x"
+    backend.delete(KEY)
+    settle(backend, KEY)
+    assert backend.size(KEY) is None
 
 
 def test_an_empty_blob_is_a_blob(backend: Backend) -> None:

@@ -1,15 +1,29 @@
 """Names that a killed writer left before they were durable become so before anybody counts on them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dver.storage.index import index_key
 from dver.storage.local import LocalBackend
+from dver.storage.objectset import ObjectSet
+from dver.storage.sweep import Sweeper, take_census
 from tests.clones import Clone, noise
+from tests.encryption import add_encrypted_remote
 from tests.faults.unsynced import place_of_fd
-from tests.stores import FILES, keys, local_place, store_files
+from tests.stores import FILES, StorePlace, encrypted_place, keys, local_place, store_files
+
+
+@pytest.fixture(params=["plain", "encrypted"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
+    """A folder for a store, `tmp_path / "store"`."""
+    found = local_place(tmp_path)
+    if request.param == "encrypted":
+        found = encrypted_place(found)
+    yield found
+    found.close()
 
 
 def flushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -35,26 +49,70 @@ def test_folders_that_another_made_are_flushed_with_the_first_blob(
     assert {str(root / "packs" / "ab"), str(root / "packs"), str(root), str(tmp_path)} <= set(found)
 
 
+def files(folder: Path) -> set[Path]:
+    """Return all files below a folder."""
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
 def test_packs_that_no_index_file_lists_are_flushed_before_one_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: StorePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = local_place(tmp_path)
     store = place.open()
     store_files(store, FILES)
     for index in store.index.file_sizes():
         store.backend.delete(index_key(index))
-    (pack,) = keys(store.backend, "packs/")
+    assert len(keys(store.backend, "packs/")) == 1
+    (pack,) = files(tmp_path / "store" / "packs")
     found = flushed(monkeypatch)
     assert place.open().index.recover()
-    folder = str((tmp_path / "store" / pack).parent)
-    assert found.index(folder) < next(at for at, path in enumerate(found) if "/index/" in path)
-    place.close()
+    assert found.index(str(pack.parent)) < next(at for at, path in enumerate(found) if "/index/" in path)
 
 
-def test_a_marker_that_is_there_already_is_flushed_by_the_next_push_and_fetch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_a_killed_writer_indexed_is_flushed_by_the_next(
+    place: StorePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clone = Clone.make(tmp_path / "repo", remote=tmp_path / "remote")
+    store = place.open("copy")
+    store_files(store, FILES)
+    assert store.journal is not None
+    store.journal.touch()
+    found = flushed(monkeypatch)
+    store_files(place.open("copy"), FILES)
+    assert str(tmp_path / "store" / "index") in found
+
+
+def test_what_is_deleted_is_gone_for_good_before_what_it_counted_on_goes(
+    place: StorePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = place.open()
+    version = store_files(store, FILES)
+    store.index.refresh()
+    with ObjectSet() as nothing:
+        dead = take_census(store, nothing).dead
+    found = flushed(monkeypatch)
+    gone: list[tuple[str, int]] = []
+    real = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        gone.append((path.relative_to(tmp_path / "store").parts[0], len(found)))
+        real(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    sweeper = Sweeper(store)
+    sweeper.unmark([version])
+    sweeper.delete(dead)
+    when = dict(gone)
+    assert [kind for kind, _ in gone] == ["versions", "index", "packs"]
+    assert str(tmp_path / "store" / "versions") in found[when["versions"] : when["index"]]
+    assert str(tmp_path / "store" / "index") in found[when["index"] : when["packs"]]
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
+def test_a_marker_that_is_there_already_is_flushed_by_the_next_push_and_fetch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_encrypted: bool
+) -> None:
+    clone = Clone.make(tmp_path / "repo", remote=None if is_encrypted else tmp_path / "remote")
+    if is_encrypted:
+        add_encrypted_remote(clone, str(tmp_path / "remote"), tmp_path / "key")
     clone.write("data/a", noise(3000))
     clone.save()
     clone.push()
