@@ -52,8 +52,9 @@ def encrypted(inner: Backend) -> CryptBackend:
 
 
 def add_encrypted_remote(clone: "Clone", url: str, key_file: Path) -> None:
-    """Make an encrypted remote `origin` the default, which a new key file opens."""
-    make_key_file(key_file)
+    """Make an encrypted remote `origin` the default, which a key file opens, a new one if there is none."""
+    if not key_file.exists():
+        make_key_file(key_file)
     add_remote(clone.root / ".dver", "origin", url, local=False, encrypt=True, key_file=str(key_file))
     with clone.open() as repo:
         set_up_keys(repo, "origin")

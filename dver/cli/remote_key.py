@@ -177,6 +177,8 @@ def rotate(session: Session, name: str, files: dict[str, Path], **given: bool) -
             return 0
         secret = _new_secret(session, repo, name, files) if files else None
         rotated = rotate_keys(repo, name, secret, drop_others=given["drop_others"])
+        if rotated.is_resumed:
+            session.console.done(f"a rotation of {name} had been cut off, and is done now")
         session.console.done(
             f"{name} has a new master key, which key {rotated.slot.id[:8]} ({rotated.slot.kind}) opens"
         )

@@ -9,7 +9,7 @@ anew.
 from dataclasses import dataclass
 
 from dver.config import set_fingerprint
-from dver.errors import ConfigError
+from dver.errors import ConfigError, DverError, IntegrityError
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import Repo
 from dver.storage.backend import Backend
@@ -21,10 +21,14 @@ from dver.storage.keyring import (
     create_keyring,
     describe,
     find_slot,
+    finish_rotation,
+    open_by,
     open_keyring,
+    own_slots,
     read_slots,
     remove_slot,
     rotate_keyring,
+    settle_slot,
     vouched,
 )
 from dver.storage.keyring_secrets import Encryption, Secret
@@ -93,6 +97,7 @@ class Rotated:
         damaged: those that cannot be read, and so need an older master key still.
         is_clean: whether nothing needs an older master key any more.
         is_shared: whether the fingerprint went into the committed settings.
+        is_resumed: whether this ended a rotation that was cut off.
     """
 
     slot: Slot
@@ -101,6 +106,7 @@ class Rotated:
     damaged: tuple[str, ...] = ()
     is_clean: bool = False
     is_shared: bool = False
+    is_resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,7 @@ def set_up_keys(repo: Repo, name: str, *, label: str = "") -> KeySetup:
     else:
         # Where a fingerprint is known but no key is there, this says that the keys are gone.
         ring = open_keyring(backend, encryption)
+        settle_slot(backend, ring)
         describe(backend)
     is_shared = set_fingerprint(repo.dver_dir, name, ring.masters.newest.fingerprint)
     return KeySetup(ring.slot, is_new, is_shared)
@@ -156,6 +163,8 @@ def remove_key(repo: Repo, name: str, beginning: str) -> str:
         ConfigError: there is none, or it is the one that opened the remote.
     """
     opened = _open(repo, name)
+    # One that is not there may have been removed by a run that was killed before that was durable.
+    settle_slot(opened.backend, opened.ring)
     identity = find_slot(read_slots(opened.backend), beginning)
     remove_slot(opened.backend, opened.ring, identity)
     return identity
@@ -171,10 +180,21 @@ def plan_rotation(repo: Repo, name: str) -> RotationPlan:
 def rotate_keys(repo: Repo, name: str, secret: Secret | None = None, *, drop_others: bool = False) -> Rotated:
     """Make a new master key for what is pushed from now on, which one key alone opens: `secret`, or the one in use.
 
+    Where a rotation to `secret` was cut off, what is left of that is done instead.
+
     Raises:
         ConfigError: there are other keys, which would be gone, and `drop_others` does not say that they may be.
     """
-    opened = _open(repo, name)
+    try:
+        opened = _open(repo, name)
+    except (ConfigError, IntegrityError) as exc:
+        resumed = None if secret is None else _finish_rotation(repo, name, secret, exc)
+        if resumed is None:
+            raise
+        return resumed
+    resumed = None if secret is None else _finish_rotation(repo, name, secret, opened.ring)
+    if resumed is not None:
+        return resumed
     dropped = _others(opened)
     if dropped and not drop_others:
         raise ConfigError(
@@ -210,6 +230,35 @@ def _open(repo: Repo, name: str) -> _Opened:
     return _Opened(name, backend, encryption, open_keyring(backend, encryption))
 
 
+def _finish_rotation(repo: Repo, name: str, secret: Secret, other: OpenKeyring | DverError) -> Rotated | None:
+    """Finish a rotation to `secret` that was cut off, if there was one.
+
+    Args:
+        other: what the key opens that was given to open the remote, or why it opens nothing.
+
+    Raises:
+        ConfigError: there was none, and `secret` opens the remote where the key that is to do so does not.
+    """
+    backend, encryption = _place(repo, name)
+    ring = open_by(backend, encryption, secret)
+    if ring is None:
+        return None
+    # The settings are the last that a rotation changes.
+    is_cut_off = encryption.pinned not in (None, ring.masters.newest.fingerprint)
+    if isinstance(other, OpenKeyring):
+        is_cut_off = is_cut_off and len(ring.masters.history) > len(other.masters.history)
+    elif not is_cut_off:
+        raise ConfigError(
+            f"{other.message}; {secret.origin} does already",
+            hint="if that is what was wanted, it is done; for another new master key, open it with that key",
+        ) from other
+    if not is_cut_off:
+        return None
+    finish_rotation(backend, encryption, ring)
+    is_shared = set_fingerprint(repo.dver_dir, name, ring.masters.newest.fingerprint)
+    return Rotated(ring.slot, is_shared=is_shared, is_resumed=True)
+
+
 def _place(repo: Repo, name: str) -> tuple[Backend, Encryption]:
     if not repo.remote_settings(name).encrypt:
         raise ConfigError(f"remote {name} is not encrypted", hint=INIT_HINT)
@@ -222,7 +271,9 @@ def _has_keys(backend: Backend) -> bool:
 
 
 def _others(opened: _Opened) -> tuple[Slot, ...]:
-    return tuple(slot for slot in read_slots(opened.backend).good if slot.id != opened.ring.slot.id)
+    """Return the slots that the key which opened the remote does not open."""
+    own = {opened.ring.slot.id, *(ring.slot.id for ring in own_slots(opened.backend, opened.ring))}
+    return tuple(slot for slot in read_slots(opened.backend).good if slot.id not in own)
 
 
 def _workers(repo: Repo, backend: Backend) -> Workers:

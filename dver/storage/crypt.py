@@ -20,7 +20,7 @@ from dver.objects.ids import Bytes
 from dver.storage.backend import Backend, BlobInfo, glance, settle
 from dver.storage.crypt_format import Extent, MasterKey
 from dver.storage.crypt_primitives import NotSealedError
-from dver.storage.keyring import KEYS, PLAIN_DESCRIPTION_KEY, OpenKeyring, describe
+from dver.storage.keyring import KEYS, PLAIN_DESCRIPTION_KEY, OpenKeyring, describe, settle_slot
 
 _T = TypeVar("_T")
 _MOST_SIZES = 100_000
@@ -181,7 +181,11 @@ class CryptBackend:
         if self._call(key, stored, lambda: self._inner.size(newest.stored_key(key))) is None:
             data = self._call(key, stored, lambda: self._inner.read(stored))
             self.write(key, [self._decrypt(master, key, data, master.whole(len(data)))])
+        else:
+            # Of one who was killed after that.
+            self._call(key, stored, partial(settle, self._inner, newest.stored_key(key)))
         self._call(key, stored, lambda: self._inner.delete(stored))
+        self._call(key, stored, partial(settle, self._inner, stored))
         self._older.pop(key, None)
 
     def describe_anew(self) -> None:
@@ -193,6 +197,8 @@ class CryptBackend:
     def _before_write(self, key: str) -> None:
         """Refuse to mix with a plain store, and to promise what those with newer keys would not find."""
         if not self._is_described:
+            # Nobody can read what is written if the keys are lost that are seen.
+            settle_slot(self._inner, self.keyring)
             describe(self._inner)
             self._is_described = True
         if key.startswith(_PROMISES):

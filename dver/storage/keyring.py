@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from dver.errors import ConfigError, DverError, FormatError, IntegrityError
-from dver.storage.backend import Backend
+from dver.storage.backend import Backend, settle
 from dver.storage.crypt_format import MasterKey
 from dver.storage.crypt_primitives import KEY_LENGTH, NotSealedError
 from dver.storage.keyring_secrets import Encryption, Secret
@@ -101,10 +101,8 @@ def open_keyring(backend: Backend, encryption: Encryption) -> OpenKeyring:
     refused: list[Secret] = []
     for secret in encryption.source.secrets():
         opened = list(_openings(slots.good, secret, known, backend.location))
-        current = [ring for ring in opened if known <= {*ring.masters.history}]
-        if current:
-            # A rotation that was cut off leaves an older slot beside the new one.
-            best = max(current, key=lambda ring: len(ring.masters.history))
+        best = _newest(opened, known)
+        if best is not None:
             encryption.remember(best.masters.newest.fingerprint)
             return best
         if opened:
@@ -115,6 +113,24 @@ def open_keyring(backend: Backend, encryption: Encryption) -> OpenKeyring:
             )
         refused.append(secret)
     raise _not_opened(refused[-1], slots, name)
+
+
+def open_by(backend: Backend, encryption: Encryption, secret: Secret) -> OpenKeyring | None:
+    """Open a store with one secret; None where it does not, or opens only what is older than what is known."""
+    slots, known = read_slots(backend), encryption.known()
+    return _newest([*_openings(slots.good, secret, known, backend.location)], known)
+
+
+def own_slots(backend: Backend, ring: OpenKeyring) -> list[OpenKeyring]:
+    """Return what the secret that opened a store opens there, but for slots that know of more than is known here."""
+    opened = _openings(read_slots(backend).good, ring.secret, set(), backend.location)
+    return [one for one in opened if {*one.masters.history} <= {*ring.masters.history}]
+
+
+def _newest(opened: Iterable[OpenKeyring], known: set[str]) -> OpenKeyring | None:
+    # A rotation that was cut off leaves an older slot beside the new one.
+    current = [ring for ring in opened if known <= {*ring.masters.history}]
+    return max(current, key=lambda ring: len(ring.masters.history), default=None)
 
 
 def _openings(slots: Sequence[Slot], secret: Secret, known: set[str], location: str) -> Iterator[OpenKeyring]:
@@ -214,7 +230,7 @@ def remove_slot(backend: Backend, ring: OpenKeyring, identity: str) -> None:
             f"{identity[:8]} is the key that opened the store just now",
             hint="open it with another one to remove this: then at least that one is known to work",
         )
-    backend.delete(KEYS + identity)
+    _remove(backend, [identity])
 
 
 def rotate_keyring(
@@ -234,18 +250,50 @@ def rotate_keyring(
     slot = _write_slot(backend, secret, masters, label=ring.slot.label, cost=cost)
     # Before the others go: from here on they would be taken for old ones put back.
     encryption.remember(masters.newest.fingerprint)
-    slots = read_slots(backend)
-    for identity in [*(other.id for other in slots.good), *(name for name, _ in slots.bad)]:
-        if identity != slot.id:
-            backend.delete(KEYS + identity)
+    _remove(backend, [identity for identity in all_ids(read_slots(backend)) if identity != slot.id])
     return OpenKeyring(masters, slot, secret)
 
 
+def finish_rotation(backend: Backend, encryption: Encryption, ring: OpenKeyring) -> None:
+    """Do what is left of a rotation that was cut off after its new slot was written, which has been opened."""
+    settle_slot(backend, ring)
+    encryption.remember(ring.masters.newest.fingerprint)
+    slots = read_slots(backend)
+    # What was made with the new master key came later.
+    kept = {identity for identity, is_new in vouched(slots.good, ring.masters).items() if is_new}
+    _remove(backend, [identity for identity in all_ids(slots) if identity not in kept])
+
+
 def reseal(backend: Backend, ring: OpenKeyring, masters: Masters, *, cost: ScryptCost = USUAL_COST) -> OpenKeyring:
-    """Put a slot with other master keys in the place of the one that was opened; those of others stay."""
-    slot = _write_slot(backend, ring.secret, masters, label=ring.slot.label, cost=cost)
-    backend.delete(KEYS + ring.slot.id)
+    """Put a slot with fewer master keys in the place of those that the secret opens now; the slots of others stay."""
+    # One that was cut off may have left the old slot beside the new one.
+    gone = {one.slot.id for one in own_slots(backend, ring) if len(one.masters.keys) > len(masters.keys)}
+    slot = ring.slot
+    if len(ring.masters.keys) > len(masters.keys):
+        slot = _write_slot(backend, ring.secret, masters, label=ring.slot.label, cost=cost)
+        gone.add(ring.slot.id)
+    else:
+        settle_slot(backend, ring)
+    _remove(backend, sorted(gone))
     return OpenKeyring(masters, slot, ring.secret)
+
+
+def settle_slot(backend: Backend, ring: OpenKeyring) -> None:
+    """Make durable the slot that was opened, and that no others are there than those that are seen."""
+    settle(backend, KEYS + ring.slot.id)
+
+
+def _remove(backend: Backend, identities: Sequence[str]) -> None:
+    """Delete slots for good: one that came back after a power cut would open the store again."""
+    for identity in identities:
+        backend.delete(KEYS + identity)
+    for identity in identities[-1:]:
+        settle(backend, KEYS + identity)
+
+
+def all_ids(slots: Slots) -> list[str]:
+    """Return the ids of all slots, also of those that cannot be used."""
+    return [*(slot.id for slot in slots.good), *(name for name, _ in slots.bad)]
 
 
 def vouched(slots: Iterable[Slot], masters: Masters) -> dict[str, bool]:
@@ -259,8 +307,7 @@ def find_slot(slots: Slots, beginning: str) -> str:
     Raises:
         ConfigError: none does, or several do.
     """
-    names = [*(slot.id for slot in slots.good), *(name for name, _ in slots.bad)]
-    found = [name for name in names if beginning and name.startswith(beginning)]
+    found = [name for name in all_ids(slots) if beginning and name.startswith(beginning)]
     if len(found) == 1:
         return found[0]
     what = "several keys have ids that begin" if found else "no key has an id that begins"

@@ -391,3 +391,61 @@ def test_fsck_names_a_key_that_cannot_be_used_and_what_takes_it_away(secured: Cl
     assert (store / "keys" / ("0" * 32)).exists()
     secured.ok("remote", "key", "remove", "origin", "0" * 32)
     secured.ok("fsck", "--remote", "origin")
+
+
+@pytest.fixture
+def new_passphrase(tmp_path: Path) -> Path:
+    (tmp_path / "new").write_text("another passphrase\n")
+    return tmp_path / "new"
+
+
+@pytest.mark.parametrize("how_far", ["new key there", "old keys gone"])
+def test_a_rotation_to_another_key_that_was_cut_off_is_done_by_the_same_command(
+    secured: Cli, store: Path, new_passphrase: Path, how_far: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = secured.folder / ".dver/config.toml"
+    settings, (old,) = config.read_text(), (store / "keys").iterdir()
+    data = old.read_bytes()
+    rotate = ("remote", "key", "rotate", "origin", "--passphrase-file", str(new_passphrase))
+    secured.ok(*rotate)
+    rotated = config.read_text()
+    assert rotated != settings
+    config.write_text(settings)
+    if how_far == "new key there":
+        old.write_bytes(data)
+    out = secured.ok(*rotate)
+    assert "had been cut off, and is done now" in out
+    assert config.read_text() == rotated
+    assert not old.exists()
+    monkeypatch.setenv("DVER_PASSPHRASE", "another passphrase")
+    secured.ok("push", "--all")
+    assert len(keys(secured)) == 1
+
+
+def test_a_rotation_that_was_cut_off_is_done_by_the_same_command(secured: Cli, store: Path) -> None:
+    (old,) = (store / "keys").iterdir()
+    data = old.read_bytes()
+    secured.ok("remote", "key", "rotate", "origin")
+    old.write_bytes(data)
+    secured.ok("remote", "key", "rotate", "origin")
+    assert len(keys(secured)) == 1
+
+
+def test_keys_of_others_do_not_go_by_a_second_try(secured: Cli, tmp_path: Path) -> None:
+    secured.ok("remote", "key", "add", "origin", "--label", "ci", "--new-key-file", str(tmp_path / "k"))
+    for _ in range(2):
+        assert "1 of the keys of origin would be gone" in secured.fails(3, "remote", "key", "rotate", "origin")
+    assert len(keys(secured)) == 2
+
+
+def test_a_key_that_is_there_is_no_rotation(
+    secured: Cli, store: Path, new_passphrase: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secured.ok("remote", "key", "add", "origin", "--passphrase-file", str(new_passphrase))
+    before = stored(store)
+    monkeypatch.setenv("DVER_PASSPHRASE", "no passphrase of this remote")
+    err = secured.fails(3, "remote", "key", "rotate", "origin", "--passphrase-file", str(new_passphrase))
+    assert "does not open remote origin" in err
+    assert "does already" in err
+    assert "open it with that key" in err
+    assert stored(store) == before

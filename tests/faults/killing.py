@@ -29,23 +29,26 @@ from dver.operations.status import State
 from dver.storage.audit_findings import Depth, Problem, Thing
 from dver.storage.store import Store
 from tests.clones import Clone, Snapshot
+from tests.faults.encrypted_scenarios import ENCRYPTED, openers
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.steps import Step, Steps
 from tests.faults.unsynced import Disk, lose_power, read_disk
 
 T = TypeVar("T")
+ALL = SCENARIOS | ENCRYPTED
 _DISK = "disk.pickle"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is to be seen of a repository: data, pointer, what is staged, and the versions in cache and remote."""
+    """What is to be seen: data, pointer, what is staged, the versions in cache and remote, and what opens this."""
 
     data: Snapshot
     pointer: str
     staged: str
     cached: frozenset[bytes]
     on_remote: frozenset[bytes]
+    openers: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -93,7 +96,8 @@ def look(clone: Clone) -> Outcome:
     with clone.open() as repo:
         cached, on_remote = check_store(repo.cache), check_store(repo.remote())
     pointer = clone.pointer_text() if (clone.root / "data.dver").exists() else ""
-    return Outcome(clone.data(), pointer, clone.git("diff", "--cached", "--name-only"), cached, on_remote)
+    staged = clone.git("diff", "--cached", "--name-only")
+    return Outcome(clone.data(), pointer, staged, cached, on_remote, openers(clone))
 
 
 def check_store(store: Store) -> frozenset[bytes]:
@@ -114,16 +118,17 @@ def check_store(store: Store) -> frozenset[bytes]:
     return frozenset(versions)
 
 
-def check_fsck(clone: Clone, promised: frozenset[bytes]) -> None:
+def check_fsck(clone: Clone, promised: frozenset[bytes], *, keys: bool = False) -> None:
     """Check that dver itself finds nothing wrong, in the cache and on the remote.
 
     It cannot know that a version was never marked that has all but its marker, so it may name one that was not
-    `promised`.
+    `promised`. With `keys` it may name some that are to go.
     """
     with clone.open() as repo:
         for remote in (None, repo.remote_settings().name):
             found = fsck(repo, remote=remote, options=FsckOptions(Depth.CONTENT))
-            assert all(is_unmarked(one, promised) for one in found.damages), found
+            left = [one for one in found.damages if not (keys and one.thing == Thing.KEY)]
+            assert all(is_unmarked(one, promised) for one in left), found
 
 
 def is_unmarked(damage: Damage, promised: frozenset[bytes]) -> bool:
@@ -194,7 +199,7 @@ class Trial:
         self._begin()
         if number:
             in_child(partial(self._run, number))
-            self._let_time_pass()
+            in_child(self._let_time_pass)
         if in_child(partial(self._run, 0, resumed=number > 0)):
             self._failed(f"the command failed after step {number}")
             return
@@ -265,6 +270,7 @@ class Trial:
         if is_over:
             assert found.pointer == done.pointer, "the pointer"
             assert (found.cached, found.on_remote) == (done.cached, done.on_remote), "the versions"
+            assert found.openers == done.openers, "the keys"
         shortened = frozenset(path.removeprefix("repo/data/").encode() for path in unsynced)
         for path, what in found.data.items():
             may_be = (before.data.get(path), done.data.get(path))
@@ -302,13 +308,14 @@ class Trial:
             # It may still be damaged, or mended in part. Running the command again tells whether anything was lost.
             pointer = self.clone.pointer_text()
             assert pointer == before.pointer, "the pointer"
-            return Outcome(self.clone.data(), pointer, "", done.cached, done.on_remote)
-        check_fsck(self.clone, before.cached & done.cached)
+            return Outcome(self.clone.data(), pointer, "", done.cached, done.on_remote, done.openers)
+        check_fsck(self.clone, before.cached & done.cached, keys=self.scenario.keys)
         found = look(self.clone)
         less, more = (done, before) if self.scenario.frees else (before, done)
         assert less.cached <= found.cached <= more.cached, "versions in the cache"
         less, more = (done, before) if self.scenario.cleans else (before, done)
         assert less.on_remote <= found.on_remote <= more.on_remote, "versions on the remote"
+        assert before.openers & done.openers <= found.openers <= before.openers | done.openers, "the keys"
         assert found.pointer in (before.pointer, done.pointer), "the pointer"
         if found.pointer and found.pointer != before.pointer and self.scenario.reads:
             assert named(found.pointer) in found.cached, "the version that the pointer names"
@@ -326,7 +333,7 @@ class Trial:
             }
             found = replace(found, data=kept)
         assert found == done, difference(found, done)
-        if self.scenario.damage is not None:
+        if self.scenario.damage is not None or self.scenario.keys:
             check_fsck(self.clone, done.cached | done.on_remote)
         assert self.clone.status().state in (State.UNCHANGED, State.MODIFIED, State.POINTER_CHANGED)
 
@@ -393,15 +400,15 @@ def main(arguments: Sequence[str]) -> int:
     """Kill the commands of scenarios at some or all steps; return an exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.killing", description=__doc__)
     parser.add_argument("folder", type=Path, help="an empty folder to work in")
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="without any, all: " + ", ".join(SCENARIOS))
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="without any, all: " + ", ".join(ALL))
     parser.add_argument("--most", type=int, default=0, help="kill at so many steps of each; without it at all of them")
     parser.add_argument("--only", type=int, help="kill at this step")
     parser.add_argument("--cuts", type=int, default=0, help="cut the power at each of them, in so many ways")
     given = parser.parse_args(arguments)
     seen: set[Step] = set()
     tally = Tally()
-    for name in given.scenarios or SCENARIOS:
-        trial = Trial(SCENARIOS[name], given.folder.resolve() / name.replace(" ", "-"), given.cuts, tally)
+    for name in given.scenarios or ALL:
+        trial = Trial(ALL[name], given.folder.resolve() / name.replace(" ", "-"), given.cuts, tally)
         try_scenario(trial, given.most, given.only, seen)
     sys.stdout.write(f"{tally.kills} kills, {tally.cuts} power cuts, {tally.failures} failures\n")
     return 1 if tally.failures else 0

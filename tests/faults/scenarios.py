@@ -36,6 +36,7 @@ class Scenario:
         reads: whether data must stay as it is.
         frees: whether the cache is to hold less in the end.
         cleans: whether the remote is.
+        keys: whether what opens an encrypted remote changes.
         later: done before the command is run again.
     """
 
@@ -46,12 +47,18 @@ class Scenario:
     reads: bool = False
     frees: bool = False
     cleans: bool = False
+    keys: bool = False
     later: Callable[[Clone], None] = lambda _clone: None
+
+
+def make(folder: Path) -> Clone:
+    """Make a repository with a remote."""
+    return Clone.make(folder / "repo", remote="../remote")
 
 
 def begin(folder: Path) -> Clone:
     """Make a repository with a first committed and pushed version of a dataset."""
-    clone = Clone.make(folder / "repo", remote="../remote")
+    clone = make(folder)
     shutil.rmtree(clone.root / ".git" / "hooks", ignore_errors=True)
     clone.write("data/a", noise(9000, 1))
     clone.write("data/same", noise(5000, 2))

@@ -30,7 +30,7 @@ _CREATES = os.O_CREAT | os.O_TRUNC
 _ASKS = ("SELECT", "BEGIN", "PRAGMA")
 _STORES = ("cache", "remote")
 _AREAS = (
-    *(f"{store}/{kind}" for store in _STORES for kind in ("packs", "index", "versions")),
+    *(f"{store}/{kind}" for store in _STORES for kind in ("packs", "index", "versions", "keys")),
     *_STORES,
     *("repo/.git", "repo/.dver/tmp", "repo/.dver", "repo/data", "repo", "indexes"),
 )

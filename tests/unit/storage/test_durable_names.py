@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from dver.operations.remote_keys import set_up_keys
+from dver.storage.crypt_rotate import open_with
 from dver.storage.index import index_key
+from dver.storage.keyring import add_slot, create_keyring, remove_slot, rotate_keyring
 from dver.storage.local import LocalBackend
 from dver.storage.objectset import ObjectSet
 from dver.storage.sweep import Sweeper, take_census
 from tests.clones import Clone, noise
-from tests.encryption import add_encrypted_remote
+from tests.encryption import KEY, OTHER_KEY, add_encrypted_remote, encryption
 from tests.faults.unsynced import place_of_fd
 from tests.stores import FILES, StorePlace, encrypted_place, keys, local_place, store_files
 
@@ -120,3 +123,47 @@ def test_a_marker_that_is_there_already_is_flushed_by_the_next_push_and_fetch(
         found = flushed(monkeypatch)
         transfer()
         assert str(store / "versions") in found
+
+
+def test_the_keys_of_an_encrypted_remote_are_flushed_before_anybody_counts_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = Clone.make(tmp_path / "repo")
+    add_encrypted_remote(clone, str(tmp_path / "remote"), tmp_path / "key")
+    clone.write("data/a", noise(3000))
+    clone.save()
+    found = flushed(monkeypatch)
+    with clone.open() as repo:
+        set_up_keys(repo, "origin")
+    assert str(tmp_path / "remote" / "keys") in found
+    found.clear()
+    clone.push()
+    first = next(at for at, path in enumerate(found) if str(tmp_path / "remote") in path)
+    assert found[first] == str(tmp_path / "remote" / "keys")
+
+
+def test_a_key_that_was_removed_is_gone_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = LocalBackend(tmp_path / "store")
+    ring = create_keyring(backend, encryption(), KEY, label="")
+    slot = add_slot(backend, ring, OTHER_KEY, label="")
+    found = flushed(monkeypatch)
+    remove_slot(backend, ring, slot.id)
+    assert found == [str(tmp_path / "store" / "keys")]
+
+
+def test_what_somebody_encrypted_anew_is_flushed_before_the_old_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = LocalBackend(tmp_path / "store")
+    old = create_keyring(inner, encryption(), KEY, label="")
+    open_with(inner, old).write("packs/4f/one.pack", [b"x"])
+    (before,) = files(tmp_path / "store" / "packs")
+    backend = open_with(inner, rotate_keyring(inner, encryption(), old, KEY))
+    backend.write("packs/4f/one.pack", [b"x"])
+    (after,) = files(tmp_path / "store" / "packs") - {before}
+    found = flushed(monkeypatch)
+    gone: list[int] = []
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: gone.append(len(found)))
+    backend.move_to_newest(old.masters.newest, "packs/4f/one.pack")
+    assert str(after.parent) in found[: gone[0]]
+    assert str(before.parent) in found[gone[0] :]
