@@ -184,7 +184,8 @@ def rotate(session: Session, name: str, files: dict[str, Path], **given: bool) -
         )
         _show_dropped(session, rotated.dropped)
         if given["re_encrypt"]:
-            code = _reencrypt(session, repo, name)
+            # What opened the remote before may not do so any more.
+            code = _reencrypt(session, repo, name, secret)
         else:
             session.console.done("what was stored before stays encrypted with the old one")
             code = 0
@@ -267,10 +268,10 @@ def _check_outside(repo: Repo, path: Path) -> None:
         raise ConfigError(f"{path} lies in this repository, where git could take it", hint="keep keys outside of it")
 
 
-def _reencrypt(session: Session, repo: Repo, name: str) -> int:
+def _reencrypt(session: Session, repo: Repo, name: str, secret: Secret | None = None) -> int:
     from dver.operations.remote_keys import reencrypt_remote  # noqa: PLC0415
 
-    done = reencrypt_remote(repo, name, progress=session.console)
+    done = reencrypt_remote(repo, name, secret, progress=session.console)
     session.console.done(f"encrypted {count_text(done.blobs, 'file')} of {name} anew")
     for key in done.damaged:
         session.console.error(f"{key} cannot be read, and stays as it is")

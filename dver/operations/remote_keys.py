@@ -207,9 +207,15 @@ def rotate_keys(repo: Repo, name: str, secret: Secret | None = None, *, drop_oth
     return Rotated(ring.slot, dropped, is_shared=is_shared)
 
 
-def reencrypt_remote(repo: Repo, name: str, *, progress: Progress = NO_PROGRESS) -> Rotated:
-    """Encrypt with the newest master key what older ones were used for, and forget those if nothing needs them."""
-    opened = _open(repo, name)
+def reencrypt_remote(
+    repo: Repo, name: str, secret: Secret | None = None, *, progress: Progress = NO_PROGRESS
+) -> Rotated:
+    """Encrypt with the newest master key what older ones were used for, and forget those if nothing needs them.
+
+    Args:
+        secret: opens the remote, in the place of what is given for that.
+    """
+    opened = _open(repo, name, secret)
     backend = open_with(opened.backend, opened.ring)
     leftover = find_leftover(backend)
     with progress.task(f"encrypting {name} anew", files=len(leftover.blobs)) as task:
@@ -225,9 +231,10 @@ def plan_reencryption(repo: Repo, name: str) -> RotationPlan:
     return RotationPlan((), len(leftover.blobs), leftover.bytes)
 
 
-def _open(repo: Repo, name: str) -> _Opened:
+def _open(repo: Repo, name: str, secret: Secret | None = None) -> _Opened:
     backend, encryption = _place(repo, name)
-    return _Opened(name, backend, encryption, open_keyring(backend, encryption))
+    ring = None if secret is None else open_by(backend, encryption, secret)
+    return _Opened(name, backend, encryption, ring or open_keyring(backend, encryption))
 
 
 def _finish_rotation(repo: Repo, name: str, secret: Secret, other: OpenKeyring | DverError) -> Rotated | None:

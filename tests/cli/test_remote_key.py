@@ -449,3 +449,8 @@ def test_a_key_that_is_there_is_no_rotation(
     assert "does already" in err
     assert "open it with that key" in err
     assert stored(store) == before
+
+
+def test_rotation_can_change_the_key_and_encrypt_anew(secured: Cli, new_passphrase: Path) -> None:
+    rotate = ("remote", "key", "rotate", "origin", "--re-encrypt", "--passphrase-file", str(new_passphrase))
+    assert "nothing needs an older master key any more" in secured.ok(*rotate)
