@@ -15,12 +15,13 @@ import re
 import secrets
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from typing import Any
 
 from dver.errors import FormatError, UnsupportedFormatError
 from dver.objects.ids import PackId, VersionId, format_version, parse_id, parse_version
+from dver.processes import ProcessName
 from dver.storage.backend import Backend, check_keys
 
 FORMAT = 1
@@ -96,6 +97,14 @@ class Part:
 
     versions: frozenset[VersionId] = frozenset()
     packs: frozenset[PackId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has a lease: `by` for people, and the process, where its system tells what that is called."""
+
+    by: str
+    process: ProcessName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,19 +272,23 @@ def read_rescue(backend: Backend, name: str) -> frozenset[str]:
     raise FormatError(where, "not a rescue", hint=_damaged_hint(key))
 
 
-def write_lease(backend: Backend, name: str, by: str) -> None:
+def write_lease(backend: Backend, name: str, holder: Holder) -> None:
     """Say who cleans the store; writing it again renews it."""
-    backend.write(gc_key(name, "lease"), [_encode({"by": by, "format": FORMAT})])
+    fields: dict[str, object] = {"by": holder.by, "format": FORMAT}
+    if holder.process is not None:
+        fields["process"] = asdict(holder.process)
+    backend.write(gc_key(name, "lease"), [_encode(fields)])
 
 
-def read_lease(backend: Backend, name: str) -> str:
-    """Return who cleans the store, for people.
+def read_lease(backend: Backend, name: str) -> Holder:
+    """Return who cleans the store.
 
     Raises:
         FormatError: it is damaged, or a newer dver wrote it.
         BackendError: it is gone, or cannot be read.
     """
-    return str(_read(backend, gc_key(name, "lease"))[0].get("by", ""))
+    fields, _ = _read(backend, gc_key(name, "lease"))
+    return Holder(str(fields.get("by", "")), _process(fields.get("process")))
 
 
 def packs_going(backend: Backend, folder: GcFolder) -> set[PackId]:
@@ -335,6 +348,20 @@ def _version(text: object, where: str) -> VersionId:
     if not isinstance(text, str):
         raise TypeError(text)
     return parse_version(text, where)
+
+
+def _process(fields: object) -> ProcessName | None:
+    """Return what a process is called; None where nobody knows, as in what an older dver wrote."""
+    match fields:
+        case {
+            "boot": str(boot),
+            "host": str(host),
+            "namespaces": [int(pids), int(times)],
+            "pid": int(pid),
+            "started": int(started),
+        }:
+            return ProcessName(boot, host, (pids, times), pid, started)
+    return None
 
 
 def _natural(value: object) -> int:

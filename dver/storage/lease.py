@@ -3,7 +3,8 @@
 Whoever takes a lease writes a file of its own into `gc/` and looks who else has one. All times are those that the store
 gives its files, so clocks that differ do no harm; a lease counts for half an hour from when it was last renewed. The
 holder measures on its own clock, one that goes on while the machine sleeps, how long ago it renewed, and stops long
-before anybody may take its place. Where a store gives no times, a lease counts until it is deleted.
+before anybody may take its place. Where a store gives no times, a lease counts until it is deleted. The file says which
+process wrote it, so that of one that was killed on this machine nobody here waits for the end.
 """
 
 import time
@@ -12,8 +13,9 @@ from contextlib import suppress
 from types import TracebackType
 
 from dver.errors import BackendError, DverError, LockedError
+from dver.processes import is_surely_dead, this_process
 from dver.storage.backend import Backend, check_keys
-from dver.storage.condemned import GcFolder, gc_key, new_name, read_folder, read_lease, write_lease
+from dver.storage.condemned import GcFolder, Holder, gc_key, new_name, read_folder, read_lease, write_lease
 
 LEASE_SECONDS = 1800.0
 _RENEW_SECONDS = LEASE_SECONDS / 6
@@ -21,6 +23,8 @@ _RENEW_SECONDS = LEASE_SECONDS / 6
 _SAFE_SECONDS = LEASE_SECONDS / 2
 _LOOKS = 5
 _POLL_SECONDS = 0.5
+# What a process asked of a distant store just before it was killed may be carried out so much later.
+_ECHO_SECONDS = 10.0
 
 
 def boot_clock() -> float:
@@ -51,6 +55,8 @@ class Lease:
         self._clock = clock
         self._sleep = sleep
         self._renewed = 0.0
+        # Leases of processes of this machine that have ended.
+        self._dead: set[str] = set()
         self.name = new_name(time.time())
         self.now = 0.0
 
@@ -103,10 +109,12 @@ class Lease:
             folder = read_folder(self._backend)
             now = folder.modified.get(gc_key(self.name, "lease"))
             others = [name for name in folder.leases if name != self.name and not self._is_over(folder, name, now)]
+            others = [name for name in others if not self._is_dead(name)]
             if not others:
                 for name in folder.leases:
                     if name != self.name:
                         self._backend.delete(gc_key(name, "lease"))
+                self._outlast_echoes()
                 return time.time() if now is None else now
             # Of two that begin at once each sees the other: the first in order waits for the other to give way.
             if min(others) < self.name or look == _LOOKS - 1:
@@ -118,10 +126,26 @@ class Lease:
         written = folder.modified.get(gc_key(name, "lease"))
         return now is not None and written is not None and now - written > LEASE_SECONDS
 
+    def _is_dead(self, name: str) -> bool:
+        """Whether whoever has a lease was a process of this machine that has ended."""
+        if name in self._dead:
+            return True
+        process = None
+        with suppress(DverError):
+            process = read_lease(self._backend, name).process
+        if process is None or not is_surely_dead(process):
+            return False
+        self._dead.add(name)
+        return True
+
+    def _outlast_echoes(self) -> None:
+        if self._dead and not self._backend.is_local:
+            self._sleep(_ECHO_SECONDS)
+
     def _taken(self, name: str, *, has_times: bool) -> LockedError:
         by = ""
         with suppress(DverError):
-            by = read_lease(self._backend, name)
+            by = read_lease(self._backend, name).by
         later = "half an hour later" if has_times else f"delete {gc_key(name, 'lease')} there first"
         return LockedError(
             f"{self._backend.location} is being cleaned by {by or 'another dver'}",
@@ -131,7 +155,7 @@ class Lease:
     def _write(self) -> None:
         # Before the request: from when it is answered on, some of the time is over.
         began = self._clock()
-        write_lease(self._backend, self.name, self._by)
+        write_lease(self._backend, self.name, Holder(self._by, this_process()))
         self._renewed = began
 
     def _release(self) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dver.errors import BackendError, BackendProblem, os_hint
+from dver.processes import is_running
 
 LOCK_NAME = "lock"
 RUNS_FOLDER = "runs"
@@ -84,15 +85,5 @@ def has_runs(directory: Path) -> bool:
 def _remove_stale(directory: Path, host: str) -> None:
     for folder in directory.glob(f"{host}-*"):
         process = folder.name.removeprefix(f"{host}-")
-        if process.isdigit() and int(process) != os.getpid() and not _is_alive(int(process)):
+        if process.isdigit() and int(process) != os.getpid() and not is_running(int(process)):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

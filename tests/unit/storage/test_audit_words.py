@@ -9,6 +9,7 @@ from dver.storage.audit import audit
 from dver.storage.audit_findings import Problem, Thing
 from dver.storage.condemned import (
     CondemnedList,
+    Holder,
     Part,
     gc_key,
     new_name,
@@ -34,7 +35,7 @@ def place(tmp_path: Path, request: pytest.FixtureRequest) -> StorePlace:
     write_list(backend, CondemnedList(NAME, "a test", 0, (), ()))
     write_sweep(backend, NAME, {NAME: Part()})
     write_rescue(backend, NAME, [NAME], "a test")
-    write_lease(backend, NAME, "a test")
+    write_lease(backend, NAME, Holder("a test"))
     return made
 
 
