@@ -20,6 +20,7 @@ from dver.objects.pack import HEAD_LENGTH, TRAILER_LENGTH, check_head, decode_fo
 from dver.operations.liveness import live_objects
 from dver.operations.stock import Stock
 from dver.progress import Task
+from dver.storage.condemned import GcFolder
 from dver.storage.packs import list_packs, pack_key, read_footer
 from dver.storage.store import Store, encode_marker
 from dver.storage.survey import PAGE, survey
@@ -46,6 +47,7 @@ class Evidence:
         remark: versions whose marker is not as long as it should be.
         lost: packs that are listed in the index, and gone or of another size.
         description: the size of the store's description in bytes, None if it has none.
+        going: what garbage collections left word of; None where that was not listed along.
     """
 
     held: frozenset[VersionId]
@@ -53,6 +55,7 @@ class Evidence:
     remark: frozenset[VersionId]
     lost: frozenset[PackId]
     description: int | None
+    going: GcFolder | None = None
 
 
 def gather_evidence(there: Store, here: Store, versions: Iterable[VersionId]) -> Evidence:
@@ -71,7 +74,8 @@ def _look(there: Store, here: Store, versions: Sequence[VersionId]) -> Evidence:
         lost, held = _judge_all(there, here, seen.packs, seen.markers)
     marked = frozenset(seen.markers)
     remark = (version for version, size in seen.markers.items() if size != _marker_size(here, version, size))
-    return Evidence(frozenset(held), marked - held, frozenset(remark), frozenset(lost), seen.description)
+    broken = marked - held
+    return Evidence(frozenset(held), broken, frozenset(remark), frozenset(lost), seen.description, seen.going)
 
 
 def _judge_all(
@@ -139,17 +143,18 @@ def _marker_size(here: Store, version: VersionId, found: int) -> int:
 
 
 def proven_versions(there: Store, here: Store, versions: Collection[VersionId], task: Task) -> set[VersionId]:
-    """Return those of some versions that the store `there` surely has; manifests are read `here` where they are."""
-    # Asked before anything else is: whoever looks for objects may write index files anew, from what packs there are.
-    if not there.index.file_sizes():
-        return set()
-    evidence = gather_evidence(there, here, versions)
-    proof = _Proof(there, here)
-    found = set()
-    for version in versions:
-        if version in evidence.held and proof.holds(version):
-            found.add(version)
-        task.advance(files=1)
+    """Return those of some versions that the store `there` surely has; manifests are read `here` where they are.
+
+    Nothing is written there: what no index file lists is not proven.
+    """
+    with there.index.looking():
+        evidence = gather_evidence(there, here, versions)
+        proof = _Proof(there, here)
+        found = set()
+        for version in versions:
+            if version in evidence.held and proof.holds(version):
+                found.add(version)
+            task.advance(files=1)
     return found
 
 

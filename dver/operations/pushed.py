@@ -15,7 +15,7 @@ from dver.git.ranges import ChangedFile
 from dver.objects.ids import VersionId
 from dver.objects.pointer import SUFFIX, checked_dataset_path, decode_pointer, looks_like_pointer
 from dver.operations.datasets import readable_pointers_at
-from dver.operations.proof import gather_evidence
+from dver.operations.looking import held_versions
 from dver.operations.push import TransferResult, push
 from dver.operations.transfer import Wanted
 from dver.progress import NO_PROGRESS, Progress
@@ -117,7 +117,7 @@ def check_pushed(
     if not named:
         return PushCheck(unreadable=tuple(unreadable))
     name = repo.remote_settings().name
-    present = gather_evidence(repo.remote(), repo.cache, named).held
+    present = held_versions(repo, repo.remote(), list(named))
     missing = [one for version, one in named.items() if version not in present]
     sent = None
     if send and missing:

@@ -129,9 +129,9 @@ def _versions_on_remote(repo: Repo, versions: Sequence[VersionId]) -> Collection
     if not versions:
         return ()
     # Deferred: only who asks for the remote needs a store.
-    from dver.operations.proof import gather_evidence  # noqa: PLC0415
+    from dver.operations.looking import held_versions  # noqa: PLC0415
 
-    return gather_evidence(repo.remote(), repo.cache, versions).held
+    return held_versions(repo, repo.remote(), versions)
 
 
 def _find_torn(repo: Repo, pointers: Mapping[str, Pointer | DverError]) -> "Mapping[str, Torn]":

@@ -22,7 +22,7 @@ from typing import Any
 from dver.errors import FormatError, UnsupportedFormatError
 from dver.objects.ids import PackId, VersionId, format_version, parse_id, parse_version
 from dver.processes import ProcessName
-from dver.storage.backend import Backend, check_keys
+from dver.storage.backend import Backend, BlobInfo, check_keys
 
 FORMAT = 1
 FOLDER = "gc/"
@@ -139,10 +139,19 @@ def read_folder(backend: Backend) -> GcFolder:
     Raises:
         ConfigError: the store is encrypted, and has had other keys since it was opened.
     """
+    found = folder_among(backend.list(FOLDER))
+    check_keys(backend)
+    return found
+
+
+def folder_among(blobs: Iterable[BlobInfo]) -> GcFolder:
+    """Return what of some blobs lies in the folder."""
     kinds: dict[str, list[str]] = {"list": [], "rescue": [], "lease": []}
     sweeps: dict[str, Phase] = {}
     modified: dict[str, float] = {}
-    for info in backend.list(FOLDER):
+    for info in blobs:
+        if not info.key.startswith(FOLDER):
+            continue
         found = _NAME.fullmatch(info.key.removeprefix(FOLDER))
         kind = found["kind"] if found is not None else ""
         if found is None or kind not in {*kinds, *_PHASES}:
@@ -153,7 +162,6 @@ def read_folder(backend: Backend) -> GcFolder:
             kinds[kind].append(found["name"])
         else:
             sweeps[found["name"]] = max(_PHASES[kind], sweeps.get(found["name"], Phase.BEGUN))
-    check_keys(backend)
     return GcFolder(
         lists=tuple(sorted(kinds["list"])),
         sweeps=dict(sorted(sweeps.items())),

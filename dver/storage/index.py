@@ -11,7 +11,7 @@ Invariants: a row is in the copy only if a pack that was whole when it was read 
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from dver.database import batches
@@ -67,6 +67,7 @@ class ChunkIndex:
         self._fresh = False
         self._recovered = False
         self._found_some = False
+        self._only_looks = False
         self._loose: dict[ObjectId, Location] = {}
         self._damaged: set[str] = set()
         self.damaged_packs: set[PackId] = set()
@@ -91,7 +92,8 @@ class ChunkIndex:
             self.refresh()
             found.update(self._lookup(wanted - found.keys()))
         self._found_some = self._found_some or bool(found)
-        if len(found) < len(wanted) and not self._recovered and self._may_be_unlisted(wanted - found.keys()):
+        may_recover = not (self._recovered or self._only_looks)
+        if len(found) < len(wanted) and may_recover and self._may_be_unlisted(wanted - found.keys()):
             self.recover()
             found.update(self._lookup(wanted - found.keys()))
         return found
@@ -152,6 +154,16 @@ class ChunkIndex:
         """Return where objects lie as far as this copy knows, which is not brought up to date for it."""
         return self._lookup(set(ids))
 
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Return a context in which nothing is written to the store: what no index file lists is not looked for."""
+        before, damaged, self._only_looks = self._only_looks, set(self._damaged), True
+        try:
+            yield
+        finally:
+            # Whoever may write finds anew what is amiss.
+            self._only_looks, self._damaged, self._fresh = before, damaged, False
+
     def expire(self) -> None:
         """Let the next question that must not miss anything bring the copy up to date once more."""
         self._fresh = False
@@ -178,7 +190,7 @@ class ChunkIndex:
         """
         with self._copy.lock:
             # Before the listing: what another process puts into this copy meanwhile must not look as if it were gone.
-            known = self._copy.files()
+            before = known = self._copy.files()
             found = list_index_files(self._backend) if look is None else index_files_among(look())
             listed = {index: info for index, info in found.items() if info.size <= MAX_INDEX_FILE}
             # One that has another length now is damaged, or was when it was read: as good as gone.
@@ -191,8 +203,17 @@ class ChunkIndex:
             self._load({i: info for i, info in listed.items() if i not in known and info.key not in self._damaged})
             self._fresh = True
             is_short = vanished or len(self._damaged) > damaged or not (listed or self._recovered)
-            if is_short and self.recover():
+            if self._only_looks:
+                self._leave_to_others(before.keys() - listed.keys())
+            elif is_short and self.recover():
                 self._delete_damaged()
+
+    def _leave_to_others(self, vanished: Collection[IndexId]) -> None:
+        """Let the next who may write find as well that index files vanished, if there are packs that none lists now."""
+        # Most often somebody merged them.
+        if vanished and list_packs(self._backend).keys() - self._copy.packs(complete=True).keys():
+            for index in vanished:
+                self._copy.put(index, [])
 
     def recover(self) -> bool:
         """Index what no index file lists, from the footers of packs or, failing these, their records.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from dver.objects.ids import PackId, VersionId
 from dver.storage.backend import BlobInfo, glance
+from dver.storage.condemned import GcFolder, folder_among
 from dver.storage.markers import markers_among
 from dver.storage.packs import list_packs, packs_among
 from dver.storage.store import DESCRIPTION_KEY, Store
@@ -29,11 +30,13 @@ class Survey:
         description: the size of the store's description in bytes, None if it has none.
         markers: those of the versions that were asked for, with their sizes in bytes.
         packs: all that are there, with their sizes in bytes; None if they were not listed.
+        going: what garbage collections left word of; None where that was not listed.
     """
 
     description: int | None
     markers: Mapping[VersionId, int]
     packs: Mapping[PackId, int] | None
+    going: GcFolder | None = None
 
 
 def survey(
@@ -53,7 +56,7 @@ def survey(
             found.append(Survey(store.description_size(), markers, None))
             return store.backend.list("index/")
         description_size = next((info.size for info in blobs if info.key == DESCRIPTION_KEY), None)
-        found.append(Survey(description_size, markers_among(blobs), packs_among(blobs)))
+        found.append(Survey(description_size, markers_among(blobs), packs_among(blobs), folder_among(blobs)))
         return blobs
 
     store.index.refresh(look)
