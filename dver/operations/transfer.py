@@ -260,16 +260,18 @@ class Transfer:
             read: Future[Read] = Future()
             read.set_result(records)
             yield read
-            yield from self._start_claimed([node for node in lacking if node not in at_hand], want)
+            yield from self._start_claimed([node for node in lacking if node not in at_hand], want, Kind.NODE)
 
-    def _start_claimed(self, ids: Sequence[ObjectId], want: Wanted | None) -> Iterator["Future[Read]"]:
-        """Start to read objects, in about the order that they are given in, which is the one they are needed in."""
+    def _start_claimed(
+        self, ids: Sequence[ObjectId], want: Wanted | None, kind: Kind = Kind.DATA
+    ) -> Iterator["Future[Read]"]:
+        """Start to read objects of a kind, in about the order that they are given in, in which they are needed."""
         place = {identity: number for number, identity in enumerate(ids)}
         spans = self._source.plan(ids)
         spans.sort(key=lambda span: min(place[location.id] for location in span.locations))
         self._task.expect(bytes=sum(at.stored_length for span in spans for at in span.locations))
         for span in spans:
-            yield self._workers.executor.submit(self._read, span, want)
+            yield self._workers.executor.submit(self._read, span, want, kind)
 
     def _open(self, wish: PackWish, want: Wanted | None) -> Read:
         """Return a whole pack or, if it cannot be taken so, the records that are wanted of it."""
@@ -286,7 +288,7 @@ class Transfer:
             raise self._incomplete(want) from exc
         return [record for span in spans for record in self._read(span, want)]
 
-    def _read(self, span: Span, want: Wanted | None) -> list[Record]:
+    def _read(self, span: Span, want: Wanted | None, kind: Kind = Kind.DATA) -> list[Record]:
         try:
             records = list(self._source.read_span(span))
         except ObjectNotFoundError as exc:
@@ -295,14 +297,19 @@ class Transfer:
             raise self._incomplete(want) from exc
         if self._into_cache:
             for record in records:
-                self._verify(record, span)
+                self._verify(record, span, kind)
         if sum(record.length for record in records) >= (span.end - span.start) * (1 - _MOST_UNUSED):
             return records
         return [replace(record, payload=bytes(record.payload)) for record in records]
 
-    def _verify(self, record: Record, span: Span) -> None:
+    def _verify(self, record: Record, span: Span, kind: Kind) -> None:
+        """Raise IntegrityError unless a record is what its id says, and what it is wanted as."""
+        where = f"{self._source.backend.location}/{pack_key(span.pack)}"
         try:
-            record.verified(f"{self._source.backend.location}/{pack_key(span.pack)}")
+            if kind is Kind.NODE:
+                record.node(where)
+            else:
+                record.chunk(where, verify=True)
         except IntegrityError as exc:
             raise IntegrityError(exc.where, exc.reason, hint=DAMAGE_HINT) from exc
 

@@ -280,6 +280,18 @@ def test_a_manifests_bytes_are_never_taken_for_a_file(clone: Clone) -> None:
     assert not (clone.root / "data/x").exists()
 
 
+def test_a_fetch_takes_no_manifests_bytes_for_a_file(clone: Clone, tmp_path: Path) -> None:
+    node = leaf(file(b"x"))
+    lying = FileEntry(b"x", len(node), False, node_id(node) + len(node).to_bytes(4, "little"))
+    plant(clone, leaf(lying), [node])
+    clone.commit()
+    clone.push()
+    other = clone.clone(tmp_path / "other")
+    with pytest.raises(IntegrityError, match="is a manifest node where a chunk should be"):
+        other.fetch()
+    assert not other.status().in_cache
+
+
 def test_a_very_deep_path_is_written_and_read_and_deleted(clone: Clone) -> None:
     plant(clone, leaf(file(b"a/" * (MAX_DEPTH - 1) + b"x"), file(b"x")))
     assert run_all(clone) == {}
