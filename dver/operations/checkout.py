@@ -29,6 +29,7 @@ from dver.operations.datasets import (
     working_datasets,
 )
 from dver.operations.ignoring import keep_out_of_git
+from dver.operations.reading import check_kind
 from dver.operations.run_guard import recovery_hint, spare
 from dver.operations.selection import check_matches, narrowable, not_in_dataset
 from dver.operations.sharing import Sharing, Sources
@@ -156,6 +157,7 @@ def plan_targets(
             _check_parts(repo, dataset, parts, pointers[dataset])
             version, keep_changes = pointers[dataset].version, dataset in how.edited
             plans.append(planner.plan(dataset, version, parts, whole=how.whole, keep_changes=keep_changes))
+            check_kind(dataset, pointers[dataset], plans[-1].manifest)
             _check_parts_exist(plans[-1], parts)
     manifests = {plan.dataset: plan.manifest for plan in plans}
     check_matches(how.patterns, [(target, manifests[target.dataset]) for target in targets])

@@ -14,11 +14,18 @@ from dver.errors import ConfigError, DverError, IntegrityError, ObjectNotFoundEr
 from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import VersionId
 from dver.objects.pointer import Pointer
-from dver.operations.datasets import head_pointers, pointers_at, readable_pointers_at, select, working_pointers
+from dver.operations.datasets import (
+    head_pointers,
+    pointers_at,
+    read_pointer_or_problem,
+    readable_pointers_at,
+    select,
+    working_pointers,
+)
 from dver.operations.push_guard import PushGuard
 from dver.operations.push_state import PushState, find_state
 from dver.operations.read_back import ReadBack, read_back
-from dver.operations.reading import NO_STORE_HINT
+from dver.operations.reading import NO_STORE_HINT, check_kind
 from dver.operations.status import present_versions
 from dver.operations.transfer import Transfer, Transferred, Wanted, holds_wanted
 from dver.progress import NO_PROGRESS, Progress
@@ -180,7 +187,11 @@ def fetch(
     remote: str | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> TransferResult:
-    """Bring into the cache what it lacks of `wanted`; versions that the remote lacks are reported as missing."""
+    """Bring into the cache what it lacks of `wanted`; versions that the remote lacks are reported as missing.
+
+    Raises:
+        FormatError: a pointer says that one of them is a file and it is a folder, or the reverse; all has come.
+    """
     name = repo.remote_settings(remote).name
     parts = sum(not want.is_whole for want in wanted)
     unmarked = _absent(repo.cache, wanted)
@@ -199,7 +210,16 @@ def fetch(
     with _catching_up(repo, source):
         repo.cache.prepare(source.read_params() or repo.chunker.params)
     sent = _run(repo, _Route(source, repo.cache, f"fetching from {name}"), fetchable, progress)
+    _check_kinds(repo, fetchable)
     return TransferResult(name, len(wanted), sent, missing, parts=parts)
+
+
+def _check_kinds(repo: Repo, fetched: Sequence[Wanted]) -> None:
+    """Raise FormatError for a pointer here that says other of the version that it names than that is."""
+    for want in fetched:
+        pointer = read_pointer_or_problem(repo, want.dataset)
+        if isinstance(pointer, Pointer) and pointer.version == want.version:
+            check_kind(want.dataset, pointer, repo.cache.manifest(want.version))
 
 
 def missing_error(result: TransferResult, repo: Repo, *, pushing: bool) -> DverError | None:

@@ -1,14 +1,17 @@
 """Reading dataset versions from wherever they are: the cache first, then the default remote, without a checkout."""
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dver.errors import ObjectNotFoundError, VersionNotFoundError
+from dver.errors import FormatError, ObjectNotFoundError, VersionNotFoundError
 from dver.objects.ids import Bytes, NodeId, VersionId
+from dver.objects.pointer import SUFFIX
 from dver.repo import Repo
 
 if TYPE_CHECKING:
     from dver.objects.manifest import Manifest
+    from dver.objects.pointer import Pointer
     from dver.storage.store import Store
 
 NO_STORE_HINT = (
@@ -33,6 +36,22 @@ def open_manifest(repo: Repo, version: VersionId, dataset: str) -> "Manifest":
     except ObjectNotFoundError as exc:
         raise missing_version(repo, version, dataset) from exc
     return manifest
+
+
+def check_kind(dataset: str, pointer: "Pointer", manifest: "Manifest") -> None:
+    """Raise FormatError unless a version is a file where its pointer says so, and a folder where that says so."""
+    # Deferred: as with all that reads manifests.
+    from dver.objects.manifest import single_file_entry  # noqa: PLC0415
+
+    is_file = single_file_entry(manifest) is not None
+    if is_file != (pointer.kind == "file"):
+        said, found = ("a folder", "a file") if is_file else ("a file", "a folder")
+        path = dataset + SUFFIX
+        raise FormatError(
+            path,
+            f"says that the data is {said}, and its version is {found}",
+            hint=f"git log -p -- {shlex.quote(path)} says how that came; git checkout COMMIT -- FILE takes a sound one",
+        )
 
 
 def lazy_manifest(repo: Repo, version: VersionId, dataset: str) -> "Manifest":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dver.errors import DverError, IntegrityError
+from dver.errors import DverError, FormatError, IntegrityError
 from dver.objects.pack import Record, decode_record, encode_record_header, scan_records
 from tests.clones import Clone, noise
 from tests.unit.operations.inspection import check_all_objects
@@ -137,3 +137,35 @@ def test_a_dataset_of_many_files_travels_whole(tmp_path: Path) -> None:
     other = clone.clone(tmp_path / "other")
     other.pull()
     assert other.data() == clone.data()
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "found"),
+    [("data/x", "a file", "a folder"), ("data", "a folder", "a file")],
+    ids=["folder", "file"],
+)
+def test_a_pointer_that_says_another_kind_than_its_version_has_is_named_as_in_checkout(
+    tmp_path: Path, path: str, said: str, found: str
+) -> None:
+    ann = Clone.make(tmp_path / "ann", remote=tmp_path / "remote")
+    ann.write(path, noise(3000))
+    ann.write("other/x", noise(3000, 2))
+    ann.save("data", "other")
+    ann.push()
+    pointer = ann.root / "data.dver"
+    text = pointer.read_text()
+    swapped = {'"file"': '"directory"', '"directory"': '"file"'}
+    (kind,) = [one for one in swapped if one in text]
+    pointer.write_text(text.replace(kind, swapped[kind]))
+    ann.commit()
+    bob = ann.clone(tmp_path / "bob")
+    errors: list[FormatError] = []
+    for run in (bob.fetch, bob.checkout):
+        with pytest.raises(FormatError) as caught:
+            run()
+        errors.append(caught.value)
+    message = f"data.dver: says that the data is {said}, and its version is {found}"
+    assert [one.message for one in errors] == [message, message]
+    assert errors[0].hint == errors[1].hint is not None
+    assert not (bob.root / "data").exists()
+    assert bob.status("other").in_cache
