@@ -166,6 +166,8 @@ def _check_job(repo: Repo, job: _Job) -> None:
 
 def _add_one(repo: Repo, job: _Job, writer: StoreWriter, rows: RowList, task: Task) -> Added:
     dataset, force = job.dataset, job.force
+    # Before anything takes what the pointer names for it.
+    known = repo.stat_cache.base(dataset)
     # Adding the data settles a merge.
     previous = None if job.torn else _previous_pointer(repo, dataset, force=force)
     if job.torn and not force:
@@ -182,9 +184,8 @@ def _add_one(repo: Repo, job: _Job, writer: StoreWriter, rows: RowList, task: Ta
     writer.flush()
     if stored.whole:
         repo.cache.mark_version(summary.version, files=summary.files, size=summary.size, dataset=dataset)
-    if previous != pointer or stored.base is None or stored.base.version != pointer.version:
-        # One that is right already, before the base is, was left by an add that may have been killed before the pointer
-        # was durable.
+    if previous != pointer or known is None or known.version != pointer.version:
+        # One that was right before the base was may have been left by an add that was killed before it was durable.
         write_pointer(repo.root, dataset, pointer)
     repo.stat_cache.rebase(
         dataset,

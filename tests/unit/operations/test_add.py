@@ -116,14 +116,16 @@ def test_an_interrupted_staging_is_made_up_for(clone: Clone) -> None:
     assert {".gitignore", "data.dver"} <= {*staged}
 
 
+@pytest.mark.parametrize("is_first", [False, True])
 def test_a_pointer_that_a_killed_add_may_have_left_is_written_again(
-    clone: Clone, monkeypatch: pytest.MonkeyPatch
+    clone: Clone, monkeypatch: pytest.MonkeyPatch, is_first: bool
 ) -> None:
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     fill(clone)
-    clone.add()
+    if not is_first:
+        clone.add()
     clone.write("data/new", b"new")
     with monkeypatch.context() as patch:
         # The stat cache learns of a version once its pointer is durable.
