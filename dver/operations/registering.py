@@ -19,6 +19,7 @@ from dver.git.reach import Reach
 from dver.objects.ids import VersionId, checksum, parse_id
 from dver.operations.roots import collect_roots
 from dver.repo import Repo
+from dver.storage.backend import settle as make_durable
 from dver.storage.clones import identify
 from dver.storage.registrations import (
     Registrant,
@@ -133,7 +134,10 @@ def register(repo: Repo, store: Store, versions: Collection[VersionId] = ()) -> 
         # A folder keeps what is there if it is as long.
         _write(store, stand_in, text)
         store.backend.delete(key)
-    if not is_there:
+    if is_there:
+        # Whoever wrote it may have been killed before that was durable.
+        make_durable(store.backend, key)
+    else:
         _write(store, key, data)
     for one in sorted(older):
         store.backend.delete(one)

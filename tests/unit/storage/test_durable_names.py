@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dver.operations.registering import register
 from dver.operations.remote_keys import set_up_keys
 from dver.storage.crypt_rotate import open_with
 from dver.storage.index import index_key
@@ -123,6 +124,20 @@ def test_a_marker_that_is_there_already_is_flushed_by_the_next_push_and_fetch(
         found = flushed(monkeypatch)
         transfer()
         assert str(store / "versions") in found
+
+
+def test_what_a_killed_push_left_word_of_is_flushed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = Clone.make(tmp_path / "repo", remote=tmp_path / "remote")
+    clone.write("data/a", noise(3000))
+    clone.save()
+    with clone.open() as repo:
+        assert register(repo, repo.remote())
+        found = flushed(monkeypatch)
+        # Until somebody has looked for sweeps, it counts as not said.
+        assert register(repo, repo.remote())
+    assert str(tmp_path / "remote" / "roots") in found
 
 
 def test_the_keys_of_an_encrypted_remote_are_flushed_before_anybody_counts_on_them(
