@@ -7,9 +7,8 @@ next sweep takes what this one left. Work goes in rounds, so that a disk that is
 only.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 
 from dver.errors import BackendError, BackendProblem, IntegrityError
 from dver.objects.ids import IndexId, ObjectId, PackId, VersionId
@@ -28,6 +27,10 @@ SMALL_PACK = 4 * 1024 * 1024
 GARBAGE_SHARE = 0.25
 ROUND_BYTES = 512 * 1024 * 1024
 _BATCH_ENTRIES = 500_000
+# Those of one kind are in one folder, which is flushed as a whole. That is done even if there was nothing to delete: a
+# sweep that was killed may have deleted what would come back.
+_ANY_MARKER = version_key(VersionId(bytes(32)))
+_ANY_INDEX = index_key(IndexId(bytes(32)))
 # A pack that is gone, or shorter than it should be.
 _NOT_WHOLE = frozenset({BackendProblem.NOT_FOUND, BackendProblem.OTHER})
 
@@ -179,8 +182,7 @@ class Sweeper:
         for version in sorted(versions):
             self._keep()
             self._store.backend.delete(version_key(version))
-        if versions:
-            self._settle(version_key(version) for version in versions)
+        settle(self._store.backend, _ANY_MARKER)
 
     def delete(self, packs: Sequence[PackUse]) -> None:
         """Delete packs of which nothing is needed."""
@@ -256,7 +258,8 @@ class Sweeper:
                 forgotten, packs, batch, entries = (), {}, [], 0
         if batch or packs or forgotten:
             self._put_in_place(batch, forgotten, list(packs.values()))
-        self._settle(index_key(index) for index in files)
+        if files or new or gone:
+            settle(self._store.backend, _ANY_INDEX)
 
     def catch_up(self, gone: Collection[PackId]) -> None:
         """See to it that index files which others wrote meanwhile list no pack that is gone, and only whole trees."""
@@ -298,8 +301,3 @@ class Sweeper:
             known = self._store.index.file_sizes() if self._known_files is None else self._known_files
             self._files = {index: frozenset(pack.id for pack in self._store.index.read_file(index)) for index in known}
         return self._files
-
-    def _settle(self, deleted: Iterable[str]) -> None:
-        """Make deletions durable; those of one kind are in one folder, which is flushed as a whole."""
-        for key in islice(deleted, 1):
-            settle(self._store.backend, key)

@@ -110,6 +110,25 @@ def test_what_is_deleted_is_gone_for_good_before_what_it_counted_on_goes(
     assert str(tmp_path / "store" / "index") in found[when["index"] : when["packs"]]
 
 
+def test_what_a_killed_sweep_deleted_is_gone_for_good_before_the_next_deletes_more(
+    place: StorePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = place.open()
+    store_files(store, FILES)
+    for key in (*keys(store.backend, "versions/"), *keys(store.backend, "index/")):
+        store.backend.delete(key)
+    fresh = place.open()
+    with ObjectSet() as nothing:
+        dead = take_census(fresh, nothing).dead
+    found = flushed(monkeypatch)
+    gone: list[int] = []
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: gone.append(len(found)))
+    sweeper = Sweeper(fresh)
+    sweeper.unmark([])
+    sweeper.delete(dead)
+    assert {str(tmp_path / "store" / "versions"), str(tmp_path / "store" / "index")} <= set(found[: gone[0]])
+
+
 @pytest.mark.parametrize("is_encrypted", [False, True])
 def test_a_marker_that_is_there_already_is_flushed_by_the_next_push_and_fetch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_encrypted: bool
