@@ -5,8 +5,9 @@ import click
 from dver.cli.choosing import choice_options
 from dver.cli.command import Command
 from dver.cli.session import Session
-from dver.cli.transfers import Request, conclude, moved_anything, moved_text, transfer_options
-from dver.cli.wording import count_text
+from dver.cli.transfers import Request, conclude, document, moved_anything, moved_text, transfer_options
+from dver.cli.wording import count_text, moment_json, moment_text, path_json
+from dver.objects.ids import format_version
 from dver.operations.push import TransferResult, fetch, missing_error
 from dver.operations.selection import check_fetched, choose_wanted
 from dver.workspace.choice import Patterns
@@ -38,8 +39,32 @@ def command(session: Session, request: Request, patterns: Patterns, whole: bool)
         if is_named or patterns:
             check_fetched(repo, [want for want in wanted if want not in result.missing], patterns)
         problem = missing_error(result, repo, pushing=False)
-        conclude(session, request, result, problem, show_fetch)
+        tell_garbage(session, result)
+        conclude(session, request, result, problem, show_fetch, fetched_json)
         session.tidy(repo)
+
+
+def tell_garbage(session: Session, result: TransferResult) -> None:
+    """Tell of versions that the remote may delete soon, as nobody said there that they are needed."""
+    if not result.garbage:
+        return
+    count, due = len({want.version for want, _ in result.garbage}), min(due for _, due in result.garbage)
+    what, them = ("a version", "it") if count == 1 else (f"{count:,} versions", "them")
+    session.console.note(
+        f"{result.remote} lists {what} of these as garbage, and may delete {them} after {moment_text(due)};"
+        f" dver push -r {result.remote} keeps {them}"
+    )
+
+
+def fetched_json(result: TransferResult) -> dict[str, object]:
+    """Return a fetch for JSON."""
+    return {
+        **document(result),
+        "listed_as_garbage": [
+            {"dataset": path_json(want.dataset), "version": format_version(want.version), "due": moment_json(due)}
+            for want, due in result.garbage
+        ],
+    }
 
 
 def show_fetch(session: Session, result: TransferResult) -> None:

@@ -1,10 +1,18 @@
 """What `dver gc --remote` says: garbage that is listed on a remote, garbage that was swept, and who keeps what."""
 
-import time
 from collections.abc import Mapping, Sequence
 
 from dver.cli.session import Session
-from dver.cli.wording import count_text, path_json, path_text, size_text, table_lines, version_text
+from dver.cli.wording import (
+    count_text,
+    moment_json,
+    moment_text,
+    path_json,
+    path_text,
+    size_text,
+    table_lines,
+    version_text,
+)
 from dver.objects.ids import format_version
 from dver.operations.gc_remote import DAY, RemoteGcResult, SweptList
 from dver.storage.condemned import CondemnedList, CondemnedVersion
@@ -121,14 +129,14 @@ def _day(one: CondemnedList) -> str:
 
 
 def _due(one: CondemnedList) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(one.due))
+    return moment_text(one.due)
 
 
 def _list_json(one: CondemnedList) -> dict[str, object]:
     return {
         "name": one.name,
         "by": one.by,
-        "due": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one.due)),
+        "due": moment_json(one.due),
         "versions": [_version_json(version) for version in one.versions],
         "packs": len(one.packs),
         "garbage": one.garbage,

@@ -7,9 +7,9 @@ import click
 from dver.cli.checkout import show_checkout, tell_spared
 from dver.cli.choosing import choice_options
 from dver.cli.command import Command
-from dver.cli.fetch import show_fetch
+from dver.cli.fetch import fetched_json, show_fetch, tell_garbage
 from dver.cli.session import Session
-from dver.cli.transfers import Request, document, moved_anything, transfer_options
+from dver.cli.transfers import Request, moved_anything, transfer_options
 from dver.cli.wording import path_json
 from dver.objects.ids import format_version
 from dver.operations.checkout import CheckoutOptions, CheckoutPlan, checkout
@@ -50,6 +50,7 @@ def command(session: Session, request: Request, patterns: Patterns, whole: bool,
         plan = _check_out(session, repo, request, fetched, options)
         problem = missing_error(fetched, repo, pushing=False)
         session.tidy(repo)
+    tell_garbage(session, fetched)
     tell_spared(session, plan)
     if request.as_json:
         session.console.document(_document(fetched, plan))
@@ -95,7 +96,7 @@ def _path(target: Target) -> str:
 
 def _document(fetched: TransferResult, plan: CheckoutPlan) -> dict[str, object]:
     return {
-        **document(fetched),
+        **fetched_json(fetched),
         "checked_out": [
             {
                 "dataset": path_json(dataset.dataset),

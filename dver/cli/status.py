@@ -8,7 +8,7 @@ import click
 
 from dver.cli.command import PATH, Command
 from dver.cli.session import Session
-from dver.cli.wording import count_text, escape_text, path_json, path_text, table_lines
+from dver.cli.wording import count_text, escape_text, moment_json, moment_text, path_json, path_text, table_lines
 from dver.errors import FormatError, PathError, UnsupportedFormatError
 from dver.objects.ids import format_version
 from dver.objects.pointer import DatasetKind, pointer_path
@@ -213,6 +213,10 @@ def _part(one: DatasetStatus) -> str:
     return f"{one.files_here:,} of {count_text(one.pointer.files, 'file')}{': ' * bool(chosen)}{chosen}"
 
 
+def _garbage_due(one: DatasetStatus) -> str:
+    return "" if one.garbage_due is None else f"may be deleted after {moment_text(one.garbage_due)}"
+
+
 def _choice(one: DatasetStatus) -> list[dict[str, object]] | None:
     if one.choice is None:
         return None
@@ -309,6 +313,13 @@ def _sections(remote: str, stale: Mapping[str, str]) -> list[_Section]:
         ),
         _UNTRACKED,
         _Section(
+            f"Listed as garbage on {remote}",
+            "dver push keeps them",
+            lambda one: one.garbage_due is not None,
+            _garbage_due,
+            style="yellow",
+        ),
+        _Section(
             f"Not on {remote}", "dver push PATH sends them", lambda one: one.on_remote is False, _nothing, "yellow"
         ),
     ]
@@ -334,6 +345,7 @@ def _document(one: DatasetStatus, stale: str | None) -> dict[str, object]:
         "choice": _choice(one),
         "in_cache": None if pointer is None else one.in_cache,
         "on_remote": one.on_remote,
+        "listed_as_garbage": None if one.garbage_due is None else moment_json(one.garbage_due),
         "tracked": one.tracked,
         "problem": None if one.problem is None else one.problem.message,
         "conflicts": None

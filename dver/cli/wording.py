@@ -1,9 +1,10 @@
-"""How sizes, counts, paths and tables are put for people, and paths for programs.
+"""How sizes, counts, times, paths and tables are put for people, and paths for programs.
 
 A path may hold any byte but NUL. What would break a line, move a cursor or be no text at all is shown as an escape, so
 that output stays one line a path, whatever the files are called.
 """
 
+import time
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -42,6 +43,16 @@ def size_text(size: int) -> str:
 def count_text(count: int, noun: str) -> str:
     """Return a count with its noun, such as "1 file" or "1,204 files"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def moment_text(when: float) -> str:
+    """Return a time in seconds since 1970 for people, such as "2026-07-01 09:30 UTC"."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(when))
+
+
+def moment_json(when: float) -> str:
+    """Return a time in seconds since 1970 for JSON."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
 
 
 def version_text(version: bytes) -> str:

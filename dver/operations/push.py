@@ -6,7 +6,7 @@ little without the data, so one that is missing or damaged is passed over.
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -22,6 +22,7 @@ from dver.operations.datasets import (
     select,
     working_pointers,
 )
+from dver.operations.looking import listed_as_garbage
 from dver.operations.push_guard import PushGuard
 from dver.operations.push_state import PushState, find_state
 from dver.operations.read_back import ReadBack, read_back
@@ -31,6 +32,7 @@ from dver.operations.transfer import Transfer, Transferred, Wanted, holds_wanted
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import LINEAGE_FILE, Repo
 from dver.storage.backend import settle
+from dver.storage.condemned import read_folder
 from dver.storage.markers import version_key
 from dver.storage.store import Store
 from dver.storage.writer import StoreWriter
@@ -48,6 +50,8 @@ class TransferResult:
         package_lists: how many lists of packages were sent; their objects and bytes are among those in `sent`.
         restored: keys of what the remote had lost of the store itself, and has again.
         checked: what was read back, where that was asked for.
+        garbage: of the versions that a fetch was about, those that the remote lists as garbage, with the time, in
+            seconds since 1970, from which on it may delete them.
     """
 
     remote: str
@@ -58,6 +62,7 @@ class TransferResult:
     parts: int = 0
     restored: tuple[str, ...] = ()
     checked: ReadBack | None = None
+    garbage: tuple[tuple[Wanted, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +214,22 @@ def fetch(
         return TransferResult(name, len(wanted), Transferred(), missing, parts=parts)
     with _catching_up(repo, source):
         repo.cache.prepare(source.read_params() or repo.chunker.params)
-    sent = _run(repo, _Route(source, repo.cache, f"fetching from {name}"), fetchable, progress)
+    with _asking_for_garbage(repo, source, wanted) as garbage:
+        sent = _run(repo, _Route(source, repo.cache, f"fetching from {name}"), fetchable, progress)
     _check_kinds(repo, fetchable)
-    return TransferResult(name, len(wanted), sent, missing, parts=parts)
+    return TransferResult(name, len(wanted), sent, missing, parts=parts, garbage=tuple(garbage))
+
+
+@contextmanager
+def _asking_for_garbage(repo: Repo, store: Store, wanted: Sequence[Wanted]) -> Iterator[list[tuple[Wanted, float]]]:
+    """Yield a list that has in the end what of `wanted` a remote lists as garbage, which it is asked for meanwhile."""
+    found: list[tuple[Wanted, float]] = []
+    folder = repo.workers_for(store).executor.submit(read_folder, store.backend)
+    yield found
+    # That has to be told, but nothing depends on it.
+    with suppress(DverError):
+        due = listed_as_garbage(repo, store, [want.version for want in wanted], folder.result())
+        found += [(want, due[want.version]) for want in wanted if want.version in due]
 
 
 def _check_kinds(repo: Repo, fetched: Sequence[Wanted]) -> None:

@@ -117,7 +117,7 @@ def check_pushed(
     if not named:
         return PushCheck(unreadable=tuple(unreadable))
     name = repo.remote_settings().name
-    present = held_versions(repo, repo.remote(), list(named))
+    present = held_versions(repo, repo.remote(), list(named)).versions
     missing = [one for version, one in named.items() if version not in present]
     sent = None
     if send and missing:

@@ -60,6 +60,7 @@ class DatasetStatus:
         files_here: of a partly present dataset, how many files of its base are here; None for a whole one.
         in_cache: whether all of the pointer's version is in the cache.
         on_remote: the same for the default remote; None if that was not asked.
+        garbage_due: when it may be deleted there, as it is listed as garbage; in seconds since 1970, None if it is not.
         tracked: whether git tracks the pointer.
         problem: what is wrong, for BROKEN and UNKNOWN, and for CONFLICT where there are no two versions to
             compare, or they are out of reach.
@@ -75,6 +76,7 @@ class DatasetStatus:
     files_here: int | None = None
     in_cache: bool = True
     on_remote: bool | None = None
+    garbage_due: float | None = None
     tracked: bool = True
     problem: DverError | None = None
     conflicts: "tuple[PathConflict, ...] | None" = ()
@@ -96,7 +98,7 @@ def status(
     pointers = {dataset: read_pointer_or_problem(repo, dataset) for dataset in datasets}
     versions = [pointer.version for pointer in pointers.values() if isinstance(pointer, Pointer)]
     cached = present_versions(repo.cached_versions, versions)
-    on_remote = _versions_on_remote(repo, versions) if remote else None
+    on_remote, garbage = _ask_remote(repo, versions) if remote else (None, {})
     torn = _find_torn(repo, pointers)
     results = []
     # What draws progress has a thread, and there must be none for looking ahead.
@@ -118,6 +120,7 @@ def status(
                     files_here=found.files_here,
                     in_cache=pointer.version in cached,
                     on_remote=None if on_remote is None else pointer.version in on_remote,
+                    garbage_due=garbage.get(pointer.version),
                     tracked=tracked,
                     problem=found.problem,
                 )
@@ -125,13 +128,16 @@ def status(
     return results
 
 
-def _versions_on_remote(repo: Repo, versions: Sequence[VersionId]) -> Collection[VersionId]:
+def _ask_remote(repo: Repo, versions: Sequence[VersionId]) -> tuple[Collection[VersionId], Mapping[VersionId, float]]:
+    """Return the versions that the default remote has, and when it may delete those that it lists as garbage."""
     if not versions:
-        return ()
+        return (), {}
     # Deferred: only who asks for the remote needs a store.
-    from dver.operations.looking import held_versions  # noqa: PLC0415
+    from dver.operations.looking import held_versions, listed_as_garbage  # noqa: PLC0415
 
-    return held_versions(repo, repo.remote(), versions)
+    store = repo.remote()
+    held = held_versions(repo, store, versions)
+    return held.versions, listed_as_garbage(repo, store, held.versions, held.going)
 
 
 def _find_torn(repo: Repo, pointers: Mapping[str, Pointer | DverError]) -> "Mapping[str, Torn]":

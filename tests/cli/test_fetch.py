@@ -3,6 +3,9 @@
 import shutil
 from pathlib import Path
 
+from dver.storage.condemned import CondemnedList, CondemnedVersion, new_name, write_list
+from dver.storage.local import LocalBackend
+from dver.workspace.pointers import read_pointer
 from tests.cli.runner import Cli
 
 
@@ -26,8 +29,31 @@ def test_has_nothing_to_bring_without_datasets(cli: Cli, tmp_path: Path) -> None
 
 def test_writes_json(clone: Cli) -> None:
     document = clone("fetch", "--json").json
-    assert list(document) == ["remote", "wanted", "transferred", "missing"]
+    assert list(document) == ["remote", "wanted", "transferred", "missing", "listed_as_garbage"]
     assert len(document["transferred"]["versions"]) == 1
+
+
+def test_tells_of_what_the_remote_lists_as_garbage_and_so_does_status(clone: Cli, tmp_path: Path) -> None:
+    pointer = read_pointer(clone.folder, "data")
+    assert pointer is not None
+    listed = CondemnedList(new_name(0), "a test", 1_800_000_000, (CondemnedVersion(pointer.version),), ())
+    write_list(LocalBackend(tmp_path / "store"), listed)
+
+    fetched = clone("fetch")
+    found = clone.ok("status", "--remote")
+
+    told = "origin lists a version of these as garbage, and may delete it after 2027-01-15 08:00 UTC"
+    assert fetched.code == 0
+    assert f"{told}; dver push -r origin keeps it\n" in fetched.err
+    section = (
+        "Listed as garbage on origin:\n  (dver push keeps them)\n        data  may be deleted after 2027-01-15 08:00"
+    )
+    assert section in found
+    assert clone("status", "--remote", "--json").json["datasets"][0]["listed_as_garbage"] == "2027-01-15T08:00:00Z"
+    clone.ok("push")
+    assert "garbage" not in clone.ok("status", "--remote")
+    shutil.rmtree(clone.folder / ".dver/cache")
+    assert clone("fetch", "--json").json["listed_as_garbage"] == []
 
 
 def test_names_a_version_that_the_remote_lacks(clone: Cli, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_checks_nothing_out_when_all_is_nowhere(clone: Cli, tmp_path: Path) -> N
 
 def test_writes_json(clone: Cli) -> None:
     document = clone("pull", "--json").json
-    assert list(document) == ["remote", "wanted", "transferred", "missing", "checked_out"]
+    assert list(document) == ["remote", "wanted", "transferred", "missing", "listed_as_garbage", "checked_out"]
     (checked_out,) = document["checked_out"]
     version = document["transferred"]["versions"][0]
     assert checked_out == {"dataset": "data", "version": version, "written": 4, "written_bytes": 55, "deleted": 0}

@@ -180,6 +180,7 @@ def test_writes_json(dataset: Cli) -> None:
                 "choice": None,
                 "in_cache": True,
                 "on_remote": None,
+                "listed_as_garbage": None,
                 "tracked": True,
                 "problem": None,
                 "conflicts": [],

@@ -475,7 +475,7 @@ def test_a_remote_costs_few_requests(faulty_s3: FaultyS3, tmp_path: Path) -> Non
     # From the pack come the manifest and the chunks; this machine has the index already.
     fetched = requests(faulty_s3, other.fetch)
     assert fetched[0] == "GET versions"
-    assert sorted(fetched[1:]) == ["GET dver-store.json", "GET packs", "GET packs", "LIST index"]
+    assert sorted(fetched[1:]) == ["GET dver-store.json", "GET packs", "GET packs", "LIST gc", "LIST index"]
     assert requests(faulty_s3, other.fetch) == []
     assert requests(faulty_s3, other.checkout) == []
 

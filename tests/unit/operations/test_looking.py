@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from dver.objects.ids import VersionId
 from dver.operations.gc import gc
 from dver.operations.gc_plan import GcOptions
+from dver.operations.gc_remote import RemoteGcOptions, gc_remote
 from dver.operations.pushed import check_pushed, head_update
 from dver.operations.status import status
 from dver.repo import Repo
-from dver.storage.condemned import Part, Phase, new_name, note_phase, write_sweep
+from dver.storage.condemned import Part, Phase, new_name, note_phase, read_folder, read_list, write_sweep
 from dver.storage.local import LocalBackend
 from tests.clones import Clone, noise, snapshot
 from tests.unit.operations.watched import Remote
@@ -135,3 +137,79 @@ def test_what_a_sweep_under_way_may_take_does_not_count(
 def hook_of(clone: Clone) -> list[str]:
     with clone.open() as repo:
         return hook(repo)
+
+
+@pytest.fixture
+def bob(ann: Clone, tmp_path: Path) -> tuple[Clone, VersionId]:
+    """Somebody who never pushed and refers to a version that nobody else does, which is listed as garbage."""
+    made = ann.clone(tmp_path / "bob")
+    pointer = ann.status().pointer
+    assert pointer is not None
+    ann.git("reset", "--quiet", "--hard", "HEAD~1")
+    ann.checkout(force=True)
+    ann.git("reflog", "expire", "--expire=now", "--all")
+    (ann.root / ".git/ORIG_HEAD").unlink()
+    with ann.open() as repo:
+        condemned = gc_remote(repo, None, RemoteGcOptions(grace_days=7)).condemned
+    assert condemned is not None
+    assert condemned.part.versions == {pointer.version}
+    return made, pointer.version
+
+
+def due_of(folder: Path) -> float:
+    """Return the time of the first list."""
+    backend = LocalBackend(folder / "remote")
+    return read_list(backend, read_folder(backend).lists[0]).due
+
+
+def test_status_and_fetch_tell_of_what_is_listed_as_garbage_until_a_push(
+    ann: Clone, bob: tuple[Clone, VersionId], tmp_path: Path
+) -> None:
+    clone, version = bob
+    before, due = snapshot(tmp_path / "remote"), due_of(tmp_path)
+
+    fetched = clone.fetch()
+    found = clone.status(remote=True)
+
+    assert [(want.dataset, want.version, when) for want, when in fetched.garbage] == [("data", version, due)]
+    assert (found.on_remote, found.garbage_due) == (True, due)
+    assert snapshot(tmp_path / "remote") == before
+    # Whoever does not refer to it is not told, nor is who does not ask.
+    assert ann.status(remote=True).garbage_due is None
+    assert clone.status().garbage_due is None
+
+    clone.push()
+
+    assert clone.status(remote=True).garbage_due is None
+    with ann.open() as repo:
+        gc_remote(repo, None, RemoteGcOptions(grace_days=0))
+    assert is_there(clone)
+
+
+def test_a_fetch_takes_one_listing_to_know_that_nothing_is_garbage(ann: Clone, tmp_path: Path, remote: Remote) -> None:
+    asked: list[tuple[str, str]] = []
+    remote.before = lambda verb, key: asked.append((verb, key)) if key.startswith(("gc/", "roots/")) else None
+    clone = ann.clone(tmp_path / "bob")
+    assert clone.fetch().garbage == ()
+    assert clone.fetch().garbage == ()
+    assert asked == [("list", "gc/")]
+
+
+def test_of_a_distant_remote_the_list_is_read_whose_time_comes_first(
+    ann: Clone, bob: tuple[Clone, VersionId], tmp_path: Path, remote: Remote
+) -> None:
+    clone, _ = bob
+    (tmp_path / "remote/gc/99990101T000000Z-0123456789abcdef.list.json").write_text("{")
+    read: list[str] = []
+    remote.before = lambda verb, key: read.append(key) if verb == "read" and key.startswith("gc/") else None
+    assert clone.status(remote=True).garbage_due == due_of(tmp_path)
+    assert len(read) == 1
+
+
+def test_lists_that_cannot_be_read_are_no_matter_to_who_only_asks(ann: Clone, tmp_path: Path) -> None:
+    path = tmp_path / "remote/gc/20260101T000000Z-0123456789abcdef.list.json"
+    path.parent.mkdir()
+    path.write_text("{")
+    assert is_there(ann)
+    clone = ann.clone(tmp_path / "bob")
+    assert clone.fetch().sent.versions
