@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,6 +20,7 @@ from dver.storage.audit_map import StoreMap
 from dver.storage.audit_nodes import packs_below
 from dver.storage.audit_pack import PackCheck, check_pack, ids_of
 from dver.storage.local import LocalBackend
+from dver.storage.open import inner_of, stored_keys
 from dver.storage.packs import pack_key, read_pack_entries
 from dver.storage.store import Store
 from dver.workers import Workers
@@ -71,6 +73,7 @@ class PackReader:
     def __init__(self, store: Store, listing: Listing, found: StoreMap, log: AuditLog, choice: Choice) -> None:
         self._store = store
         self._backend = store.backend
+        self._is_folder = isinstance(inner_of(store.backend), LocalBackend)
         self._listing = listing
         self._found = found
         self._log = log
@@ -135,12 +138,12 @@ class PackReader:
         return "" if stat is None else f"{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
 
     def _stat(self, pack: PackId) -> os.stat_result | None:
-        if not isinstance(self._backend, LocalBackend):
+        if not self._is_folder:
             return None
-        try:
-            return os.stat(f"{self._backend.location}/{pack_key(pack)}")
-        except OSError:
-            return None
+        for key in stored_keys(self._backend, pack_key(pack)):
+            with suppress(OSError):
+                return os.stat(f"{self._backend.location}/{key}")
+        return None
 
     def _take(self, check: PackCheck, fresh: dict[PackId, Verified]) -> None:
         result = self._result
@@ -176,7 +179,7 @@ class PackReader:
         """Return for how many seconds some packs have been there, as far as can be known."""
         now = time.time()
         keys = {pack: pack_key(pack) for pack in packs}
-        if not isinstance(self._backend, LocalBackend):
+        if not self._is_folder:
             seen = self._log.first_seen(keys.values())
             return {pack: now - seen[key] for pack, key in keys.items()}
         stats = {pack: self._stat(pack) for pack in keys}

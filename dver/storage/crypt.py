@@ -163,8 +163,12 @@ class CryptBackend:
 
     def settle(self, key: str) -> None:
         """Make it durable that there is a blob of this name, or that there is none, whatever master key it has."""
-        for _, stored in self._names(key):
+        for stored in self.stored_keys(key):
             self._call(key, stored, partial(settle, self._inner, stored))
+
+    def stored_keys(self, key: str) -> Sequence[str]:
+        """Return the names that a blob may have on the inner backend, the likely one first."""
+        return [stored for _, stored in self._names(key)]
 
     def older_blobs(self) -> Iterator[tuple[MasterKey, str, BlobInfo]]:
         """Yield what is not encrypted with the newest master key: its own, its plain key, and the blob as stored."""

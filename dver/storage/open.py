@@ -5,7 +5,7 @@ encrypted store is such a backend with another around it, whose packages are loa
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +82,12 @@ def inner_of(backend: Backend) -> Backend:
     """Return where a store's blobs lie: for an encrypted one the backend below."""
     crypt = as_encrypted(backend)
     return backend if crypt is None else crypt.inner
+
+
+def stored_keys(backend: Backend, key: str) -> Sequence[str]:
+    """Return the keys that a blob may have where a store's blobs lie, the likely one first."""
+    crypt = as_encrypted(backend)
+    return [key] if crypt is None else crypt.stored_keys(key)
 
 
 def require_encryption() -> None:

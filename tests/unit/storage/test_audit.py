@@ -1,6 +1,6 @@
 """An audit of a store: what it finds, what it remembers, and what it leaves alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
@@ -22,7 +22,7 @@ from dver.storage.markers import version_key
 from dver.storage.packs import list_packs, pack_key, read_pack_entries
 from dver.storage.store import Store
 from dver.workers import Workers
-from tests.stores import FILES, SMALL_PACK, StorePlace, flip, keys, local_place, replace, store_files
+from tests.stores import FILES, SMALL_PACK, StorePlace, encrypted_place, flip, keys, local_place, replace, store_files
 
 
 @pytest.fixture
@@ -166,13 +166,19 @@ def test_packs_are_remembered_as_it_goes_when_an_audit_is_cut_off(
     assert audit(store).counts.read == len(packs)
 
 
-def test_a_pack_that_changed_since_it_was_read_is_read_again(store: Store) -> None:
+@pytest.mark.parametrize("make", [local_place, lambda folder: encrypted_place(local_place(folder))])
+def test_a_pack_that_changed_since_it_was_read_is_read_again(
+    make: Callable[[Path], StorePlace], tmp_path: Path
+) -> None:
+    store = make(tmp_path).open("copy")
+    store_files(store, FILES, pack_size=SMALL_PACK)
     audit(store)
     pack = next(iter(list_packs(store.backend)))
     data = store.backend.read(pack_key(pack))
     replace(store.backend, pack_key(pack), flip(data, 100))
     result = audit(store, max_age=3600)
     assert (result.counts.read, found(result)) == (1, [(Thing.PACK, Problem.DAMAGED)])
+    store.close()
 
 
 def test_damage_is_found_again_by_an_audit_that_leaves_out_what_was_read_lately(store: Store) -> None:
