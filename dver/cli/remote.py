@@ -19,11 +19,12 @@ from dver.config import (
     set_default_remote,
     set_remote_option,
 )
+from dver.config.urls import is_url
 from dver.errors import BackendError, UsageError, redact_url
 from dver.operations.trust import keeping_trust, trust_new
 from dver.repo import Repo
 from dver.storage.check import check_backend
-from dver.storage.open import require_encryption
+from dver.storage.open import check_url, require_encryption
 
 _EXAMPLES = {
     "dver remote add origin s3://bucket/data": "name a remote; the first one is the default",
@@ -68,6 +69,7 @@ def add(session: Session, /, name: str, url: str, local: bool, encrypt: bool, **
     """Add a remote.
 
     URL is a folder, or a URL such as s3://bucket/path, gs://, az:// or sftp://. The first remote is the default one.
+    Nothing is looked up there: dver remote check does that.
 
     With --encrypt a passphrase is asked for, or taken from DVER_PASSPHRASE or the file that DVER_PASSPHRASE_FILE names,
     unless a key file is to be used. Where the remote has keys already, one of them is needed.
@@ -77,7 +79,7 @@ def add(session: Session, /, name: str, url: str, local: bool, encrypt: bool, **
     elif any(files.values()):
         raise UsageError("a key file is for a remote with --encrypt")
     with session.repo() as repo:
-        url = session.location(url, repo.root)
+        url = _checked_location(session, url, repo)
         key_file = remote_key.chosen_key_file(session, repo, **files)
         is_default = add_remote(
             repo.dver_dir, name, url, local=local, encrypt=encrypt, key_file=str(key_file) if key_file else None
@@ -88,6 +90,14 @@ def add(session: Session, /, name: str, url: str, local: bool, encrypt: bool, **
     remarks = [*(["encrypted"] if encrypt else []), *(["the default"] if is_default else [])]
     session.console.done(f"added remote {name}: {redact_url(url)}" + (f" ({', '.join(remarks)})" if remarks else ""))
     _tip_commit(session, local=local)
+
+
+def _checked_location(session: Session, url: str, repo: Repo) -> str:
+    """Return a location as settings have it; ConfigError for a URL that no store can have."""
+    location = session.location(url, repo.root)
+    if is_url(location):
+        check_url(location)
+    return location
 
 
 def _set_up_keys(session: Session, repo: Repo, name: str) -> None:
@@ -163,7 +173,9 @@ def set_option(session: Session, name: str, key: str, value: str | None, local: 
     if value is None:
         value = _ask(name, key)
     with session.repo() as repo:
-        if key in {"url", "key_file"}:
+        if key == "url":
+            value = _checked_location(session, value, repo)
+        elif key == "key_file":
             value = session.location(value, repo.root)
         keeping_trust(
             repo,

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from dver.config import add_remote, check_chunk_size, load_settings, set_value
 from dver.config.trust import TrustedPlaces
+from dver.config.urls import is_url
 from dver.errors import BackendError, BackendProblem, ConfigError, os_hint
 from dver.fileio import write_atomically
 from dver.git import GitRepo
 from dver.operations.trust import trust_new
 from dver.repo import CONFIG_FILE, LINEAGE_NAME
+from dver.storage.open import check_url
 from dver.workspace.pointers import DVER_DIRECTORY
 
 REMOTE_NAME = "origin"
@@ -43,6 +45,8 @@ def init(
     folder = git.root / DVER_DIRECTORY
     existed = (folder / CONFIG_FILE).is_file()
     _check_chunk_size(folder, chunk_size, existed=existed)
+    if remote is not None and is_url(remote):
+        check_url(remote)
     try:
         folder.mkdir(exist_ok=True)
         for name, content in ((".gitignore", _GITIGNORE), (".gitattributes", _ATTRIBUTES), (CONFIG_FILE, _CONFIG)):

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dver.errors import ConfigError
+from dver.errors import ConfigError, redact_url
 from dver.progress import NO_PROGRESS
 from dver.storage.backend import Backend
 from dver.storage.local import LocalBackend
@@ -52,6 +52,21 @@ def open_backend(
     if options:
         raise ConfigError(f"{url}: a local folder takes no options, but has {', '.join(sorted(options))}")
     return LocalBackend(path)
+
+
+def check_url(url: str) -> None:
+    """Refuse a URL that no store can have, without a look at what is there.
+
+    Raises:
+        ConfigError: it names no place, or its scheme is none of storage.
+    """
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme.lower() not in {"file", "local"}:
+        # Deferred: as above.
+        from dver.storage.remote import knows_scheme  # noqa: PLC0415
+        from dver.storage.schemes import check_place  # noqa: PLC0415
+
+        check_place(url, redact_url(url), knows_scheme)
 
 
 def encrypted(inner: Backend, encryption: "Encryption") -> Backend:

@@ -26,8 +26,8 @@ from dver.storage.schemes import (
     OptionValue,
     Scheme,
     check_options,
+    check_place,
     find_scheme,
-    known_schemes,
 )
 
 _T = TypeVar("_T")
@@ -36,6 +36,13 @@ _Failures = tuple[type[BaseException], ...]
 _PLAIN_FAILURES: _Failures = (OSError, EOFError, ValueError, RuntimeError)
 # What S3, Azure, Google, SFTP and memory call the time of a file in their listings.
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
+
+
+def knows_scheme(name: str) -> bool:
+    """Whether fsspec opens URLs with a scheme, be the package that this takes there or not."""
+    from fsspec import available_protocols, registry  # noqa: PLC0415
+
+    return name in {*available_protocols(), *registry}
 
 
 class RemoteBackend:
@@ -57,6 +64,7 @@ class RemoteBackend:
     def __init__(self, url: str, options: Mapping[str, OptionValue]) -> None:
         name = url.partition("://")[0]
         self._location = redact_url(url.rstrip("/"))
+        check_place(url, self._location, knows_scheme)
         self._scheme = find_scheme(name)
         checked = check_options(self._scheme, options)
         self._secrets = tuple(str(value) for key, value in checked.items() if key in SECRET_OPTIONS and value)
@@ -65,21 +73,14 @@ class RemoteBackend:
         self._fs, root = self._connect(name, url, checked)
         self._base = root.rstrip("/") + "/"
         if self._scheme is S3:
-            if not root:
-                raise ConfigError(f"{self._location} names no bucket", hint="write it as s3://BUCKET/FOLDER")
             # s3fs would try everything five times on its own, silently.
             self._fs.retries = 1
 
     def _connect(self, name: str, url: str, options: Mapping[str, OptionValue]) -> tuple[Any, str]:
         # Imported here, as the module's text says: fsspec and the file system behind the URL are slow to load.
-        from fsspec import available_protocols, get_filesystem_class, registry  # noqa: PLC0415
+        from fsspec import get_filesystem_class  # noqa: PLC0415
         from fsspec.core import url_to_fs  # noqa: PLC0415
 
-        if name not in {*available_protocols(), *registry}:
-            raise ConfigError(
-                f"{self._location}: no storage is known by the scheme {name!r}",
-                hint=f"use a path or one of {', '.join(known_schemes())}",
-            )
         try:
             get_filesystem_class(name)
             self._failures += tuple(_import_failure(path) for path in self._scheme.failures)

@@ -53,6 +53,7 @@ class Scheme:
 
     Attributes:
         names: URL schemes, the usual one first.
+        place: what a URL names first, for messages; "" where it need not name anything.
         extra: the optional part of dver that brings its packages; None for what is always there.
         options: by name; None lets all through unchecked.
         arguments: turns checked options into the file system's arguments.
@@ -65,6 +66,7 @@ class Scheme:
     """
 
     names: tuple[str, ...]
+    place: str
     extra: str | None
     options: Mapping[str, Kind] | None
     arguments: Callable[[Mapping[str, OptionValue]], Arguments]
@@ -130,6 +132,7 @@ _AIOHTTP = "aiohttp:ClientError"
 
 S3 = Scheme(
     names=("s3", "s3a"),
+    place="bucket",
     extra=None,
     options={**_texts("endpoint_url", "region", "profile", "key", "secret", "token"), "anonymous": Kind.FLAG},
     arguments=_s3_arguments,
@@ -146,6 +149,7 @@ S3 = Scheme(
 )
 _GS = Scheme(
     names=("gs", "gcs"),
+    place="bucket",
     extra="gs",
     options={**_texts("project", "token", "endpoint_url"), "anonymous": Kind.FLAG},
     arguments=_gs_arguments,
@@ -154,6 +158,7 @@ _GS = Scheme(
 )
 _AZURE = Scheme(
     names=("az", "abfs", "abfss"),
+    place="container",
     extra="azure",
     options={
         **_texts("account_name", "account_key", "account_host", "connection_string", "sas_token"),
@@ -166,6 +171,7 @@ _AZURE = Scheme(
 )
 _SSH = Scheme(
     names=("sftp", "ssh"),
+    place="host",
     extra="ssh",
     options={**_texts("username", "password", "key_filename", "passphrase", "host_key_policy"), "port": Kind.NUMBER},
     arguments=_ssh_arguments,
@@ -174,9 +180,17 @@ _SSH = Scheme(
     # paramiko drops the answer to one thread's request when another thread reads it from the channel.
     one_at_a_time=True,
 )
-_MEMORY = Scheme(names=("memory",), extra=None, options={}, arguments=_no_arguments, listing=Listing.FOLDER)
+_MEMORY = Scheme(names=("memory",), place="", extra=None, options={}, arguments=_no_arguments, listing=Listing.FOLDER)
 
 _SCHEMES = {name: scheme for scheme in (S3, _GS, _AZURE, _SSH, _MEMORY) for name in scheme.names}
+
+
+# What fsspec opens by these is read only, or within another file, or does not keep what dver counts on.
+_NO_STORES = frozenset(
+    {"async_wrapper", "asynclocal", "asyncwrapper", "blockcache", "cached", "dask", "data", "dir", "dvc", "filecache"}
+    | {"ftp", "generic", "gist", "git", "github", "http", "https", "jlab", "jupyter", "libarchive", "pyscript"}
+    | {"reference", "simplecache", "tar", "wandb", "zip"}
+)
 
 
 def known_schemes() -> list[str]:
@@ -186,7 +200,26 @@ def known_schemes() -> list[str]:
 
 def find_scheme(name: str) -> Scheme:
     """Return the kind of storage behind a URL scheme; one not listed here is left to fsspec as it is."""
-    return _SCHEMES.get(name) or Scheme(names=(name,), extra=None, options=None, arguments=dict)
+    return _SCHEMES.get(name) or Scheme(names=(name,), place="", extra=None, options=None, arguments=dict)
+
+
+def check_place(url: str, shown: str, is_known: Callable[[str], bool]) -> None:
+    """Refuse a URL that no store can have; `is_known` says of a scheme that is not listed here whether fsspec has it.
+
+    Raises:
+        ConfigError: the scheme is none of storage, or the URL names no place; `shown` is what it is called.
+    """
+    name, _, rest = url.partition("://")
+    if name in _NO_STORES or not (name in _SCHEMES or is_known(name)):
+        hint = f"use a path or one of {', '.join(known_schemes())}"
+        if name in {"http", "https"}:
+            hint += "; a service like S3 is s3://BUCKET, with its address in dver remote set NAME endpoint_url"
+        raise ConfigError(f"{shown}: no storage is known by the scheme {name!r}", hint=hint)
+    scheme = find_scheme(name)
+    if scheme.place and not rest.partition("/")[0]:
+        raise ConfigError(
+            f"{shown} names no {scheme.place}", hint=f"write it as {name}://{scheme.place.upper()}/FOLDER"
+        )
 
 
 def check_options(scheme: Scheme, options: Mapping[str, OptionValue]) -> dict[str, OptionValue]:

@@ -1,6 +1,7 @@
 """`dver remote` and its subcommands."""
 
 import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,37 @@ def test_refuses_mistakes(cli: Cli, arguments: list[str], code: int, message: st
 def test_hides_a_password_in_a_url(cli: Cli) -> None:
     out = cli.ok("remote", "add", "origin", "sftp://me:hush@host/data", "--local")
     assert "hush" not in out + cli.ok("remote", "list") + cli.ok("config", "list")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("ftp://host/data", "no storage is known by the scheme 'ftp'"),
+        ("https://host/data", "s3://BUCKET, with its address in dver remote set NAME endpoint_url"),
+        ("S3://bucket", "no storage is known by the scheme 'S3'"),
+        ("s4://bucket", "use a path or one of file, s3, s3a, gs, gcs, az, abfs, abfss, sftp, ssh, memory"),
+        ("s3://", "s3:// names no bucket"),
+        ("s3:///folder", "write it as s3://BUCKET/FOLDER"),
+        ("gs://", "names no bucket"),
+        ("abfs://", "write it as abfs://CONTAINER/FOLDER"),
+        ("sftp:///folder", "names no host"),
+    ],
+)
+def test_a_url_that_can_never_work_is_refused(cli: Cli, url: str, message: str) -> None:
+    assert message in cli.fails(3, "remote", "add", "origin", url)
+    cli.ok("remote", "add", "other", "/store")
+    before = (cli.folder / ".dver/config.toml").read_text()
+    assert message in cli.fails(3, "remote", "set", "other", "url", url)
+    assert message in cli.fails(3, "init", "--remote", url)
+    assert (cli.folder / ".dver/config.toml").read_text() == before
+
+
+def test_a_url_whose_package_is_missing_may_be_added(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    cli.ok("remote", "add", "cloud", "gs://bucket/data")
+    cli.ok("remote", "add", "web", "webdav://host/data")
+    assert "pip install 'dver[gs]'" in cli.fails(3, "remote", "check", "cloud")
+
+
+def test_a_password_in_a_url_that_is_refused_is_not_shown(cli: Cli) -> None:
+    assert "hush" not in cli.fails(3, "remote", "add", "origin", "ftp://me:hush@host/data", "--local")
