@@ -3,12 +3,14 @@
 Nothing of a store is read or written. Folders that were made on the way are removed where the place has such.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import Repo
 from dver.storage.backend import Backend
 from dver.storage.local import LocalBackend
+from dver.storage.retry import trying_once
 from dver.storage.selftest import Result, Trial, try_out
 from dver.storage.selftest_trials import Scratch
 
@@ -54,7 +56,9 @@ def try_remote(
             # An interrupt, most likely: there will be no answer that could name what is left.
             _tell(progress, backend, _clean(scratch, place))
             raise
-        left = _clean(scratch, place)
+        # Where not even the first steps work, all was tried again and again just now.
+        with trying_once(place) if trials[-1].result is Result.NOT_TRIED else nullcontext():
+            left = _clean(scratch, place)
     return RemoteTest(repo.remote_settings(name).name, backend.location, tuple(trials), left)
 
 

@@ -15,6 +15,7 @@ from dver.errors import BackendError, BackendProblem
 from dver.storage.backend import Backend
 from dver.storage.local import LocalBackend
 from dver.storage.open import inner_of
+from dver.storage.retry import trying_once
 
 _FOLDER = "probe/"
 _PROBE_LENGTH = 1024
@@ -59,7 +60,7 @@ def check_backend(backend: Backend) -> list[CheckStep]:
         if not steps[-1].ok:
             break
     if not steps[-1].ok:
-        with suppress(BackendError):
+        with suppress(BackendError), trying_once(place):
             backend.delete(key)
     if isinstance(place, LocalBackend):
         place.remove_empty_folders(_FOLDER)

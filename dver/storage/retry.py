@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeAlias, TypeVar
 
 from dver.errors import BackendError, BackendProblem
@@ -117,12 +118,23 @@ class RetryBackend:
                 failure = exc
             else:
                 self._has_answered = True
+                self._end_telling()
                 return result
             if attempt >= self._tries(failure) or time.monotonic() - begun > _PATIENCE:
+                self._end_telling()
                 raise _gave_up(failure, attempt) from failure
             attempt += 1
             if self._pause(failure, attempt):
                 raise failure
+
+    @contextmanager
+    def trying_once(self) -> Iterator[None]:
+        """Return a context in which nothing is tried again: where all was tried just now, and only tidying is left."""
+        before, self._attempts = self._attempts, 1
+        try:
+            yield
+        finally:
+            self._attempts = before
 
     def _tries(self, failure: BackendError) -> int:
         is_stranger = failure.problem is BackendProblem.ENDPOINT and not self._has_answered
@@ -143,8 +155,17 @@ class RetryBackend:
         finally:
             with self._lock:
                 self._waiting -= 1
-                if not self._waiting:
-                    self._told = 0
+
+    def _end_telling(self) -> None:
+        """Let the next failure be news again, unless somebody waits who was told of."""
+        with self._lock:
+            if not self._waiting:
+                self._told = 0
+
+
+def trying_once(place: Backend) -> AbstractContextManager[None]:
+    """Return a context in which a backend tries nothing again, if it is one that does."""
+    return place.trying_once() if isinstance(place, RetryBackend) else nullcontext()
 
 
 def _gave_up(exc: BackendError, attempts: int) -> BackendError:

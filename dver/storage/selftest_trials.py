@@ -71,6 +71,8 @@ class Scratch:
 
     def clean(self) -> tuple[str, ...]:
         """Delete all that was written, and return the keys of what could not be."""
+        if not self.written:
+            return ()
         found = set(self.written)
         with suppress(DverError):
             found.update(self._listed())

@@ -95,6 +95,23 @@ def test_credentials_that_may_only_read(cli: Cli) -> None:
     assert "cannot be written to: what is there can be fetched, and nothing can be pushed" in result.out
 
 
+@pytest.mark.parametrize("command", [["check"], ["test", "--quick"]], ids=["check", "test"])
+@pytest.mark.parametrize("methods", [{"PUT"}, {"GET", "HEAD", "PUT", "DELETE"}], ids=["write", "all"])
+def test_that_something_is_tried_again_is_told_once(
+    cli: Cli, command: list[str], methods: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dver.cli.session.Session.wait", lambda _session, _seconds: False)
+    with running_faulty_s3() as server:
+        cli.ok("remote", "add", "r", server.url)
+        for name, value in server.options.items():
+            cli.ok("remote", "set", "r", name, value, "--local")
+        server.decide = lambda request: S3Failure(503, "SlowDown") if request.method in methods else None
+        result = cli("remote", *command)
+    assert result.code == 1
+    told = [line.rpartition("(")[2] for line in result.err.splitlines() if "trying again" in line]
+    assert told == [f"{number} of 8)" for number in range(2, 9)]
+
+
 def test_what_could_not_be_deleted_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     cli.ok("remote", "add", "m", "memory://keeping/x")
 

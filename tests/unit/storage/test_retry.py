@@ -9,7 +9,7 @@ import pytest
 from dver.errors import BackendError, BackendProblem
 from dver.objects.ids import Bytes
 from dver.storage.backend import Backend, BlobInfo
-from dver.storage.retry import RetryBackend
+from dver.storage.retry import RetryBackend, trying_once
 
 TRANSIENT = BackendError("s3://b", BackendProblem.TIMEOUT, "the server did not answer in time", transient=True)
 PERMANENT = BackendError("s3://b", BackendProblem.DENIED, "access is denied")
@@ -163,6 +163,29 @@ def test_of_many_threads_that_wait_one_tells() -> None:
     with ThreadPoolExecutor(16) as pool:
         assert [*pool.map(backend.read, ["k"] * 16)] == [b"x"] * 16
     assert [note.rpartition("(")[2] for note in notes] == ["2 of 8)", "3 of 8)"]
+
+
+def test_what_somebody_was_told_of_is_not_told_again_by_another_who_comes_in_between() -> None:
+    notes: list[str] = []
+
+    class Nested(Failing):
+        def read(self, key: str) -> bytes:
+            if key == "a" and self.calls == 1:
+                assert backend.read("b") == b"x"
+            return super().read(key)
+
+    backend = RetryBackend(Nested([TRANSIENT] * 3), notes.append, wait=lambda _seconds: None)
+    assert backend.read("a") == b"x"
+    assert [note.rpartition("(")[2] for note in notes] == ["2 of 8)", "3 of 8)"]
+
+
+def test_within_it_nothing_is_tried_again_and_nothing_told() -> None:
+    inner = Failing([TRANSIENT] * 3)
+    waits: list[float] = []
+    backend = RetryBackend(inner, pytest.fail, wait=waits.append)
+    with trying_once(backend), pytest.raises(BackendError):
+        backend.read("k")
+    assert (inner.calls, waits) == (1, [])
 
 
 def test_it_passes_for_the_backend_inside() -> None:
