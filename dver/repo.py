@@ -283,8 +283,13 @@ class Repo:
             from dver.storage.open import open_backend  # noqa: PLC0415
 
             self._check_trusted(url, options)
-            known = self._backends[url] = open_backend(url, options, note=self._note, wait=self._wait)
+            remote = next(iter(self._remotes_at(url)), "NAME")
+            known = open_backend(url, options, note=self._note, wait=self._wait, remote=remote)
+            self._backends[url] = known
         return known
+
+    def _remotes_at(self, url: str) -> list[str]:
+        return [name for name, one in self.settings.remotes.items() if resolve_url(one.url, self.root) == url]
 
     @cached_property
     def trusted(self) -> "TrustedPlaces":
@@ -304,7 +309,7 @@ class Repo:
         named_by_user = bool(self._env.get("DVER_CACHE_DIR")) and url == self._cache_url
         if place is None or (named_by_user and not place.options) or self.trusted.knows(place):
             return
-        names = [name for name, one in self.settings.remotes.items() if resolve_url(one.url, self.root) == url]
+        names = self._remotes_at(url)
         what = f"remote {names[0]}" if names else CACHE_NAME
         if self._confirm is not None and self._confirm(
             f"{what} is at {place.text}, where dver has never signed in from this machine; use your credentials there?"

@@ -23,7 +23,7 @@ from dver.config.urls import is_url
 from dver.errors import BackendError, UsageError, redact_url
 from dver.operations.trust import keeping_trust, trust_new
 from dver.repo import Repo
-from dver.storage.check import check_backend
+from dver.storage.check import CheckStep, check_backend
 from dver.storage.open import check_url, require_encryption
 
 _EXAMPLES = {
@@ -188,8 +188,9 @@ def set_option(session: Session, name: str, key: str, value: str | None, local: 
 
 @command.command("check", examples={"dver remote check": "the default remote", "dver remote check backup": "another"})
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=complete_remote)
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
 @click.pass_obj
-def check(session: Session, name: str | None) -> int:
+def check(session: Session, name: str | None, as_json: bool) -> int:
     """See whether a remote can be reached and used, and say what is wrong.
 
     Writes, reads, lists and deletes one small file: the quick question whether address, credentials and rights are as
@@ -199,14 +200,22 @@ def check(session: Session, name: str | None) -> int:
     with session.repo() as repo:
         remote = repo.remote(name)
         steps = check_backend(remote.backend)
-        title = f"{repo.remote_settings(name).name} ({remote.backend.location})"
+        name, location = repo.remote_settings(name).name, remote.backend.location
     works = all(step.ok for step in steps)
+    if as_json:
+        console.document({"remote": name, "location": location, "usable": works, "steps": list(map(_step, steps))})
+        return 0 if works else 1
+    title = f"{name} ({location})"
     rows = [
         [step.name, "ok" if step.ok else "failed", f"{step.seconds:.2f} s", escape_text(step.detail)] for step in steps
     ]
     console.lines(table_lines(rows, "<<><"))
     console.out(f"{title} can be used" if works else f"{title} cannot be used")
     return 0 if works else 1
+
+
+def _step(step: CheckStep) -> dict[str, object]:
+    return {"name": step.name, "ok": step.ok, "seconds": round(step.seconds, 3), "detail": step.detail}
 
 
 def _list(session: Session, *, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from dver.operations.fsck_names import BadText, Names, datasets_of, find_names, 
 from dver.operations.fsck_results import LINEAGE, POINTER, Damage, Effect, FsckOptions, FsckResult, Repaired
 from dver.operations.fsck_scope import versions_at
 from dver.operations.fsck_touched import Needing, Touched, find_touched
-from dver.operations.reading import NO_STORE_HINT
+from dver.operations.reading import no_store_hint
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
 from dver.storage.audit import AuditOptions, Auditor, AuditTools
@@ -69,7 +69,7 @@ def fsck(
         with Auditor(store, audit_options, tools).opened() as auditor:
             audit = auditor.run()
             if remote is not None and _is_nothing(audit) and store.read_params() is None:
-                raise ConfigError(f"there is no store at {store.name}", hint=NO_STORE_HINT)
+                raise ConfigError(f"there is no store at {store.name}", hint=no_store_hint(store.remote))
             if not options.repair:
                 return check.describe(audit, auditor.found)
             with repo.lock():

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from dver.errors import BackendError, BackendProblem, ConfigError, DverError, IntegrityError, UsageError
 from dver.objects.ids import VersionId
 from dver.operations.gc_remote_plan import SweepPlan, find_garbage, plan_sweep
-from dver.operations.reading import NO_STORE_HINT
+from dver.operations.reading import no_store_hint
 from dver.operations.registering import is_registered, own_files, register, registrant
 from dver.operations.roots import collect_roots
 from dver.progress import NO_PROGRESS, Progress
@@ -148,7 +148,7 @@ def gc_remote(
 
 def _check(store: Store) -> None:
     if store.read_params() is None:
-        raise ConfigError(f"there is no store at {store.name}", hint=NO_STORE_HINT)
+        raise ConfigError(f"there is no store at {store.name}", hint=no_store_hint(store.remote))
     if isinstance(store.backend, LocalBackend) and known_clones(store.backend):
         raise ConfigError(
             f"{store.name} is the cache of clones as well, and these cannot be asked here what they need",
@@ -222,7 +222,8 @@ class _Collector:
         if lists and not free:
             raise UsageError(
                 f"{self._store.name}: a sweep has begun with all that was to be deleted, so it cannot be taken back",
-                hint="dver gc --remote NAME ends that sweep; dver push sends again what a repository here has",
+                hint=f"dver gc --remote {self._result.remote} ends that sweep;"
+                " dver push sends again what a repository here has",
             )
         return free
 
@@ -234,7 +235,7 @@ class _Collector:
             ids = {one.by.id for one in others}
             if len(ids) != 1:
                 why = "several" if ids else "this one" if fitting else "none that pushed here"
-                hint = "dver gc --remote NAME --dry-run --json lists them with their ids"
+                hint = f"dver gc --remote {self._result.remote} --dry-run --json lists them with their ids"
                 raise UsageError(f"of repositories, {wanted} is {why}", hint=hint)
             found += [one for one in others if one not in found]
         return found
@@ -326,7 +327,8 @@ class _Collector:
                 raise IntegrityError(
                     self._store.name,
                     f"{len(sweeper.swept.damaged):,} packs are damaged, so the sweep has stopped",
-                    hint="dver fsck --repair --remote NAME, then the same command again: it goes on from there",
+                    hint=f"dver fsck --repair --remote {self._store.remote}, then the same command again:"
+                    " it goes on from there",
                 )
             sweeper.delete(plan.dead)
             sweeper.catch_up(plan.packs - sweeper.written)

@@ -138,7 +138,7 @@ def _check_all_there(store: Store, census: Census, packs: Collection[PackId]) ->
         raise IntegrityError(
             store.name,
             f"{what}, so nobody can tell what is needed of the others",
-            hint="dver fsck --repair --remote NAME, then the same command again",
+            hint=f"dver fsck --repair --remote {store.remote}, then the same command again",
         )
 
 

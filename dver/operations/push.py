@@ -26,7 +26,7 @@ from dver.operations.looking import listed_as_garbage
 from dver.operations.push_guard import PushGuard
 from dver.operations.push_state import PushState, find_state
 from dver.operations.read_back import ReadBack, read_back
-from dver.operations.reading import NO_STORE_HINT, check_kind
+from dver.operations.reading import check_kind, no_store_hint
 from dver.operations.status import present_versions
 from dver.operations.transfer import Transfer, Transferred, Wanted, holds_wanted
 from dver.progress import NO_PROGRESS, Progress
@@ -207,7 +207,7 @@ def fetch(
     source = repo.remote(remote)
     held = present_versions(source, [want.version for want in absent])
     if not held and source.read_params() is None:
-        raise ConfigError(f"there is no store at {source.name}", hint=NO_STORE_HINT)
+        raise ConfigError(f"there is no store at {source.name}", hint=no_store_hint(name))
     missing = tuple(want for want in absent if want.version not in held)
     fetchable = [want for want in absent if want.version in held]
     if not fetchable:

@@ -182,7 +182,8 @@ class PushGuard:
             if waited >= _PATIENCE:
                 raise LockedError(
                     f"{self.store.name} is being cleaned, and versions of this push are just being deleted",
-                    hint="run dver push again when that has ended; if it was killed, dver gc --remote NAME ends it",
+                    hint="run dver push again when that has ended; if it was killed,"
+                    f" dver gc --remote {self.store.remote} ends it",
                 )
             if not waited:
                 self._note(f"{self.store.name} is being cleaned by another dver: waiting")

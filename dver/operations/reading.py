@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from dver.objects.pointer import Pointer
     from dver.storage.store import Store
 
-NO_STORE_HINT = (
-    "dver push --all makes it, run where the data was added; dver remote set NAME url URL mends a wrong place"
-)
+
+def no_store_hint(remote: str) -> str:
+    """Return what helps where there is no store at a remote."""
+    return (
+        f"dver push --all makes it, run where the data was added; dver remote set {remote} url URL mends a wrong place"
+    )
 
 
 def stores_to_read(repo: Repo) -> "list[Store]":
@@ -94,7 +97,10 @@ def missing_version(repo: Repo, version: VersionId, dataset: str) -> VersionNotF
     """Return the error for a version that is nowhere within reach, with the command that could bring it."""
     if repo.has_remote and repo.remote().read_params() is None:
         return VersionNotFoundError(
-            version, dataset, f"the cache, and there is no store at {repo.remote().name}", hint=NO_STORE_HINT
+            version,
+            dataset,
+            f"the cache, and there is no store at {repo.remote().name}",
+            hint=no_store_hint(repo.remote().remote),
         )
     if repo.has_remote:
         pushed = "" if repo.remote().has_version(version) else ": it was never pushed there"

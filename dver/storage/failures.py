@@ -39,12 +39,14 @@ class Attempt:
         verb: "read", "write" and so on.
         key: what it was done to.
         secrets: texts that no message may contain.
+        remote: what the store is called in the settings, for hints.
     """
 
     location: str
     verb: str
     key: str
     secrets: tuple[str, ...] = ()
+    remote: str = "NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +241,8 @@ def translate(exc: BaseException, attempt: Attempt) -> BackendError:
         detail = _detail(exc, attempt.secrets)
         return BackendError(attempt.location, _P.OTHER, f"cannot {attempt.verb} {attempt.key}: {detail}")
     reason = meaning.sentence.format(verb=attempt.verb, key=attempt.key)
-    return BackendError(attempt.location, meaning.problem, reason, transient=meaning.transient, hint=meaning.hint)
+    hint = meaning.hint and meaning.hint.replace(" NAME ", f" {attempt.remote} ")
+    return BackendError(attempt.location, meaning.problem, reason, transient=meaning.transient, hint=hint)
 
 
 def translate_os_error(exc: OSError, location: str, verb: str, key: str) -> BackendError:

@@ -84,7 +84,7 @@ class SecretSource:
             raise ConfigError(
                 f"{self.name} is encrypted, and no passphrase is given",
                 hint=f"set {PASSPHRASE_VARIABLE} or {PASSPHRASE_FILE_VARIABLE}, or the remote's key_file:"
-                " dver remote set NAME key_file FILE --local",
+                f" dver remote set {self.name.removeprefix('remote ')} key_file FILE --local",
             )
 
     def fresh(self) -> Secret:

@@ -28,6 +28,7 @@ def open_backend(
     *,
     note: Callable[[str], None] = NO_PROGRESS.note,
     wait: "Wait" = time.sleep,
+    remote: str = "NAME",
 ) -> Backend:
     """Return the backend at `url`.
 
@@ -36,6 +37,7 @@ def open_backend(
         options: the remote's options.
         note: told one line when a call failed and is tried again.
         wait: waits before that; see `dver.storage.retry.Wait`.
+        remote: what it is called in the settings, for hints.
 
     Raises:
         ConfigError: no such kind of storage, an unknown option, or a relative path.
@@ -48,7 +50,7 @@ def open_backend(
         from dver.storage.remote import RemoteBackend  # noqa: PLC0415
         from dver.storage.retry import RetryBackend  # noqa: PLC0415
 
-        return RetryBackend(RemoteBackend(url, options), note, wait=wait)
+        return RetryBackend(RemoteBackend(url, options, remote=remote), note, wait=wait)
     if options:
         raise ConfigError(f"{url}: a local folder takes no options, but has {', '.join(sorted(options))}")
     return LocalBackend(path)

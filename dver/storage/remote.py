@@ -54,6 +54,7 @@ class RemoteBackend:
     Args:
         url: as users write it, such as `s3://bucket/folder`.
         options: the remote's options; see `dver.storage.schemes`.
+        remote: what it is called in the settings, for hints.
 
     Raises:
         ConfigError: the scheme or an option is unknown, or the URL names no place.
@@ -61,8 +62,9 @@ class RemoteBackend:
         BackendError: a server that is connected to at once refuses.
     """
 
-    def __init__(self, url: str, options: Mapping[str, OptionValue]) -> None:
+    def __init__(self, url: str, options: Mapping[str, OptionValue], *, remote: str = "NAME") -> None:
         name = url.partition("://")[0]
+        self._remote = remote
         self._location = redact_url(url.rstrip("/"))
         check_place(url, self._location, knows_scheme)
         self._scheme = find_scheme(name)
@@ -239,7 +241,7 @@ class RemoteBackend:
             with self._turn:
                 return call()
         except self._failures as exc:
-            raise translate(exc, Attempt(self._location, verb, key, self._secrets)) from exc
+            raise translate(exc, Attempt(self._location, verb, key, self._secrets, self._remote)) from exc
 
 
 def _is_hidden(name: str) -> bool:

@@ -213,7 +213,7 @@ def check_place(url: str, shown: str, is_known: Callable[[str], bool]) -> None:
     if name in _NO_STORES or not (name in _SCHEMES or is_known(name)):
         hint = f"use a path or one of {', '.join(known_schemes())}"
         if name in {"http", "https"}:
-            hint += "; a service like S3 is s3://BUCKET, with its address in dver remote set NAME endpoint_url"
+            hint += "; a service like S3 is s3://BUCKET, and its address the option endpoint_url"
         raise ConfigError(f"{shown}: no storage is known by the scheme {name!r}", hint=hint)
     scheme = find_scheme(name)
     if scheme.place and not rest.partition("/")[0]:

@@ -124,6 +124,12 @@ class Store(VersionMarkers):
         self._node_bytes = 0
         self._lock = threading.Lock()
 
+    @property
+    def remote(self) -> str:
+        """What commands know the remote by; NAME for a store that is called otherwise."""
+        words = self.name.split()
+        return words[1] if words[:1] == ["remote"] and len(words) > 1 else "NAME"
+
     def close(self) -> None:
         """Close the local index copy."""
         self.index.close()
@@ -203,7 +209,7 @@ class Store(VersionMarkers):
             case {"encryption": _}:
                 raise ConfigError(
                     f"{self.name} is encrypted, and the settings do not say so",
-                    hint="dver remote remove NAME, then dver remote add NAME URL --encrypt",
+                    hint=f"dver remote remove {self.remote}, then dver remote add {self.remote} URL --encrypt",
                 )
             case {"format": int(version)} if version > FORMAT:
                 raise UnsupportedFormatError(where, version, FORMAT)

@@ -30,6 +30,7 @@ _COMMANDS = {
     "runs, show": ["show", "data"],
     "artifacts": ["artifacts"],
     "remote list": ["remote", "list"],
+    "remote check": ["remote", "check"],
     "remote test": ["remote", "test", "--quick"],
     "remote key list": ["remote", "key", "list", "sealed"],
     "config list": ["config", "list"],

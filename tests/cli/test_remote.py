@@ -131,7 +131,7 @@ def test_hides_a_password_in_a_url(cli: Cli) -> None:
     ("url", "message"),
     [
         ("ftp://host/data", "no storage is known by the scheme 'ftp'"),
-        ("https://host/data", "s3://BUCKET, with its address in dver remote set NAME endpoint_url"),
+        ("https://host/data", "s3://BUCKET, and its address the option endpoint_url"),
         ("S3://bucket", "no storage is known by the scheme 'S3'"),
         ("s4://bucket", "use a path or one of file, s3, s3a, gs, gcs, az, abfs, abfss, sftp, ssh, memory"),
         ("s3://", "s3:// names no bucket"),
@@ -155,6 +155,36 @@ def test_a_url_whose_package_is_missing_may_be_added(cli: Cli, monkeypatch: pyte
     cli.ok("remote", "add", "cloud", "gs://bucket/data")
     cli.ok("remote", "add", "web", "webdav://host/data")
     assert "pip install 'dver[gs]'" in cli.fails(3, "remote", "check", "cloud")
+
+
+def test_check_says_in_json_what_is_wrong(cli: Cli, tmp_path: Path) -> None:
+    cli.ok("remote", "add", "origin", str(tmp_path / "store"))
+    good = cli("remote", "check", "--json")
+    assert good.code == 0
+    assert (good.json["remote"], good.json["usable"]) == ("origin", True)
+    assert [step["name"] for step in good.json["steps"]] == ["write", "read", "range", "list", "delete"]
+    (tmp_path / "file").write_text("")
+    cli.ok("remote", "add", "bad", str(tmp_path / "file"))
+    bad = cli("remote", "check", "bad", "--json")
+    assert bad.code == 1
+    assert bad.json["usable"] is False
+    assert [(step["name"], step["ok"]) for step in bad.json["steps"]] == [("write", False)]
+
+
+def test_hints_name_the_remote_that_they_are_about(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dver.cli.session.Session.wait", lambda _session, _seconds: True)
+    cli.ok("remote", "add", "cloud", "s3://bucket/data")
+    cli.ok("remote", "set", "cloud", "endpoint_url", "http://127.0.0.1:1")
+    for name in ("key", "secret"):
+        cli.ok("remote", "set", "cloud", name, "x", "--local")
+    out = cli("remote", "check").out
+    assert "dver remote set cloud endpoint_url" in out
+    assert "NAME" not in out
+
+
+def test_the_hint_where_there_is_no_store_names_the_remote(cli: Cli, tmp_path: Path) -> None:
+    cli.ok("remote", "add", "origin", str(tmp_path / "nowhere"))
+    assert "dver remote set origin url URL" in cli.fails(3, "gc", "--remote")
 
 
 def test_a_password_in_a_url_that_is_refused_is_not_shown(cli: Cli) -> None:
