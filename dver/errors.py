@@ -25,6 +25,7 @@ inside a URL are taken out by `redact_url`. This module imports nothing of dver.
 """
 
 import errno
+import os
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from urllib.parse import urlsplit, urlunsplit
@@ -252,6 +253,17 @@ class LockedError(DverError):
 def os_hint(exc: OSError) -> str | None:
     """Return what helps where the operating system refused something; None where nobody knows."""
     return OS_HINTS.get(exc.errno or 0)
+
+
+def unwritable_place(place: str | os.PathLike[str], exc: OSError) -> BackendError:
+    """Return the error of a place where dver keeps what is its own, and which cannot be written."""
+    reason = f"cannot be written: {exc.strerror}"
+    return BackendError(os.fspath(place), BackendProblem.OTHER, reason, hint=os_hint(exc))
+
+
+def unwritable_path(path: str | os.PathLike[str], exc: OSError) -> PathError:
+    """Return the error of a file or folder of the user's that cannot be written."""
+    return PathError(os.fspath(path), f"cannot be written: {exc.strerror}", hint=os_hint(exc))
 
 
 def redact_url(url: str) -> str:

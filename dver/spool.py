@@ -21,6 +21,12 @@ _LENGTH_BYTES = 4
 _MARSHAL_VERSION = 2
 
 
+def no_room(folder: Path | None, exc: OSError) -> DverError:
+    """Return the error of a temporary file that cannot be written in `folder`, or where such files go."""
+    where = folder or tempfile.gettempdir()
+    return DverError(f"{where}: cannot be written: {exc.strerror}", hint="free some space there")
+
+
 class Spool:
     """The list: add to it, then read it, as often as wanted. Use it as a context manager where its end is known."""
 
@@ -68,6 +74,5 @@ class Spool:
             self._file.seek(0, 2)
             self._file.write(len(written).to_bytes(_LENGTH_BYTES) + written)
         except OSError as exc:
-            where = self._folder or tempfile.gettempdir()
-            raise DverError(f"{where}: cannot be written: {exc.strerror}", hint="free some space there") from exc
+            raise no_room(self._folder, exc) from exc
         self._recent.clear()

@@ -7,7 +7,7 @@ from pathlib import Path
 from dver.config import add_remote, check_chunk_size, load_settings, set_value
 from dver.config.trust import TrustedPlaces
 from dver.config.urls import is_url
-from dver.errors import BackendError, BackendProblem, ConfigError, os_hint
+from dver.errors import ConfigError, unwritable_place
 from dver.fileio import write_atomically
 from dver.git import GitRepo
 from dver.operations.trust import trust_new
@@ -53,9 +53,7 @@ def init(
             if not (folder / name).exists():
                 write_atomically(folder / name, content)
     except OSError as exc:
-        raise BackendError(
-            str(folder), BackendProblem.OTHER, f"cannot be written: {exc.strerror}", hint=os_hint(exc)
-        ) from exc
+        raise unwritable_place(folder, exc) from exc
     if chunk_size is not None and not existed:
         set_value(folder, "chunks.size", chunk_size, local=False)
     known = load_settings(folder).remotes.get(REMOTE_NAME)

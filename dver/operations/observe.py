@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dver.errors import BackendError, BackendProblem, NotFoundError, os_hint
+from dver.errors import NotFoundError, unwritable_place
 from dver.operations.observe_python import hooked, is_shut, listening, read_logs
 from dver.operations.observe_strace import find_strace, read_log, straced, works
 from dver.operations.observe_traces import Traces, gather
@@ -111,9 +111,7 @@ def observing(
     try:
         scratch.mkdir()
     except OSError as exc:
-        raise BackendError(
-            str(scratch), BackendProblem.OTHER, f"cannot be written: {exc.strerror}", hint=os_hint(exc)
-        ) from exc
+        raise unwritable_place(scratch, exc) from exc
     try:
         strace = (find_strace(env) or "") if needs_strace(command, folder, env, shell=shell) else ""
         if strace:

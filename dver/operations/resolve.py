@@ -8,7 +8,15 @@ else. Everything is worked out for all datasets before any is touched.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dver.errors import BackendError, DverError, FormatError, LockedError, PathError, VersionNotFoundError, os_hint
+from dver.errors import (
+    BackendError,
+    DverError,
+    FormatError,
+    LockedError,
+    PathError,
+    VersionNotFoundError,
+    unwritable_path,
+)
 from dver.fileio import write_atomically
 from dver.objects.conflict import encode_conflict
 from dver.objects.merge import PathConflict, Ruling, Side
@@ -264,4 +272,4 @@ def _record(repo: Repo, dataset: str, text: bytes) -> None:
     try:
         write_atomically(repo.root / pointer_path(dataset), text)
     except OSError as exc:
-        raise PathError(pointer_path(dataset), f"cannot be written: {exc.strerror}", hint=os_hint(exc)) from exc
+        raise unwritable_path(pointer_path(dataset), exc) from exc

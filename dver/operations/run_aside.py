@@ -17,13 +17,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from dver.errors import (
-    BackendError,
-    BackendProblem,
     DataLossError,
     LockedError,
     PathError,
     VersionNotFoundError,
     os_hint,
+    unwritable_place,
 )
 from dver.objects.ids import checksum
 from dver.objects.pointer import Pointer
@@ -219,9 +218,7 @@ def claimed(repo: Repo, outputs: Sequence[str]) -> Iterator[None]:
             except BlockingIOError:
                 raise LockedError(f"{path}: another dver run is making it", hint="wait until that one ends") from None
             except OSError as exc:
-                raise BackendError(
-                    str(folder), BackendProblem.OTHER, f"cannot be written: {exc.strerror}", hint=os_hint(exc)
-                ) from exc
+                raise unwritable_place(folder, exc) from exc
         yield
 
 

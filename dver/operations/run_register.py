@@ -21,7 +21,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from dver.errors import BackendError, BackendProblem, FormatError, os_hint
+from dver.errors import FormatError, unwritable_place
 from dver.objects.entry import check_path
 from dver.objects.ids import checksum
 from dver.operations.datasets import overlap
@@ -120,9 +120,7 @@ def register(dver_dir: Path, note: RunNote) -> Registration:
         file.write(_line(_fields(note)))
         os.fsync(file.fileno())
     except OSError as exc:
-        raise BackendError(
-            str(runs), BackendProblem.OTHER, f"cannot be written: {exc.strerror}", hint=os_hint(exc)
-        ) from exc
+        raise unwritable_place(runs, exc) from exc
     return Registration(place, owner, file)
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from dver.errors import DverError, PathError, os_hint
+from dver.errors import DverError, PathError, unwritable_path
 from dver.objects.diff import diff_manifests
 from dver.objects.ids import format_version, parse_version
 from dver.objects.manifest import Manifest, ManifestBuilder
@@ -182,7 +182,7 @@ def _tree(repo: Repo, record: Record, scratch: Path, *, keep: bool) -> Iterator[
         above.mkdir(parents=True, exist_ok=True)
         folder = tempfile.mkdtemp(prefix=f"{name}-", dir=above)
     except OSError as exc:
-        raise PathError(str(above), f"cannot be written: {exc.strerror}", hint=os_hint(exc)) from exc
+        raise unwritable_path(above, exc) from exc
     yield Path(folder)
 
 

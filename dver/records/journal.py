@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from dver.errors import DverError, FormatError, PathError, os_hint
+from dver.errors import DverError, FormatError, PathError, os_hint, unwritable_path
 from dver.fileio import sync_directory, write_all
 from dver.records.record import LINE_ENDS, MAX_LINE, Record, RecordId, decode_record, encode_record
 
@@ -119,7 +119,7 @@ class Journal:
             if is_new:
                 sync_directory(self.path.parent)
         except OSError as exc:
-            raise PathError(str(self.path), f"cannot be written: {exc.strerror}", hint=os_hint(exc)) from exc
+            raise unwritable_path(self.path, exc) from exc
         return record.id
 
     def read(self, start: int = 0, *, number: int = 1) -> Iterator[Line]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dver.errors import BackendError, BackendProblem, os_hint
+from dver.errors import BackendError, BackendProblem, unwritable_place
 from dver.fileio import make_folder, write_atomically
 from dver.objects.ids import checksum
 from dver.storage.backend import Backend
@@ -192,7 +192,6 @@ def _make_id(git_dir: Path) -> str:
         make_folder(path.parent)
         write_atomically(path, identity.encode() + b"\n")
     except OSError as exc:
-        reason = f"cannot be written: {exc.strerror}"
-        raise BackendError(str(path), BackendProblem.OTHER, reason, hint=os_hint(exc)) from exc
+        raise unwritable_place(path, exc) from exc
     # Another process may have made one at the same moment, and the last one stays.
     return _read_id(git_dir) or identity

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from dver.database import batches
-from dver.errors import DverError
+from dver.spool import no_room
 
 _AT_ONCE = 4096
 
@@ -26,8 +26,7 @@ def write_run(items: Iterable[bytes], folder: Path | None) -> IO[bytes]:
             file.close()
             raise
     except OSError as exc:
-        where = folder or tempfile.gettempdir()
-        raise DverError(f"{where}: cannot be written: {exc.strerror}", hint="free some space there") from exc
+        raise no_room(folder, exc) from exc
     return file
 
 

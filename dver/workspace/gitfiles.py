@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from dver.errors import PathError, os_hint
+from dver.errors import PathError, os_hint, unwritable_path
 from dver.workspace.folders import Folders
 
 MAX_GIT_FILE = 64 * 1024 * 1024
@@ -47,4 +47,4 @@ def write_git_file(root: Path, name: str, data: bytes) -> None:
         with Folders(os.fsencode(root)) as folders:
             folders.write(os.fsencode(name), data, mode=mode)
     except OSError as exc:
-        raise PathError(str(path), f"cannot be written: {exc.strerror}", hint=os_hint(exc)) from exc
+        raise unwritable_path(path, exc) from exc

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from dver.errors import PathError, os_hint
+from dver.errors import PathError, os_hint, unwritable_path
 from dver.objects.pointer import (
     MAX_POINTER,
     SUFFIX,
@@ -53,7 +53,7 @@ def write_pointer(root: Path, dataset: str, pointer: Pointer) -> None:
         with Folders(os.fsencode(root)) as folders:
             folders.write(os.fsencode(pointer_path(dataset)), encode_pointer(pointer))
     except OSError as exc:
-        raise PathError(pointer_path(dataset), f"cannot be written: {exc.strerror}", hint=os_hint(exc)) from exc
+        raise unwritable_path(pointer_path(dataset), exc) from exc
 
 
 def find_datasets(root: Path, start: str, is_ignored: Callable[[str], bool]) -> list[str]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dver.errors import BackendError, BackendProblem, os_hint
+from dver.errors import BackendError, BackendProblem, unwritable_place
 from dver.processes import is_running
 
 LOCK_NAME = "lock"
@@ -32,9 +32,7 @@ def scratch_folder(directory: Path) -> Iterator[Path]:
         _remove_stale(directory, host)
         mine.mkdir(exist_ok=True)
     except OSError as exc:
-        raise BackendError(
-            str(directory), BackendProblem.OTHER, f"cannot be written: {exc.strerror}", hint=os_hint(exc)
-        ) from exc
+        raise unwritable_place(directory, exc) from exc
     try:
         yield mine
     finally:
@@ -48,9 +46,7 @@ def workspace_lock(directory: Path, note: Callable[[str], None]) -> Iterator[Non
         _make(directory)
         file = (directory / LOCK_NAME).open("a+b")
     except OSError as exc:
-        raise BackendError(
-            str(directory), BackendProblem.OTHER, f"cannot be written: {exc.strerror}", hint=os_hint(exc)
-        ) from exc
+        raise unwritable_place(directory, exc) from exc
     with file:
         waiting = False
         while True:
