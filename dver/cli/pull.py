@@ -17,7 +17,7 @@ from dver.operations.datasets import Target, decode_path, select, working_datase
 from dver.operations.push import TransferResult, fetch, missing_error, wanted_versions
 from dver.operations.run_guard import spare
 from dver.operations.selection import choose_wanted
-from dver.operations.transfer import Wanted
+from dver.operations.wanted import Wanted
 from dver.repo import Repo
 from dver.workspace.choice import Patterns
 

@@ -14,7 +14,7 @@ from dver.cli.wording import count_text, path_json, size_text
 from dver.errors import DverError, UsageError
 from dver.objects.ids import format_version
 from dver.operations.push import TransferResult, wanted_versions
-from dver.operations.transfer import Wanted
+from dver.operations.wanted import Wanted
 from dver.repo import Repo
 
 

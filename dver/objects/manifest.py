@@ -182,7 +182,7 @@ class Manifest:
                         seen.add(below.id)
                         pending.append(below)
 
-    def nodes(self, skip: Callable[[NodeId], bool]) -> Iterator[tuple[NodeId, EntriesNode]]:
+    def nodes(self, skip: Callable[[NodeId], bool] = lambda _: False) -> Iterator[tuple[NodeId, EntriesNode]]:
         """Yield the entry tree's nodes with their ids, parents first, leaving out the trees that `skip` accepts."""
         pending = deque([self.root()])
         while pending:

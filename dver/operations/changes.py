@@ -17,7 +17,7 @@ from dver.objects.paths import parents
 from dver.operations.datasets import decode_path, typed
 from dver.operations.modes import with_known_modes
 from dver.operations.reading import missing_version, open_manifest
-from dver.operations.transfer import holds_file
+from dver.operations.wanted import holds_file
 from dver.progress import Task
 from dver.repo import Repo
 from dver.workspace.compare import stands_for_absent

@@ -33,7 +33,8 @@ from dver.operations.reading import check_kind
 from dver.operations.run_guard import recovery_hint, spare
 from dver.operations.selection import check_matches, narrowable, not_in_dataset
 from dver.operations.sharing import Sharing, Sources
-from dver.operations.transfer import Transfer, missing_chunks
+from dver.operations.transfer import Transfer
+from dver.operations.wanted import missing_chunks
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
 from dver.storage.writer import StoreWriter

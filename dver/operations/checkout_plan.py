@@ -19,7 +19,7 @@ from dver.objects.pointer import Pointer
 from dver.operations.datasets import decode_path, read_pointer_or_problem
 from dver.operations.reading import open_manifest, stores_to_read
 from dver.operations.status import scan_dataset
-from dver.operations.transfer import holds_file
+from dver.operations.wanted import holds_file
 from dver.operations.working import NodesOnly, in_memory_manifest
 from dver.operations.writes import Writes
 from dver.progress import NO_TASK, Task

@@ -27,6 +27,7 @@ from dver.operations.status import scan_dataset
 from dver.operations.stock import Stock
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
+from dver.storage.index import LOOKUP_BATCH
 from dver.storage.store import Store
 from dver.workspace.choice import Choice, Rule
 from dver.workspace.compare import compare_if_there
@@ -36,7 +37,6 @@ from dver.workspace.scan import Scan
 from dver.workspace.statcache import Base, is_trusted
 from dver.workspace.walk import FileType, WalkItem, file_type
 
-_LOOKUP_BATCH = 4096
 _RULES = os.fsencode(IGNORE_FILE)
 CACHE = "the cache"
 
@@ -257,8 +257,8 @@ def _is_in(cache: Store, version: VersionId, paths: Set[bytes], *, is_whole: boo
     except NotFoundError:
         return False
     try:
-        for start in range(0, len(chunks), _LOOKUP_BATCH):
-            for span in cache.plan(chunks[start : start + _LOOKUP_BATCH]):
+        for start in range(0, len(chunks), LOOKUP_BATCH):
+            for span in cache.plan(chunks[start : start + LOOKUP_BATCH]):
                 # The only copy left is about to be this one, so the records are read, and checked.
                 for _ in cache.read_span(span):
                     pass

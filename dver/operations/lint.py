@@ -18,7 +18,7 @@ from dver.objects.pointer import CONFLICT_HINT, SUFFIX, checked_dataset_path, da
 from dver.operations.datasets import typed
 from dver.operations.reading import missing_version
 from dver.operations.status import present_versions
-from dver.operations.transfer import Wanted, can_complete
+from dver.operations.wanted import Wanted, can_complete
 from dver.records.record import LINE_ENDS, read_fields
 from dver.repo import LINEAGE_FILE, Repo
 from dver.storage.store import Store

@@ -28,7 +28,8 @@ from dver.operations.push_state import PushState, find_state
 from dver.operations.read_back import ReadBack, read_back
 from dver.operations.reading import check_kind, no_store_hint
 from dver.operations.status import present_versions
-from dver.operations.transfer import Transfer, Transferred, Wanted, holds_wanted
+from dver.operations.transfer import Transfer, Transferred
+from dver.operations.wanted import Wanted, holds_wanted
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import LINEAGE_FILE, Repo
 from dver.storage.backend import settle

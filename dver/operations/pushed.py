@@ -17,7 +17,7 @@ from dver.objects.pointer import SUFFIX, checked_dataset_path, decode_pointer, l
 from dver.operations.datasets import readable_pointers_at
 from dver.operations.looking import held_versions
 from dver.operations.push import TransferResult, push
-from dver.operations.transfer import Wanted
+from dver.operations.wanted import Wanted
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import Repo
 

@@ -16,7 +16,7 @@ from dver.operations.reading import lazy_manifest
 from dver.operations.rewrite import check_rewritable, pointer_of, rewrite
 from dver.operations.run_guard import check_free
 from dver.operations.status import scan_dataset
-from dver.operations.transfer import holds_file
+from dver.operations.wanted import holds_file
 from dver.progress import NO_TASK
 from dver.repo import Repo
 from dver.workspace.deletion import dataset_folders, delete_files, remove_directory, remove_empty

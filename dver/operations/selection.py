@@ -8,7 +8,7 @@ from dver.objects.manifest import Manifest
 from dver.objects.pointer import DatasetKind, Pointer
 from dver.operations.datasets import Target, decode_path, read_pointer_or_problem, typed
 from dver.operations.reading import open_manifest
-from dver.operations.transfer import Wanted
+from dver.operations.wanted import Wanted
 from dver.repo import Repo
 from dver.workspace.choice import Choice, Patterns, Rule, choose_afresh
 

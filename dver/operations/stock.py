@@ -18,10 +18,9 @@ from dver.errors import (
 from dver.objects.entry import FileEntry
 from dver.objects.ids import Bytes, NodeId, ObjectId, PackId, VersionId
 from dver.objects.manifest import Manifest
+from dver.storage.index import LOOKUP_BATCH
 from dver.storage.packs import list_packs, pack_key
 from dver.storage.store import Store
-
-_LOOKUP_BATCH = 4096
 
 
 class Stock:
@@ -69,7 +68,7 @@ class Stock:
         files = (entry for entry in manifest.entries() if isinstance(entry, FileEntry))
         chunks = (chunk for entry in files for chunk, _ in manifest.chunks(entry))
         try:
-            for batch in batches(chunks, _LOOKUP_BATCH):
+            for batch in batches(chunks, LOOKUP_BATCH):
                 look(batch)
         except UnsupportedFormatError:
             raise

@@ -11,14 +11,13 @@ up, while what was looked up before is read and what was read is written.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from dver.database import batches
 from dver.errors import DAMAGE_HINT, IntegrityError, ObjectNotFoundError, VersionNotFoundError
-from dver.objects.entry import FileEntry, unpack_chunks
+from dver.objects.entry import FileEntry
 from dver.objects.ids import ChunkId, NodeId, ObjectId, VersionId
 from dver.objects.manifest import Manifest
 from dver.objects.pack import (
@@ -30,53 +29,27 @@ from dver.objects.pack import (
     Record,
     encode_object,
 )
-from dver.objects.paths import is_within
 from dver.operations.datasets import typed
 from dver.operations.pack_choice import PackChoice, PackWish
 from dver.operations.push_guard import PushGuard
+from dver.operations.wanted import Wanted, chunks_to_bring
 from dver.progress import Task
+from dver.storage.index import LOOKUP_BATCH
 from dver.storage.local import LocalBackend
 from dver.storage.packs import pack_key
 from dver.storage.store import Span, Store
 from dver.storage.whole_packs import WholePack, open_whole
 from dver.storage.writer import StoreWriter
 from dver.workers import Workers
-from dver.workspace.choice import Choice
 
-LOOKUP_BATCH = 4096
 # Reads are joined among what is planned together: little at first, so that the first of them begin soon.
 _FIRST_PLAN, _LONGEST_PLAN = LOOKUP_BATCH, 8 * LOOKUP_BATCH
 # A record keeps the bytes that it was read with in memory unless more than this part of them is of no use.
 _MOST_UNUSED = 1 / 8
 _MARKERS_AT_ONCE = 16
 
-T = TypeVar("T", bound=ObjectId)
 # What a read brings: records, or a whole pack.
 Read: TypeAlias = "list[Record] | WholePack"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A version to bring over, or a part of it.
-
-    Attributes:
-        part: the path that is wanted, b"" for all.
-        choice: what of that is wanted, None for all.
-    """
-
-    version: VersionId
-    dataset: str
-    part: bytes = b""
-    choice: Choice | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all of the version is wanted."""
-        return not self.part and self.choice is None
-
-    def covers(self, path: bytes) -> bool:
-        """Whether a path of the version is wanted."""
-        return is_within(path, self.part) and (self.choice is None or self.choice.covers(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +129,7 @@ class Transfer:
     def copy_nodes(self, manifest: Manifest) -> None:
         """Bring over a version's manifest without the files; the caller flushes the writer."""
         nodes: list[NodeId] = []
-        for identity, node in manifest.nodes(_never):
+        for identity, node in manifest.nodes():
             nodes.append(identity)
             for entry in node.entries:
                 if isinstance(entry, FileEntry) and entry.chunk_tree is not None:
@@ -206,7 +179,7 @@ class Transfer:
             nodes: list[NodeId] = []
             try:
                 manifest = self._manifest(want.version)
-                yield from self._start(_chunks_to_bring(manifest, want, self._is_done, nodes), want)
+                yield from self._start(chunks_to_bring(manifest, want, self._is_done, nodes), want)
                 yield from self._start_nodes(nodes, want)
             except ObjectNotFoundError as exc:
                 raise self._incomplete(want) from exc
@@ -348,79 +321,3 @@ class Transfer:
             return self._source.load_nodes(ids)
 
         return Manifest(version, load, where=f"manifest in {self._source.name}")
-
-
-def can_complete(source: Store, want: Wanted, held: Callable[[Iterable[ObjectId]], AbstractSet[ObjectId]]) -> bool:
-    """Whether `source` has the manifest of a whole version, at least its root, and all that the other side lacks of it.
-
-    Args:
-        held: returns those of some objects that the other side has, each node with all below it.
-    """
-    nodes: list[NodeId] = []
-    try:
-        manifest = source.manifest(want.version)
-        manifest.totals()
-        chunks = _chunks_to_bring(manifest, want, lambda node: bool(held([node])), nodes)
-        for batch in batches(chunks, LOOKUP_BATCH):
-            absent = {*missing_chunks(source, batch)}
-            if absent and not absent <= held(absent):
-                return False
-    except ObjectNotFoundError:
-        return False
-    return True
-
-
-def holds_file(store: Store, entry: FileEntry, manifest: Manifest) -> bool:
-    """Whether a store has all chunks of a file."""
-    try:
-        return not any(missing_chunks(store, (chunk for chunk, _ in manifest.distinct_chunks(entry))))
-    except ObjectNotFoundError:
-        return False
-
-
-def holds_wanted(store: Store, want: Wanted) -> bool:
-    """Whether a store has the manifest of a version and all chunks of what is wanted of it, and needs no marker."""
-    manifest = store.manifest(want.version)
-
-    def chunks() -> Iterator[ChunkId]:
-        for entry in manifest.entries():
-            if isinstance(entry, FileEntry) and want.covers(entry.path):
-                yield from (chunk for chunk, _ in manifest.distinct_chunks(entry))
-
-    try:
-        return not any(missing_chunks(store, chunks()))
-    except ObjectNotFoundError:
-        return False
-
-
-def missing_chunks(store: Store, chunks: Iterable[ChunkId]) -> Iterator[ChunkId]:
-    """Yield those of `chunks` that a store lacks, each once a batch."""
-    for batch in batches(chunks, LOOKUP_BATCH):
-        present = store.present(batch)
-        yield from (chunk for chunk in dict.fromkeys(batch) if chunk not in present)
-
-
-def _chunks_to_bring(
-    manifest: Manifest, want: Wanted, is_done: Callable[[NodeId], bool], nodes: list[NodeId]
-) -> Iterator[ChunkId]:
-    """Yield the chunks that a version needs, and add its nodes to `nodes`, leaving out the trees that are done."""
-    for identity, node in manifest.nodes(is_done if want.is_whole else _never):
-        nodes.append(identity)
-        for entry in node.entries:
-            if isinstance(entry, FileEntry) and want.covers(entry.path):
-                yield from _file_chunks(manifest, entry, is_done, nodes)
-
-
-def _file_chunks(
-    manifest: Manifest, entry: FileEntry, is_done: Callable[[NodeId], bool], nodes: list[NodeId]
-) -> Iterator[ChunkId]:
-    if entry.chunk_tree is None:
-        yield from (chunk for chunk, _ in unpack_chunks(entry.chunks, manifest.where))
-    elif not is_done(entry.chunk_tree):
-        for identity, node in manifest.chunk_tree_nodes(entry.chunk_tree):
-            nodes.append(identity)
-            yield from (chunk for chunk, _ in unpack_chunks(node.packed, manifest.where))
-
-
-def _never(_node: NodeId) -> bool:
-    return False

@@ -40,7 +40,10 @@ from dver.storage.markers import read_if_there, version_key
 from dver.storage.packs import is_complete, list_packs, pack_key, read_pack_entries, whole_trees
 from dver.workers import Workers
 
-__all__ = ["ChunkIndex", "Location", "index_key"]
+__all__ = ["LOOKUP_BATCH", "ChunkIndex", "Location", "index_key"]
+
+LOOKUP_BATCH = 4096
+"""How many objects to ask a store for at once, where there may be any number."""
 
 _RECOVER_BATCH = 16
 # From so many new entries on they are sorted first; and so many are taken in at once, while which others wait.
