@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from dver.objects.ids import ObjectId, PackId
 from dver.objects.pack import ENTRY_LENGTH, HEAD_LENGTH, TARGET_SIZE, TRAILER_LENGTH
-from dver.storage.index import Location
+from dver.storage.index_copy import Location
 
 SMALLEST_WHOLE = TARGET_SIZE // 4
 # The rest of a pack comes along, and takes room.

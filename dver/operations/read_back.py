@@ -16,6 +16,7 @@ from dver.progress import Progress
 from dver.repo import Repo
 from dver.storage.audit_findings import Depth
 from dver.storage.audit_pack import PackCheck, check_pack
+from dver.storage.index_files import damaged_index_files
 from dver.storage.markers import read_if_there, version_key
 from dver.storage.packs import pack_key
 from dver.storage.store import DESCRIPTION_KEY, Store, marker_problem
@@ -41,7 +42,7 @@ class ReadBack:
 
 def read_back(repo: Repo, store: Store, versions: Sequence[VersionId], *, label: str, progress: Progress) -> ReadBack:
     """Read all of some versions, the description and all index files from a store; damage is a result and no error."""
-    problems = [f"{key}: the index file is damaged" for key in store.index.damaged_files()]
+    problems = [f"{key}: the index file is damaged" for key in damaged_index_files(store.backend)]
     problems += _check_description(store)
     problems += _check_markers(store, repo.cache, versions)
     stock = Stock(store, nearer=repo.cache)

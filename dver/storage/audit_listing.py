@@ -16,7 +16,7 @@ from dver.objects.pack import ENTRY_LENGTH, PackEntry, decode_entries
 from dver.storage.audit_map import StoreMap
 from dver.storage.audit_pack import is_disk_failure
 from dver.storage.backend import Backend
-from dver.storage.index import index_key
+from dver.storage.index_files import index_key
 from dver.storage.markers import version_key
 from dver.storage.packs import pack_key
 from dver.workers import Workers

@@ -18,14 +18,13 @@ from dver.database import batches
 from dver.errors import BackendError, BackendProblem, LockedError
 from dver.objects.ids import IndexId, ObjectId, PackId, VersionId
 from dver.objects.indexfile import IndexedPack, encode_index
-from dver.objects.pack import ENTRY_LENGTH, Kind, PackEntry, decode_entries
+from dver.objects.pack import ENTRY_LENGTH, Kind, PackEntry
 from dver.storage.backend import Backend, BlobInfo, settle
 from dver.storage.cachelock import writing_to
 from dver.storage.condemned import packs_going, read_folder
 from dver.storage.index_copy import IndexCopy, Location
 from dver.storage.index_files import (
     MAX_INDEX_FILE,
-    READERS,
     IndexFile,
     index_files_among,
     index_groups,
@@ -37,10 +36,7 @@ from dver.storage.index_files import (
 )
 from dver.storage.index_rows import SortedRows
 from dver.storage.markers import read_if_there, version_key
-from dver.storage.packs import is_complete, list_packs, pack_key, read_pack_entries, whole_trees
-from dver.workers import Workers
-
-__all__ = ["LOOKUP_BATCH", "ChunkIndex", "Location", "index_key"]
+from dver.storage.packs import is_complete, list_packs, pack_key, read_packs, whole_trees
 
 LOOKUP_BATCH = 4096
 """How many objects to ask a store for at once, where there may be any number."""
@@ -256,7 +252,7 @@ class ChunkIndex:
         with_nodes: list[IndexedPack] = []
         for batch in batches(unlisted.items(), _RECOVER_BATCH):
             of_chunks: list[IndexedPack] = []
-            for found in self._read_packs(batch):
+            for found in read_packs(self._backend, batch):
                 if not is_complete(found):
                     self.damaged_packs.add(found.id)
                 has_nodes = any(entry.kind is Kind.NODE for entry in found.entries)
@@ -340,22 +336,6 @@ class ChunkIndex:
         """Return how many packs this copy knows."""
         return self._copy.pack_count()
 
-    def damaged_files(self) -> list[str]:
-        """Return the keys of the store's index files that are damaged; all are read for it."""
-        files = list_index_files(self._backend)
-        with closing(read_index_files(self._backend, files)) as read:
-            return [file.key for file in read if file.split() is None]
-
-    def listed_whole(self, packs: Set[PackId]) -> Iterator[IndexedPack]:
-        """Yield those of `packs` that an index file of the store lists with all that they hold."""
-        left = set(packs)
-        with closing(read_index_files(self._backend, list_index_files(self._backend))) as read:
-            for file in read:
-                for pack in file.split() or ():
-                    if pack.complete and pack.id in left:
-                        left.discard(pack.id)
-                        yield IndexedPack(pack.id, pack.size, tuple(decode_entries(pack.entries, file.where)))
-
     def packs(self, *, complete: bool = False) -> dict[PackId, int]:
         """Return the packs that this copy knows, and their sizes in bytes; or only those that it knows in full."""
         return self._copy.packs(complete=complete)
@@ -429,19 +409,6 @@ class ChunkIndex:
     def _is_there(self, index: IndexId) -> bool:
         """Whether an index file was not replaced since it was read; from afar it is believed."""
         return not self._backend.is_local or self._backend.size(index_key(index)) is not None
-
-    def _read_packs(self, listed: Sequence[tuple[PackId, int]]) -> list[IndexedPack]:
-        """Return what packs hold, reading several at a time where each is a round trip."""
-        if self._backend.is_local or len(listed) <= 1:
-            return [self._read_pack(one) for one in listed]
-        workers = Workers(None, READERS, name="dver-index")
-        try:
-            return list(workers.in_order(workers.executor.submit(self._read_pack, one) for one in listed))
-        finally:
-            workers.close()
-
-    def _read_pack(self, listed: tuple[PackId, int]) -> IndexedPack:
-        return IndexedPack(*listed, tuple(read_pack_entries(self._backend, *listed)))
 
     def _lookup(self, ids: Set[ObjectId]) -> dict[ObjectId, Location]:
         return {identity: self._loose[identity] for identity in ids & self._loose.keys()} | self._copy.located(ids)

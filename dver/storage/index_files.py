@@ -5,7 +5,8 @@ than the bound by itself is read alone. Nothing is decoded here but what somebod
 """
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,23 @@ def read_index_files(backend: Backend, files: Mapping[IndexId, BlobInfo]) -> Gen
 def read_once_more(backend: Backend, file: IndexFile) -> IndexFile:
     """Return what is there now of a file that is damaged: from afar it may have been damaged on its way."""
     return file if backend.is_local else next(iter(_read_one(backend, file.id, file.key)), file)
+
+
+def damaged_index_files(backend: Backend) -> list[str]:
+    """Return the keys of a store's index files that are damaged; all are read for it."""
+    with closing(read_index_files(backend, list_index_files(backend))) as read:
+        return [file.key for file in read if file.split() is None]
+
+
+def listed_whole(backend: Backend, packs: Set[PackId]) -> Iterator[IndexedPack]:
+    """Yield those of `packs` that an index file of a store lists with all that they hold."""
+    left = set(packs)
+    with closing(read_index_files(backend, list_index_files(backend))) as read:
+        for file in read:
+            for pack in file.split() or ():
+                if pack.complete and pack.id in left:
+                    left.discard(pack.id)
+                    yield IndexedPack(pack.id, pack.size, tuple(decode_entries(pack.entries, file.where)))
 
 
 def listed_nodes(backend: Backend, files: Mapping[IndexId, BlobInfo]) -> Iterator[tuple[PackId, list[NodeId]]]:

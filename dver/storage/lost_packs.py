@@ -11,13 +11,14 @@ from dver.errors import FormatError, IntegrityError, ObjectNotFoundError
 from dver.objects.ids import ObjectId, PackId
 from dver.objects.indexfile import IndexedPack
 from dver.objects.pack import EncodedPack, PackBuilder, PackEntry, Record
+from dver.storage.index_files import listed_whole
 from dver.storage.packs import pack_key
 from dver.storage.store import Store
 
 
 def make_again(store: Store, lost: Collection[PackId], source: Store) -> Iterator[PackId]:
     """Write those of some lost packs again whose objects `source` has, and yield each that is there again."""
-    for listed in store.index.listed_whole(frozenset(lost)):
+    for listed in listed_whole(store.backend, frozenset(lost)):
         pack = _equal_pack(listed, source)
         if pack is not None:
             # What is in its place is cut off or worse, and some places do not write over what is there.

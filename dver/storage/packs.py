@@ -23,6 +23,8 @@ from dver.objects.pack import (
 )
 from dver.objects.references import node_references
 from dver.storage.backend import Backend, BlobInfo
+from dver.storage.index_files import READERS
+from dver.workers import Workers
 
 # Many times what packs are made to be; a file of any size can lie in the place of one.
 MAX_SCANNED = 1 << 30
@@ -83,6 +85,21 @@ def read_pack_entries(backend: Backend, pack: PackId, size: int) -> list[PackEnt
     except (FormatError, IntegrityError):
         # An encrypted blob may not even open.
         return []
+
+
+def read_packs(backend: Backend, listed: Sequence[tuple[PackId, int]]) -> list[IndexedPack]:
+    """Return what packs of some sizes hold, reading several at a time where each is a round trip."""
+
+    def read(pack: PackId, size: int) -> IndexedPack:
+        return IndexedPack(pack, size, tuple(read_pack_entries(backend, pack, size)))
+
+    if backend.is_local or len(listed) <= 1:
+        return [read(*one) for one in listed]
+    workers = Workers(None, READERS, name="dver-index")
+    try:
+        return list(workers.in_order(workers.executor.submit(read, *one) for one in listed))
+    finally:
+        workers.close()
 
 
 def read_footer(read: Callable[[int, int], bytes], size: int, where: str) -> tuple[bytes, int]:

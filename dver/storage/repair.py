@@ -29,7 +29,7 @@ from dver.storage.audit_findings import Audit, Thing
 from dver.storage.audit_map import StoreMap
 from dver.storage.audit_pack import readable_records
 from dver.storage.cachelock import collecting, lock_path
-from dver.storage.index import index_key
+from dver.storage.index_files import index_key
 from dver.storage.markers import version_key
 from dver.storage.open import as_encrypted
 from dver.storage.packs import pack_key, read_pack_entries

@@ -33,7 +33,8 @@ from dver.progress import NO_PROGRESS
 from dver.storage.backend import Backend
 from dver.storage.cachelock import writing
 from dver.storage.clones import Place, register
-from dver.storage.index import ChunkIndex, Location
+from dver.storage.index import ChunkIndex
+from dver.storage.index_copy import Location
 from dver.storage.markers import VersionMarkers, read_if_there, version_key
 from dver.storage.packs import pack_key
 

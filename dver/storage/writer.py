@@ -25,7 +25,7 @@ from dver.objects.ids import NodeId, ObjectId, PackId, chunk_id
 from dver.objects.indexfile import IndexedPack
 from dver.objects.pack import TARGET_SIZE, EncodedPack, Kind, PackBuilder, Record, encode_object
 from dver.storage.backend import settle
-from dver.storage.index import index_key
+from dver.storage.index_files import index_key
 from dver.storage.local import LocalBackend
 from dver.storage.open import inner_of
 from dver.storage.packs import pack_key

@@ -11,7 +11,7 @@ from dver.errors import BackendError, BackendProblem, DverError, ObjectNotFoundE
 from dver.objects.ids import checksum, index_id
 from dver.objects.indexfile import decode_index
 from dver.objects.pack import TRAILER_LENGTH
-from dver.storage.index import index_key
+from dver.storage.index_files import index_key
 from dver.storage.packs import list_packs, read_pack_entries
 from dver.storage.store import Store
 from dver.storage.writer import StoreWriter

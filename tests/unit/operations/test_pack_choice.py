@@ -7,7 +7,7 @@ from dver.objects.ids import ChunkId, PackId
 from dver.objects.pack import ENTRY_LENGTH, HEAD_LENGTH, RECORD_HEADER_LENGTH, TRAILER_LENGTH, Kind
 from dver.operations import pack_choice
 from dver.operations.pack_choice import PackChoice
-from dver.storage.index import Location
+from dver.storage.index_copy import Location
 
 LENGTH = 1000
 RECORDS = 10

@@ -16,7 +16,7 @@ from dver.storage import audit_packs
 from dver.storage.audit import AuditOptions, Auditor, AuditTools, audit, log_path
 from dver.storage.audit_findings import Audit, Depth, Problem, Thing
 from dver.storage.audit_map import StoreMap
-from dver.storage.index import index_key
+from dver.storage.index_files import index_key
 from dver.storage.local import LocalBackend
 from dver.storage.markers import version_key
 from dver.storage.packs import list_packs, pack_key, read_pack_entries

@@ -9,7 +9,7 @@ import pytest
 from dver.operations.registering import register
 from dver.operations.remote_keys import set_up_keys
 from dver.storage.crypt_rotate import open_with
-from dver.storage.index import index_key
+from dver.storage.index_files import index_key
 from dver.storage.keyring import add_slot, create_keyring, remove_slot, rotate_keyring
 from dver.storage.local import LocalBackend
 from dver.storage.objectset import ObjectSet
