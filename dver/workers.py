@@ -11,17 +11,29 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
+ASKED_AT_ONCE = 16
+"""How many small questions to have under way at once to a place where each is a round trip."""
+
 T = TypeVar("T")
 
 
 class Workers:
-    """An executor, be it a local pool or a cluster's, and the number of tasks that keep it busy."""
+    """An executor, be it a local pool or a cluster's, and the number of tasks that keep it busy.
+
+    Use it as a context manager where its end is known.
+    """
 
     def __init__(self, executor: "Executor | None", jobs: int, *, name: str = "dver") -> None:
         """Take an executor, which is the caller's to end; None stands for `jobs` threads of its own, called `name`."""
         self.jobs = jobs
         self._name = name
         self._given = executor
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_about: object) -> None:
+        self.close()
 
     @cached_property
     def executor(self) -> "Executor":

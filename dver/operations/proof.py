@@ -24,7 +24,7 @@ from dver.storage.condemned import GcFolder
 from dver.storage.packs import list_packs, pack_key, read_footer
 from dver.storage.store import Store, encode_marker
 from dver.storage.survey import PAGE, survey
-from dver.workers import Workers
+from dver.workers import ASKED_AT_ONCE, Workers
 
 _BATCH = 4096
 # Up to so many packs they are listed whatever is asked. Beyond, a page of a list takes as long as to walk over so many
@@ -32,7 +32,6 @@ _BATCH = 4096
 _FEW_PACKS = 10 * PAGE
 _CHUNKS_A_PAGE = 8000
 _PACKS_A_PAGE = 12
-_ASKED_AT_ONCE = 16
 # A pack that is gone, or shorter than it was a moment ago.
 _NOT_WHOLE = frozenset({BackendProblem.NOT_FOUND, BackendProblem.OTHER})
 
@@ -110,13 +109,10 @@ def _judge_some(
 
 
 def _sizes(store: Store, packs: Sequence[PackId]) -> dict[PackId, int]:
-    workers = Workers(None, _ASKED_AT_ONCE, name="dver-ask")
-    try:
+    with Workers(None, ASKED_AT_ONCE, name="dver-ask") as workers:
         asked = (workers.executor.submit(store.backend.size, pack_key(pack)) for pack in packs)
         found = zip(packs, workers.in_order(asked), strict=True)
         return {pack: size for pack, size in found if size is not None}
-    finally:
-        workers.close()
 
 
 def _is_long(here: Store, versions: Sequence[VersionId], packs: int) -> bool:

@@ -40,13 +40,12 @@ from dver.storage.packs import pack_key
 from dver.storage.store import Span, Store
 from dver.storage.whole_packs import WholePack, open_whole
 from dver.storage.writer import StoreWriter
-from dver.workers import Workers
+from dver.workers import ASKED_AT_ONCE, Workers
 
 # Reads are joined among what is planned together: little at first, so that the first of them begin soon.
 _FIRST_PLAN, _LONGEST_PLAN = LOOKUP_BATCH, 8 * LOOKUP_BATCH
 # A record keeps the bytes that it was read with in memory unless more than this part of them is of no use.
 _MOST_UNUSED = 1 / 8
-_MARKERS_AT_ONCE = 16
 
 # What a read brings: records, or a whole pack.
 Read: TypeAlias = "list[Record] | WholePack"
@@ -294,12 +293,9 @@ class Transfer:
             for want in whole:
                 self._mark_one(want)
             return versions
-        workers = Workers(None, _MARKERS_AT_ONCE, name="dver-mark")
-        try:
+        with Workers(None, ASKED_AT_ONCE, name="dver-mark") as workers:
             for _ in workers.in_order(workers.executor.submit(self._mark_one, want) for want in whole):
                 pass
-        finally:
-            workers.close()
         return versions
 
     def _mark_one(self, want: Wanted) -> None:

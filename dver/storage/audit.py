@@ -82,14 +82,13 @@ def audit(
         UnsupportedFormatError: a newer dver wrote something in it.
         BackendError: the store does not answer.
     """
-    workers = Workers(None, os.cpu_count() or 1, name="dver-audit")
-    with tempfile.TemporaryDirectory(prefix="dver-audit-") as scratch:
+    with (
+        tempfile.TemporaryDirectory(prefix="dver-audit-") as scratch,
+        Workers(None, os.cpu_count() or 1, name="dver-audit") as workers,
+    ):
         tools = AuditTools(workers, Path(scratch), task)
-        try:
-            with Auditor(store, AuditOptions(depth, sample, max_age), tools).opened() as auditor:
-                return auditor.run()
-        finally:
-            workers.close()
+        with Auditor(store, AuditOptions(depth, sample, max_age), tools).opened() as auditor:
+            return auditor.run()
 
 
 class Auditor:

@@ -96,11 +96,8 @@ def read_index_files(backend: Backend, files: Mapping[IndexId, BlobInfo]) -> Gen
         for index, info in files.items():
             yield from _read_one(backend, index, info.key)
         return
-    workers = Workers(None, READERS, name="dver-index")
-    try:
+    with Workers(None, READERS, name="dver-index") as workers:
         yield from _read_ahead(backend, workers.executor, files)
-    finally:
-        workers.close()
 
 
 def read_once_more(backend: Backend, file: IndexFile) -> IndexFile:

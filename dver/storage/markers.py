@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError
 from dver.objects.ids import VersionId, parse_id
 from dver.storage.backend import Backend, BlobInfo
-from dver.workers import Workers
+from dver.workers import ASKED_AT_ONCE, Workers
 
 MAX_SMALL_BLOB = 1 << 20
 # A request for each is cheaper than to list a thousand markers of others, and several are under way at once.
 MOST_ASKED = 256
-_ASKED_AT_ONCE = 16
 
 
 def version_key(version: VersionId) -> str:
@@ -92,9 +91,6 @@ class VersionMarkers:
             return None
 
     def _ask_at_once(self, versions: Sequence[VersionId]) -> Iterator[int | None]:
-        workers = Workers(None, min(len(versions), _ASKED_AT_ONCE), name="dver-ask")
-        try:
+        with Workers(None, min(len(versions), ASKED_AT_ONCE), name="dver-ask") as workers:
             asked = (workers.executor.submit(self._sound_marker_size, version) for version in versions)
             yield from workers.in_order(asked)
-        finally:
-            workers.close()

@@ -95,11 +95,8 @@ def read_packs(backend: Backend, listed: Sequence[tuple[PackId, int]]) -> list[I
 
     if backend.is_local or len(listed) <= 1:
         return [read(*one) for one in listed]
-    workers = Workers(None, READERS, name="dver-index")
-    try:
+    with Workers(None, READERS, name="dver-index") as workers:
         return list(workers.in_order(workers.executor.submit(read, *one) for one in listed))
-    finally:
-        workers.close()
 
 
 def read_footer(read: Callable[[int, int], bytes], size: int, where: str) -> tuple[bytes, int]:

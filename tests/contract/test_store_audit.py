@@ -36,19 +36,17 @@ from tests.stores import (
 
 
 def look(store: Store, depth: Depth = Depth.CONTENT) -> Audit:
-    workers = Workers(None, 4)
-    try:
-        with Auditor(store, AuditOptions(depth), AuditTools(workers, None)).opened() as auditor:
-            return auditor.run()
-    finally:
-        workers.close()
+    with (
+        Workers(None, 4) as workers,
+        Auditor(store, AuditOptions(depth), AuditTools(workers, None)).opened() as auditor,
+    ):
+        return auditor.run()
 
 
 def mend(store: Store, source: Store) -> Mended:
     """Repair a store that is to hold whole versions, as a remote does."""
-    workers = Workers(None, 4)
     options = AuditOptions(Depth.CONTENT, is_whole=True)
-    try:
+    with Workers(None, 4) as workers:
         with Auditor(store, options, AuditTools(workers, None)).opened() as auditor:
             audit = auditor.run()
             mender = Mender(store, auditor.found, audit, is_whole=True)
@@ -58,8 +56,6 @@ def mend(store: Store, source: Store) -> Mended:
         with Auditor(store, options, AuditTools(workers, None)).opened() as again:
             mender.settle(again.run(), again.found, lambda _version: "data")
         return mender.done
-    finally:
-        workers.close()
 
 
 @pytest.fixture

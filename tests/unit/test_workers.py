@@ -83,16 +83,15 @@ def test_abandon_cancels_what_waits_and_waits_for_what_runs(workers: Workers) ->
     assert sum(future.cancelled() for future in futures) == 3
 
 
-def test_threads_are_made_for_the_first_task_and_ended_by_close() -> None:
-    own = Workers(None, 2, name="made-on-demand")
+def test_threads_are_made_for_the_first_task_and_ended_with_the_workers() -> None:
     before = threading.active_count()
-    assert own.jobs == 2
-    assert threading.active_count() == before
+    with Workers(None, 2, name="made-on-demand") as own:
+        assert own.jobs == 2
+        assert threading.active_count() == before
 
-    name = own.executor.submit(lambda: threading.current_thread().name).result()
+        name = own.executor.submit(lambda: threading.current_thread().name).result()
 
-    assert name.startswith("made-on-demand")
-    own.close()
+        assert name.startswith("made-on-demand")
     assert threading.active_count() == before
     with pytest.raises(RuntimeError):
         own.executor.submit(int)

@@ -206,10 +206,11 @@ def test_a_damaged_log_is_made_anew(store: Store) -> None:
 def test_nothing_stays_in_the_scratch_folder(store: Store, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    workers = Workers(None, 2)
-    with Auditor(store, AuditOptions(), AuditTools(workers, scratch)).opened() as auditor:
+    with (
+        Workers(None, 2) as workers,
+        Auditor(store, AuditOptions(), AuditTools(workers, scratch)).opened() as auditor,
+    ):
         assert auditor.run().is_sound
-    workers.close()
     assert list(scratch.iterdir()) == []
 
 
