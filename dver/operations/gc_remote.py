@@ -21,10 +21,10 @@ from dver.repo import Repo
 from dver.storage.clones import known_clones
 from dver.storage.condemned import (
     RESCUE_SECONDS,
+    Condemned,
     CondemnedList,
     CondemnedVersion,
     GcFolder,
-    Part,
     Phase,
     delete_sweep,
     gc_key,
@@ -179,7 +179,7 @@ class _Collector:
         due = [one for one in lists if one.due <= now]
         result.waiting = [one for one in lists if one not in due]
         if not result.in_the_way:
-            result.swept = [_swept(one, set(one.part.versions - named)) for one in due]
+            result.swept = [_swept(one, set(one.condemned.versions - named)) for one in due]
             self._condemn(named, lists, lease=None)
         return result
 
@@ -257,7 +257,7 @@ class _Collector:
         if lease is not None:
             store.index.recover()
         with self._progress.task("finding what is needed", files=len(named)) as task:
-            garbage = find_garbage(store, self._repo.cache, named, [one.part for one in lists], task)
+            garbage = find_garbage(store, self._repo.cache, named, [one.condemned for one in lists], task)
         result.kept = garbage.kept
         if not garbage.versions and not garbage.packs:
             return
@@ -278,12 +278,12 @@ class _Collector:
         backend, result = self._store.backend, self._result
         unfinished = {name: read_sweep(backend, name) for name in folder.running}
         due = {one.name: one for one in lists if one.due <= result.now}
-        parts = {name: part for parts in unfinished.values() for name, part in parts.items()}
-        parts.update((name, one.part) for name, one in due.items())
-        result.waiting = [one for one in lists if one.name not in parts]
-        if not parts:
+        condemned = {name: one for lists in unfinished.values() for name, one in lists.items()}
+        condemned.update((name, one.condemned) for name, one in due.items())
+        result.waiting = [one for one in lists if one.name not in condemned]
+        if not condemned:
             return result.waiting
-        sweep = _Sweep(lease, self._store, new_name(result.now), parts)
+        sweep = _Sweep(lease, self._store, new_name(result.now), condemned)
         sweep.begin()
         # Only now: whoever says anything from here on knows of the sweep.
         named = self._ask()
@@ -296,11 +296,11 @@ class _Collector:
         for name, begun in unfinished.items():
             lease.keep()
             # What is left out now may be half gone, and the rescue may have come after that: nobody is to count on it.
-            is_all = begun.keys() <= sweep.parts.keys()
+            is_all = begun.keys() <= sweep.condemned.keys()
             note_phase(backend, name, Phase.SWEPT if is_all else Phase.UNMARKED)
         result.rescued = [one for one in lists if one.name in rescued]
         for one in lists:
-            if one.name in sweep.parts:
+            if one.name in sweep.condemned:
                 backend.delete(gc_key(one.name, "list"))
                 result.swept.append(_swept(one, sweep.unmarked))
         return [*result.waiting, *result.rescued]
@@ -310,7 +310,7 @@ class _Collector:
             try:
                 self._store.index.refresh()
                 self._store.index.recover()
-                plan, live = plan_sweep(self._store, self._repo.cache, named, sweep.parts, task)
+                plan, live = plan_sweep(self._store, self._repo.cache, named, sweep.condemned, task)
             except DverError:
                 # Nothing was deleted, so pushes may count on all of it again.
                 sweep.end()
@@ -348,16 +348,16 @@ class _Collector:
 class _Sweep:
     """One sweep, as others see it: what it may take, and how far it is."""
 
-    def __init__(self, lease: Lease, store: Store, name: str, parts: dict[str, Part]) -> None:
+    def __init__(self, lease: Lease, store: Store, name: str, condemned: dict[str, Condemned]) -> None:
         self.lease = lease
-        self.parts = parts
+        self.condemned = condemned
         self.unmarked: set[VersionId] = set()
         self._store = store
         self._name = name
 
     def begin(self) -> None:
         self.lease.keep()
-        write_sweep(self._store.backend, self._name, self.parts)
+        write_sweep(self._store.backend, self._name, self.condemned)
 
     def heed_rescues(self) -> set[str]:
         """Leave out the lists that pushes at work count on, and return their names."""
@@ -376,8 +376,8 @@ class _Sweep:
                 # Its push has ended since. What merely cannot be read may count.
                 if exc.problem is not BackendProblem.NOT_FOUND:
                     raise
-        rescued &= self.parts.keys()
-        self.parts = {name: part for name, part in self.parts.items() if name not in rescued}
+        rescued &= self.condemned.keys()
+        self.condemned = {name: one for name, one in self.condemned.items() if name not in rescued}
         return rescued
 
     def note(self, phase: Phase) -> None:

@@ -14,7 +14,7 @@ from dver.errors import DverError, IntegrityError
 from dver.objects.ids import IndexId, PackId, VersionId
 from dver.operations.liveness import LiveWalk, live_objects
 from dver.progress import Task
-from dver.storage.condemned import CondemnedPack, CondemnedVersion, Part
+from dver.storage.condemned import Condemned, CondemnedPack, CondemnedVersion
 from dver.storage.index_files import list_index_files, listed_nodes
 from dver.storage.objectset import ObjectSet
 from dver.storage.packs import read_pack_entries
@@ -54,7 +54,7 @@ class SweepPlan:
 
 
 def find_garbage(
-    store: Store, cache: Store, named: Collection[VersionId], condemned: Collection[Part], task: Task
+    store: Store, cache: Store, named: Collection[VersionId], condemned: Collection[Condemned], task: Task
 ) -> Garbage:
     """Return what is on a remote, is not among what `condemned` says, and nothing in `named` needs.
 
@@ -64,9 +64,9 @@ def find_garbage(
         DverError: what is needed cannot be known.
     """
     marked = store.versions()
-    known = Part(
-        frozenset(version for part in condemned for version in part.versions),
-        frozenset(pack for part in condemned for pack in part.packs),
+    known = Condemned(
+        frozenset(version for one in condemned for version in one.versions),
+        frozenset(pack for one in condemned for pack in one.packs),
     )
     with live_objects(store, named, nearer=cache, task=task) as live:
         census = take_census(store, live)
@@ -87,7 +87,7 @@ def find_garbage(
 
 
 def plan_sweep(
-    store: Store, cache: Store, named: Collection[VersionId], parts: Mapping[str, Part], task: Task
+    store: Store, cache: Store, named: Collection[VersionId], condemned: Mapping[str, Condemned], task: Task
 ) -> tuple[SweepPlan, ObjectSet]:
     """Return what a sweep of some lists takes, and what is needed, a set that the caller closes.
 
@@ -95,9 +95,9 @@ def plan_sweep(
         DverError: what is needed cannot be known.
     """
     marked = store.versions()
-    leaving = {version for part in parts.values() for version in part.versions} & marked
+    leaving = {version for one in condemned.values() for version in one.versions} & marked
     unmarked = leaving - set(named)
-    packs = {pack for part in parts.values() for pack in part.packs}
+    packs = {pack for one in condemned.values() for pack in one.packs}
     live = ObjectSet()
     try:
         files = list_index_files(store.backend)
@@ -124,7 +124,7 @@ def plan_sweep(
 
 
 def _find_needed(walk: LiveWalk, named: Collection[VersionId], marked: Collection[VersionId], task: Task) -> None:
-    # Marked versions first, as in `live_objects`. Of what waits for its time, parts will do.
+    # Marked versions first, as in `live_objects`. Of what waits for its time, some will do.
     for version in sorted({*named, *marked}, key=lambda one: (one not in marked, one)):
         walk.add(version, whole=version in marked and version in named)
         task.advance(files=1)

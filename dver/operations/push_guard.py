@@ -24,8 +24,8 @@ from dver.progress import NO_PROGRESS
 from dver.repo import Repo
 from dver.storage.condemned import (
     RESCUE_SECONDS,
+    Condemned,
     GcFolder,
-    Part,
     Phase,
     gc_key,
     new_name,
@@ -70,7 +70,7 @@ class PushGuard:
         self._is_registered = False
         self._refusal: BackendError | None = None
         self._folder: GcFolder | None = None
-        self._sweeps: dict[str, dict[str, Part]] = {}
+        self._sweeps: dict[str, dict[str, Condemned]] = {}
         # The sweeps of which all is known to be absent that they may take.
         self._accounted: set[str] = set()
         self._rescue: str | None = None
@@ -158,7 +158,7 @@ class PushGuard:
         self._rescued_at = began
 
     def _swept_lists(self) -> set[str]:
-        return {name for parts in self._running() for name in parts}
+        return {name for lists in self._running() for name in lists}
 
     def may_go_on(self, versions: Collection[VersionId]) -> bool:
         """Whether all that was counted on is surely there; else what may be gone counts as absent from now on.
@@ -168,12 +168,12 @@ class PushGuard:
         """
         self._wait_for_markers(versions)
         self._look()
-        new = [part for name in self._sweeps.keys() - self._accounted for part in self._parts(name)]
+        new = [one for name in self._sweeps.keys() - self._accounted for one in self._condemned(name)]
         self._accounted |= self._sweeps.keys()
         if not new:
             return True
         self._note(f"{self.store.name} was cleaned meanwhile: sending anew what may be gone")
-        self.store.index.give_up({pack for part in new for pack in part.packs})
+        self.store.index.give_up({pack for one in new for pack in one.packs})
         return False
 
     def _wait_for_markers(self, versions: Collection[VersionId]) -> None:
@@ -194,7 +194,7 @@ class PushGuard:
     def _are_leaving(self, versions: Collection[VersionId]) -> bool:
         phases = {} if self._folder is None else self._folder.sweeps
         begun = [name for name, phase in phases.items() if phase is Phase.BEGUN]
-        return any(not part.versions.isdisjoint(versions) for name in begun for part in self._parts(name))
+        return any(not one.versions.isdisjoint(versions) for name in begun for one in self._condemned(name))
 
     def _look(self) -> GcFolder:
         is_first = self._folder is None
@@ -206,11 +206,11 @@ class PushGuard:
                 self._sweeps[name] = {} if is_past else read_sweep(self.store.backend, name)
         return folder
 
-    def _running(self) -> list[dict[str, Part]]:
+    def _running(self) -> list[dict[str, Condemned]]:
         return [] if self._folder is None else [self._sweeps[name] for name in self._folder.running]
 
-    def _parts(self, name: str) -> list[Part]:
+    def _condemned(self, name: str) -> list[Condemned]:
         """Return what a sweep may take in spite of this push's rescue."""
         # As long as that surely counts, whoever began a sweep after it was written heeds it.
         heeded = self._rescued if boot_clock() - self._rescued_at < _SAFE_SECONDS else frozenset()
-        return [part for one, part in self._sweeps[name].items() if one not in heeded]
+        return [one for listed, one in self._sweeps[name].items() if listed not in heeded]

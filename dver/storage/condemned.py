@@ -81,9 +81,9 @@ class CondemnedList:
     packs: tuple[CondemnedPack, ...]
 
     @property
-    def part(self) -> "Part":
+    def condemned(self) -> "Condemned":
         """What a sweep of it may take."""
-        return Part(frozenset(one.version for one in self.versions), frozenset(one.pack for one in self.packs))
+        return Condemned(frozenset(one.version for one in self.versions), frozenset(one.pack for one in self.packs))
 
     @property
     def garbage(self) -> int:
@@ -92,7 +92,7 @@ class CondemnedList:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Condemned:
     """What a sweep may take because of one list: it touches no other version and no other pack."""
 
     versions: frozenset[VersionId] = frozenset()
@@ -212,22 +212,22 @@ def read_list(backend: Backend, name: str) -> CondemnedList:
         raise FormatError(where, "not a list of garbage", hint=_damaged_hint(key)) from exc
 
 
-def write_sweep(backend: Backend, name: str, parts: Mapping[str, Part]) -> None:
-    """Say that from now on nobody must count on what is in some lists; `parts` are theirs by name."""
+def write_sweep(backend: Backend, name: str, condemned: Mapping[str, Condemned]) -> None:
+    """Say that from now on nobody must count on what is in some lists; `condemned` has it by their names."""
     fields = {
         "format": FORMAT,
         "lists": {
             one: {
-                "packs": sorted(pack.hex() for pack in part.packs),
-                "versions": sorted(format_version(version) for version in part.versions),
+                "packs": sorted(pack.hex() for pack in what.packs),
+                "versions": sorted(format_version(version) for version in what.versions),
             }
-            for one, part in parts.items()
+            for one, what in condemned.items()
         },
     }
     backend.write(gc_key(name, "sweep"), [_encode(fields)])
 
 
-def read_sweep(backend: Backend, name: str) -> dict[str, Part]:
+def read_sweep(backend: Backend, name: str) -> dict[str, Condemned]:
     """Return what a sweep may take, by the lists that this was in.
 
     Raises:
@@ -238,11 +238,11 @@ def read_sweep(backend: Backend, name: str) -> dict[str, Part]:
     fields, where = _read(backend, key)
     try:
         return {
-            str(one): Part(
-                frozenset(_version(text, where) for text in part["versions"]),
-                frozenset(_pack(text) for text in part["packs"]),
+            str(one): Condemned(
+                frozenset(_version(text, where) for text in what["versions"]),
+                frozenset(_pack(text) for text in what["packs"]),
             )
-            for one, part in fields["lists"].items()
+            for one, what in fields["lists"].items()
         }
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise FormatError(where, "not a sweep", hint=_damaged_hint(key)) from exc
@@ -304,14 +304,14 @@ def packs_going(backend: Backend, folder: GcFolder) -> set[PackId]:
     return packs_of(read_sweep(backend, name) for name in folder.running)
 
 
-def versions_of(sweeps: Iterable[Mapping[str, Part]]) -> set[VersionId]:
+def versions_of(sweeps: Iterable[Mapping[str, Condemned]]) -> set[VersionId]:
     """Return the versions that some sweeps may delete."""
-    return {version for parts in sweeps for part in parts.values() for version in part.versions}
+    return {version for lists in sweeps for one in lists.values() for version in one.versions}
 
 
-def packs_of(sweeps: Iterable[Mapping[str, Part]]) -> set[PackId]:
+def packs_of(sweeps: Iterable[Mapping[str, Condemned]]) -> set[PackId]:
     """Return the packs that some sweeps may delete."""
-    return {pack for parts in sweeps for part in parts.values() for pack in part.packs}
+    return {pack for lists in sweeps for one in lists.values() for pack in one.packs}
 
 
 def _encode(fields: Mapping[str, object]) -> bytes:

@@ -4,10 +4,10 @@ import json
 
 from dver.objects.ids import PackId, VersionId, checksum
 from dver.storage.condemned import (
+    Condemned,
     CondemnedList,
     CondemnedPack,
     CondemnedVersion,
-    Part,
     gc_key,
     read_folder,
     read_list,
@@ -32,7 +32,7 @@ def _seeds() -> dict[str, bytes]:
     backend = MemoryBackend()
     versions, packs = (CondemnedVersion(_VERSION, 1, None),), (CondemnedPack(_PACK, 3000, 7),)
     write_list(backend, CondemnedList(_NAME, "ann", 1e9, versions, packs))
-    write_sweep(backend, _NAME, {"a list": Part(frozenset({_VERSION}), frozenset({_PACK}))})
+    write_sweep(backend, _NAME, {"a list": Condemned(frozenset({_VERSION}), frozenset({_PACK}))})
     write_rescue(backend, _NAME, ["a list"], "ann")
     return {key.split(".")[1]: data for key, data in backend.blobs.items()}
 
@@ -50,12 +50,12 @@ def _serving(kind: str, data: bytes) -> MemoryBackend:
 def _parse_list(data: bytes) -> None:
     found = read_list(_serving("list", data), _NAME)
     assert found.garbage == sum(pack.garbage for pack in found.packs)
-    assert len(found.part.packs) <= len(found.packs)
+    assert len(found.condemned.packs) <= len(found.packs)
 
 
 def _parse_sweep(data: bytes) -> None:
-    parts = read_sweep(_serving("sweep", data), _NAME)
-    assert all(len(pack) == len(_PACK) for part in parts.values() for pack in part.packs)
+    lists = read_sweep(_serving("sweep", data), _NAME)
+    assert all(len(pack) == len(_PACK) for one in lists.values() for pack in one.packs)
 
 
 def _parse_rescue(data: bytes) -> None:

@@ -20,7 +20,7 @@ from dver.operations.add import add
 from dver.operations.packages import read_packages
 from dver.operations.push import fetch, missing_error, push, wanted_versions
 from dver.records.record import Artifact, Environment, Record, State
-from dver.storage.condemned import Part, new_name, write_sweep
+from dver.storage.condemned import Condemned, new_name, write_sweep
 from dver.storage.local import LocalBackend
 from dver.storage.writer import StoreWriter
 from tests.clones import Clone, noise
@@ -299,7 +299,7 @@ def test_packs_that_are_wanted_whole_are_copied_both_ways(packed: Clone, tmp_pat
 
 def test_no_pack_of_a_sweep_at_work_is_written_again_under_its_name(packed: Clone, tmp_path: Path) -> None:
     going = {PackId(bytes.fromhex(name.removesuffix(".pack"))) for name in packs(packed.root / ".dver" / "cache")}
-    write_sweep(LocalBackend(tmp_path / "remote"), new_name(0), {"a list": Part(packs=frozenset(going))})
+    write_sweep(LocalBackend(tmp_path / "remote"), new_name(0), {"a list": Condemned(packs=frozenset(going))})
     packed.push()
     assert packs(tmp_path / "remote").keys().isdisjoint(f"{pack.hex()}.pack" for pack in going)
     other = packed.clone(tmp_path / "other")

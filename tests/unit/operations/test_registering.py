@@ -10,7 +10,7 @@ from dver.errors import BackendError, BackendProblem, LockedError
 from dver.objects.ids import Bytes, VersionId
 from dver.objects.pointer import decode_pointer
 from dver.operations.registering import is_registered, registrant
-from dver.storage.condemned import Part, Phase, new_name, note_phase, write_sweep
+from dver.storage.condemned import Condemned, Phase, new_name, note_phase, write_sweep
 from dver.storage.local import LocalBackend
 from tests.clones import Clone, noise
 
@@ -32,7 +32,7 @@ def begin_sweep(clone: Clone, versions: Collection[VersionId] = ()) -> str:
     """Let somebody else begin to sweep, who does not read what repositories say any more."""
     name = new_name(0)
     with clone.open() as repo:
-        write_sweep(repo.remote().backend, name, {"a list": Part(frozenset(versions))})
+        write_sweep(repo.remote().backend, name, {"a list": Condemned(frozenset(versions))})
     return name
 
 

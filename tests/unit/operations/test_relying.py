@@ -13,7 +13,7 @@ from dver.operations.drop import drop
 from dver.operations.gc import GcResult, gc
 from dver.operations.gc_plan import GcOptions
 from dver.operations.roots import collect_roots
-from dver.storage.condemned import Part, new_name, write_sweep
+from dver.storage.condemned import Condemned, new_name, write_sweep
 from dver.storage.local import LocalBackend
 from dver.storage.registrations import registrations
 from tests.clones import Clone, noise
@@ -56,7 +56,7 @@ def told(folder: Path) -> dict[str, set[VersionId]]:
 
 
 def begin_sweep(folder: Path, versions: frozenset[VersionId]) -> None:
-    write_sweep(LocalBackend(folder / "remote"), new_name(0), {"a list": Part(versions)})
+    write_sweep(LocalBackend(folder / "remote"), new_name(0), {"a list": Condemned(versions)})
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from dver.objects.ids import VersionId
 from dver.storage.audit import audit
 from dver.storage.audit_findings import Problem, Thing
 from dver.storage.condemned import (
+    Condemned,
     CondemnedList,
     Holder,
-    Part,
     gc_key,
     new_name,
     write_lease,
@@ -33,7 +33,7 @@ def place(tmp_path: Path, request: pytest.FixtureRequest) -> StorePlace:
     key, data = encode_registration(Registrant(registrant_id("a" * 32, "place")), [VersionId(bytes(32))])
     backend.write(key, [data])
     write_list(backend, CondemnedList(NAME, "a test", 0, (), ()))
-    write_sweep(backend, NAME, {NAME: Part()})
+    write_sweep(backend, NAME, {NAME: Condemned()})
     write_rescue(backend, NAME, [NAME], "a test")
     write_lease(backend, NAME, Holder("a test"))
     return made

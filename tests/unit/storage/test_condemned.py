@@ -7,11 +7,11 @@ import pytest
 from dver.errors import DverError, FormatError, UnsupportedFormatError
 from dver.objects.ids import PackId, VersionId
 from dver.storage.condemned import (
+    Condemned,
     CondemnedList,
     CondemnedPack,
     CondemnedVersion,
     GcFolder,
-    Part,
     Phase,
     delete_sweep,
     gc_key,
@@ -50,10 +50,10 @@ def test_a_list_is_read_as_it_was_written(backend: RemoteBackend) -> None:
 
 
 def test_a_sweep_goes_through_its_phases(backend: RemoteBackend) -> None:
-    parts = {NAME: Part(frozenset({VERSION}), frozenset({PACK}))}
+    condemned = {NAME: Condemned(frozenset({VERSION}), frozenset({PACK}))}
     sweep = new_name(0.0)
-    write_sweep(backend, sweep, parts)
-    assert read_sweep(backend, sweep) == parts
+    write_sweep(backend, sweep, condemned)
+    assert read_sweep(backend, sweep) == condemned
     assert read_folder(backend).sweeps == {sweep: Phase.BEGUN}
     assert packs_going(backend, read_folder(backend)) == {PACK}
     note_phase(backend, sweep, Phase.UNMARKED)
