@@ -19,7 +19,7 @@ from contextlib import suppress
 from dver.errors import BackendError, DverError, LockedError
 from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import VersionId
-from dver.operations.registering import NOT_PERMITTED, Word, is_registered, register, registrant, settle
+from dver.operations.registering import NOT_PERMITTED, is_registered, register_and_look, registrant
 from dver.progress import NO_PROGRESS
 from dver.repo import Repo
 from dver.storage.condemned import (
@@ -96,25 +96,17 @@ class PushGuard:
         self._is_registered = True
         if is_registered(self._repo, self.store, self.versions):
             return False
-        word = self._say(params)
-        if word is None and self._refusal is None:
-            return False
-        folder = self._look()
-        if word is not None and not folder.running:
-            settle(self._repo, self.store, word)
-        return True
-
-    def _say(self, params: ChunkerParams) -> Word | None:
         try:
             # Before anything is written there: it may be somebody else's, or encrypted.
             self.store.prepare(params)
-            return register(self._repo, self.store, self.versions)
+            return register_and_look(self._repo, self.store, self.versions, self._look) is not None
         except BackendError as exc:
             # Who may only read there can see that all is there, and promise nothing for later.
             if exc.problem not in NOT_PERMITTED:
                 raise
             self._refusal = exc
-            return None
+        self._look()
+        return True
 
     def leaving(self) -> set[VersionId]:
         """Return the versions that sweeps which have not ended may delete: their markers say nothing any more."""

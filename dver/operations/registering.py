@@ -7,7 +7,7 @@ own files, and the remote is asked only whether it still has it: a push with not
 import json
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +19,9 @@ from dver.git.reach import Reach
 from dver.objects.ids import VersionId, checksum, parse_id
 from dver.operations.roots import collect_roots
 from dver.repo import Repo
-from dver.storage.backend import settle as make_durable
+from dver.storage.backend import settle
 from dver.storage.clones import identify
+from dver.storage.condemned import GcFolder
 from dver.storage.registrations import (
     Registrant,
     decode_registration,
@@ -105,52 +106,82 @@ def register(repo: Repo, store: Store, versions: Collection[VersionId] = ()) -> 
 
     Returns:
         what was said, or None if that was no news, and every sweep knows of it. Otherwise sweeps may be at work that do
-        not, so until `settle` is told that there are none, it counts as not said.
+        not, so it counts as not said until somebody looked and saw none, as `register_and_look` does.
     """
-    by, path, said = registrant(repo), _state_path(repo, store), _recall_own(repo, store)
+    path, said = _state_path(repo, store), _recall_own(repo, store)
+    # What changes while all is collected is news to the next one who asks.
     names = _names(repo)
-    found, problem = set(versions), ""
-    try:
-        found.update(collect_roots(repo).versions)
-    except DverError as exc:
-        problem = exc.message
+    found, problem = _collect(repo, store, versions, said)
+    if problem:
         names = ""
-        for key in () if said is None else (said.key, *said.older):
-            found.update(_said_before(store, key))
+    by = registrant(repo)
     key, data = encode_registration(by, found, problem)
+    new = _Said(names, key, len(data), versions=frozenset(found))
     older = set() if said is None else {said.key, *said.older} - {key}
     there = _read(store, key) if said is not None and said.key == key else None
-    is_there = there == data
-    if is_there and said is not None and said.names and names and not older:
-        _remember(path, _Said(names, key, len(data), versions=frozenset(found)))
+    if there == data and said is not None and said.names and names and not older:
+        _remember(path, new)
         return None
-    is_damaged = there is not None and not is_there
-    stand_in, text = encode_registration(by, found, "its file was damaged and is being written anew")
-    if is_damaged:
-        older.add(stand_in)
+    spare = None
+    if there is not None and there != data:
+        spare = encode_registration(by, found, "its file was damaged and is being written anew")
+        older.add(spare[0])
     # First what there is to clean up, should this end in the middle.
     _remember(path, _Said("", key, len(data), tuple(sorted(older))))
-    if is_damaged:
-        # A folder keeps what is there if it is as long.
-        _write(store, stand_in, text)
-        store.backend.delete(key)
-    if is_there:
+    if there == data:
         # Whoever wrote it may have been killed before that was durable.
-        make_durable(store.backend, key)
+        settle(store.backend, key)
     else:
-        _write(store, key, data)
+        _write_over(store, key, data, spare)
     for one in sorted(older):
         store.backend.delete(one)
-    _remember(path, _Said("", key, len(data), versions=frozenset(found)))
+    _remember(path, replace(new, names=""))
     return Word(key, names)
 
 
-def settle(repo: Repo, store: Store, word: Word) -> None:
+def register_and_look(
+    repo: Repo, store: Store, versions: Collection[VersionId], look: Callable[[], GcFolder]
+) -> GcFolder | None:
+    """Leave word on a remote, and then look which sweeps may not know of it.
+
+    Args:
+        look: returns what is in `gc/` there now.
+
+    Returns:
+        what was seen then, or None if what was said is no news to any sweep.
+
+    Raises:
+        BackendError: it cannot be said. Where that is not permitted, the hint says what must be.
+    """
+    word = register(repo, store, versions)
+    if word is None:
+        return None
+    folder = look()
+    if not folder.running:
+        _confirm(repo, store, word)
+    return folder
+
+
+def _confirm(repo: Repo, store: Store, word: Word) -> None:
     """Take note that no sweep was at work after something was said: whoever begins one from then on reads it."""
     said = _recall_own(repo, store)
     # Another process may have said something else meanwhile.
     if said is not None and said.key == word.key:
         _remember(_state_path(repo, store), replace(said, names=word.names))
+
+
+def _collect(
+    repo: Repo, store: Store, versions: Collection[VersionId], said: _Said | None
+) -> tuple[set[VersionId], str]:
+    """Return what to say, and why that may not be all."""
+    found = set(versions)
+    try:
+        found.update(collect_roots(repo).versions)
+    except DverError as exc:
+        for key in () if said is None else (said.key, *said.older):
+            found.update(_said_before(store, key))
+        return found, exc.message
+    return found, ""
 
 
 def _machine_id() -> str:
@@ -197,6 +228,15 @@ def _write(store: Store, key: str, data: bytes) -> None:
         needed = f"whoever is to count on what is in {store.name} has to be allowed to write in roots/ and gc/ there"
         hint = f"{exc.hint}: {needed}" if exc.hint else needed
         raise BackendError(exc.location, exc.problem, exc.reason, hint=hint) from exc
+
+
+def _write_over(store: Store, key: str, data: bytes, spare: tuple[str, bytes] | None) -> None:
+    """Write a file; where it is damaged, a spare one is there in the meantime."""
+    if spare is not None:
+        _write(store, *spare)
+        # A folder keeps what is there if it is as long.
+        store.backend.delete(key)
+    _write(store, key, data)
 
 
 def _recall_own(repo: Repo, store: Store) -> _Said | None:

@@ -7,9 +7,9 @@ by a push, and what sweeps that are at work may delete all the same counts as ab
 from collections.abc import Collection
 
 from dver.objects.ids import VersionId
-from dver.operations.registering import is_registered, register, settle
+from dver.operations.registering import is_registered, register_and_look
 from dver.repo import Repo
-from dver.storage.condemned import read_folder, read_sweep, versions_of
+from dver.storage.condemned import GcFolder, read_folder, read_sweep, versions_of
 from dver.storage.store import Store
 
 
@@ -26,10 +26,10 @@ def leave_word(repo: Repo, store: Store, versions: Collection[VersionId], *, dry
     """
     if is_registered(repo, store, versions):
         return set()
-    word = None if dry_run else register(repo, store, versions)
-    if word is None and not dry_run:
-        return set()
-    running = read_folder(store.backend).running
-    if word is not None and not running:
-        settle(repo, store, word)
+
+    def look() -> GcFolder:
+        return read_folder(store.backend)
+
+    folder = look() if dry_run else register_and_look(repo, store, versions, look)
+    running = () if folder is None else folder.running
     return versions_of(read_sweep(store.backend, name) for name in running)
