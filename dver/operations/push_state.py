@@ -9,14 +9,15 @@ that has lost something would only hide it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dver.errors import FormatError, IntegrityError, UnsupportedFormatError
+from dver.errors import IntegrityError
 from dver.objects.ids import PackId, VersionId
 from dver.operations.proof import Evidence, gather_evidence
 from dver.repo import Repo
+from dver.storage.description import DESCRIPTION_KEY, description_problem, encode_description
 from dver.storage.lost_packs import make_again
 from dver.storage.open import inner_of
 from dver.storage.packs import pack_key
-from dver.storage.store import DESCRIPTION_KEY, Store, encode_description
+from dver.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +79,12 @@ def _restore_description(repo: Repo, target: Store, evidence: Evidence, name: st
         target.prepare(params)
         yield DESCRIPTION_KEY
     elif evidence.description not in {None, len(encode_description(params))}:
-        _check_description(target, name)
+        damage = description_problem(target.backend, target.name)
+        if damage is not None:
+            raise IntegrityError(damage.where, damage.reason, hint=f"dver fsck --remote {name} --repair") from damage
     if is_used and repo.remote_settings(name).encrypt:
         # Deferred: few remotes are encrypted.
-        from dver.storage.keyring import PLAIN_DESCRIPTION_KEY, describe  # noqa: PLC0415
+        from dver.storage.keyring import describe  # noqa: PLC0415
 
         if describe(inner_of(target.backend)):
-            yield PLAIN_DESCRIPTION_KEY
-
-
-def _check_description(target: Store, name: str) -> None:
-    try:
-        target.read_params()
-    except UnsupportedFormatError:
-        raise
-    except (FormatError, IntegrityError) as exc:
-        raise IntegrityError(exc.where, exc.reason, hint=f"dver fsck --remote {name} --repair") from exc
+            yield DESCRIPTION_KEY

@@ -9,17 +9,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dver.errors import FormatError, IntegrityError, ObjectNotFoundError, UnsupportedFormatError
+from dver.errors import FormatError, IntegrityError, ObjectNotFoundError
 from dver.objects.ids import PackId, VersionId, format_version
 from dver.operations.stock import Stock
 from dver.progress import Progress
 from dver.repo import Repo
 from dver.storage.audit_findings import Depth
 from dver.storage.audit_pack import PackCheck, check_pack
+from dver.storage.description import DESCRIPTION_KEY, description_problem
 from dver.storage.index_files import damaged_index_files
 from dver.storage.markers import read_if_there, version_key
 from dver.storage.packs import pack_key
-from dver.storage.store import DESCRIPTION_KEY, Store, marker_problem
+from dver.storage.store import Store, marker_problem
 from dver.workers import Workers
 
 
@@ -43,7 +44,8 @@ class ReadBack:
 def read_back(repo: Repo, store: Store, versions: Sequence[VersionId], *, label: str, progress: Progress) -> ReadBack:
     """Read all of some versions, the description and all index files from a store; damage is a result and no error."""
     problems = [f"{key}: the index file is damaged" for key in damaged_index_files(store.backend)]
-    problems += _check_description(store)
+    if (damage := description_problem(store.backend, store.name)) is not None:
+        problems.append(f"{DESCRIPTION_KEY}: {damage.reason}")
     problems += _check_markers(store, repo.cache, versions)
     stock = Stock(store, nearer=repo.cache)
     packs: set[PackId] = set()
@@ -55,15 +57,6 @@ def read_back(repo: Repo, store: Store, versions: Sequence[VersionId], *, label:
     checks = _check(repo.workers_for(store), store, sorted(packs), label, progress)
     problems += [f"{pack_key(check.pack)}: {check.problem}" for check in checks if check.problem]
     return ReadBack(len(versions), len(packs), sum(check.bytes for check in checks), tuple(problems))
-
-
-def _check_description(store: Store) -> Iterator[str]:
-    try:
-        store.read_params()
-    except UnsupportedFormatError:
-        raise
-    except (FormatError, IntegrityError) as exc:
-        yield f"{DESCRIPTION_KEY}: {exc.reason}"
 
 
 def _check_markers(store: Store, here: Store, versions: Sequence[VersionId]) -> Iterator[str]:

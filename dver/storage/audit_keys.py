@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from dver.storage.audit_findings import Finding, Problem, Thing
 from dver.storage.backend import Backend
+from dver.storage.description import DESCRIPTION_KEY
 from dver.storage.open import as_encrypted
 
 
@@ -17,13 +18,13 @@ def key_findings(backend: Backend) -> Iterator[Finding]:
     if crypt is None:
         return
     # Deferred: it needs an optional package, which is there where a store is encrypted.
-    from dver.storage.keyring import KEYS, PLAIN_DESCRIPTION_KEY, read_slots, says_encrypted, vouched  # noqa: PLC0415
+    from dver.storage.keyring import KEYS, read_slots, says_encrypted, vouched  # noqa: PLC0415
 
     is_said = says_encrypted(crypt.inner)
     if is_said is None:
-        yield Finding(Thing.DESCRIPTION, Problem.MISSING, PLAIN_DESCRIPTION_KEY, "that it is encrypted is not said")
+        yield Finding(Thing.DESCRIPTION, Problem.MISSING, DESCRIPTION_KEY, "that it is encrypted is not said")
     elif not is_said:
-        yield Finding(Thing.DESCRIPTION, Problem.DAMAGED, PLAIN_DESCRIPTION_KEY, "that it is encrypted is not said")
+        yield Finding(Thing.DESCRIPTION, Problem.DAMAGED, DESCRIPTION_KEY, "that it is encrypted is not said")
     slots = read_slots(crypt.inner)
     for name, problem in slots.bad:
         yield Finding(Thing.KEY, Problem.DAMAGED, KEYS + name, problem.message)

@@ -9,10 +9,10 @@ from pathlib import Path
 from dver.objects.ids import parse_id
 from dver.storage.audit_findings import Thing
 from dver.storage.backend import Backend
+from dver.storage.description import DESCRIPTION_KEY
 from dver.storage.local import LocalBackend
 from dver.storage.open import inner_of
 from dver.storage.quarantine import set_aside
-from dver.storage.store import DESCRIPTION_KEY
 
 _TOPS = {"index": Thing.INDEX, "packs": Thing.PACK, "versions": Thing.MARKER}
 _NO_FILE = "a folder is where a file should be"

@@ -13,10 +13,11 @@ from dver.storage.audit_map import StoreMap
 from dver.storage.audit_nodes import NodesRead
 from dver.storage.audit_packs import MISSING, PacksRead
 from dver.storage.audit_words import word_findings
+from dver.storage.description import DESCRIPTION_KEY
 from dver.storage.index_files import index_key
 from dver.storage.markers import read_if_there, version_key
 from dver.storage.packs import pack_key, read_pack_entries
-from dver.storage.store import DESCRIPTION_KEY, Store, marker_problem
+from dver.storage.store import Store, marker_problem
 from dver.workers import Workers
 
 _NAMED = 5

@@ -20,7 +20,8 @@ from dver.objects.ids import Bytes
 from dver.storage.backend import Backend, BlobInfo, glance, settle
 from dver.storage.crypt_format import Extent, MasterKey
 from dver.storage.crypt_primitives import NotSealedError
-from dver.storage.keyring import KEYS, PLAIN_DESCRIPTION_KEY, OpenKeyring, describe, settle_slot
+from dver.storage.description import DESCRIPTION_KEY
+from dver.storage.keyring import KEYS, OpenKeyring, describe, settle_slot
 
 _T = TypeVar("_T")
 _MOST_SIZES = 100_000
@@ -195,7 +196,7 @@ class CryptBackend:
     def describe_anew(self) -> None:
         """Say openly that the store is encrypted, whatever is said there now: its keys have opened it."""
         assert self.keyring.masters
-        self._inner.delete(PLAIN_DESCRIPTION_KEY)
+        self._inner.delete(DESCRIPTION_KEY)
         describe(self._inner)
 
     def _before_write(self, key: str) -> None:

@@ -18,6 +18,7 @@ from dver.errors import ConfigError, DverError, FormatError, IntegrityError
 from dver.storage.backend import Backend, settle
 from dver.storage.crypt_format import MasterKey
 from dver.storage.crypt_primitives import KEY_LENGTH, NotSealedError
+from dver.storage.description import DESCRIPTION_KEY
 from dver.storage.keyring_secrets import Encryption, Secret
 from dver.storage.keyring_slot import (
     ID_LENGTH,
@@ -37,7 +38,6 @@ from dver.storage.keyring_slot import (
 from dver.storage.markers import read_if_there
 
 KEYS = "keys/"
-PLAIN_DESCRIPTION_KEY = "dver-store.json"
 ENCRYPTION_FORMAT = 1
 # More than any older dver reads, so that it stops at an encrypted store.
 _DESCRIPTION_FORMAT = 2
@@ -185,19 +185,19 @@ def describe(backend: Backend) -> bool:
     Raises:
         ConfigError: it is said to be a plain one.
     """
-    found = read_if_there(backend, PLAIN_DESCRIPTION_KEY)
+    found = read_if_there(backend, DESCRIPTION_KEY)
     if found is not None and is_encrypted_description(found):
         return False
     if found is not None and _description(found) is not None:
         raise _plain(backend.location)
     fields = {"encryption": {"format": ENCRYPTION_FORMAT}, "format": _DESCRIPTION_FORMAT}
-    backend.write(PLAIN_DESCRIPTION_KEY, [json.dumps(fields, indent=2, sort_keys=True).encode() + b"\n"])
+    backend.write(DESCRIPTION_KEY, [json.dumps(fields, indent=2, sort_keys=True).encode() + b"\n"])
     return True
 
 
 def says_encrypted(backend: Backend) -> bool | None:
     """Whether a store's open description says that it is encrypted; None where there is none."""
-    found = read_if_there(backend, PLAIN_DESCRIPTION_KEY)
+    found = read_if_there(backend, DESCRIPTION_KEY)
     return None if found is None else is_encrypted_description(found)
 
 

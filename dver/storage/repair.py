@@ -29,13 +29,14 @@ from dver.storage.audit_findings import Audit, Thing
 from dver.storage.audit_map import StoreMap
 from dver.storage.audit_pack import readable_records
 from dver.storage.cachelock import collecting, lock_path
+from dver.storage.description import DESCRIPTION_KEY
 from dver.storage.index_files import index_key
 from dver.storage.markers import version_key
 from dver.storage.open import as_encrypted
 from dver.storage.packs import pack_key, read_pack_entries
 from dver.storage.quarantine import SetAside, packs_aside, sealed_pack, set_aside, set_aside_sealed
 from dver.storage.repair_sources import FilesSource, Source, copied
-from dver.storage.store import DESCRIPTION_KEY, Store
+from dver.storage.store import Store
 from dver.storage.writer import StoreWriter
 
 _BATCH = 512

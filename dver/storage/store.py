@@ -23,7 +23,6 @@ from dver.errors import (
     FormatError,
     IntegrityError,
     ObjectNotFoundError,
-    UnsupportedFormatError,
 )
 from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import Bytes, NodeId, ObjectId, PackId, VersionId
@@ -33,14 +32,13 @@ from dver.progress import NO_PROGRESS
 from dver.storage.backend import Backend
 from dver.storage.cachelock import writing
 from dver.storage.clones import Place, register
+from dver.storage.description import DESCRIPTION_KEY, encode_description, read_description, remote_of
 from dver.storage.index import ChunkIndex
 from dver.storage.index_copy import Location
 from dver.storage.markers import VersionMarkers, read_if_there, version_key
 from dver.storage.packs import pack_key
 
 FORMAT = 1
-DESCRIPTION_KEY = "dver-store.json"
-MAX_DESCRIPTION = 64 * 1024
 NODE_CACHE_BYTES = 32 * 1024 * 1024
 
 _LOCAL_GAP, _LOCAL_SPAN = 4 * 1024, 4 * 1024 * 1024
@@ -64,12 +62,6 @@ class Span:
     start: int
     end: int
     locations: tuple[Location, ...]
-
-
-def encode_description(params: ChunkerParams) -> bytes:
-    """Return the description of a store with these chunk sizes."""
-    description = {"format": FORMAT, "chunker": params.to_mapping()}
-    return json.dumps(description, indent=2, sort_keys=True).encode() + b"\n"
 
 
 def encode_marker(files: int, size: int, dataset: str = "") -> bytes:
@@ -128,8 +120,7 @@ class Store(VersionMarkers):
     @property
     def remote(self) -> str:
         """What commands know the remote by; NAME for a store that is called otherwise."""
-        words = self.name.split()
-        return words[1] if words[:1] == ["remote"] and len(words) > 1 else "NAME"
+        return remote_of(self.name)
 
     def close(self) -> None:
         """Close the local index copy."""
@@ -173,53 +164,7 @@ class Store(VersionMarkers):
 
     def read_params(self) -> ChunkerParams | None:
         """Return the chunk sizes that the store was made with, or None if there is no store yet."""
-        data = read_if_there(self.backend, DESCRIPTION_KEY)
-        return None if data is None else self._decode_params(data)
-
-    def description_size(self) -> int | None:
-        """Return the size of the store's description in bytes, None if it has none, and 0 for one that is damaged.
-
-        An open one is read: to a store that is encrypted, which is not known here, nothing must be done.
-
-        Raises:
-            ConfigError: it says that the store is encrypted.
-        """
-        try:
-            data = read_if_there(self.backend, DESCRIPTION_KEY)
-        except IntegrityError:
-            # One in an encrypted store that does not open: it is there, and says nothing.
-            return 0
-        if data is None:
-            return None
-        try:
-            self._decode_params(data)
-        except UnsupportedFormatError:
-            raise
-        except FormatError:
-            return 0
-        return len(data)
-
-    def _decode_params(self, data: bytes) -> ChunkerParams:
-        where = f"{self.backend.location}/{DESCRIPTION_KEY}"
-        try:
-            fields = json.loads(data) if len(data) <= MAX_DESCRIPTION else None
-        # Brackets within brackets go deeper than Python can follow.
-        except (ValueError, RecursionError) as exc:
-            raise FormatError(where, "not a store's description", hint=DAMAGE_HINT) from exc
-        match fields:
-            case {"encryption": _}:
-                raise ConfigError(
-                    f"{self.name} is encrypted, and the settings do not say so",
-                    hint=f"dver remote remove {self.remote}, then dver remote add {self.remote} URL --encrypt",
-                )
-            case {"format": int(version)} if version > FORMAT:
-                raise UnsupportedFormatError(where, version, FORMAT)
-            case {"format": 1, "chunker": dict(chunker)}:
-                try:
-                    return ChunkerParams.from_mapping(chunker, where)
-                except FormatError as exc:
-                    raise FormatError(where, exc.reason, hint=DAMAGE_HINT) from exc
-        raise FormatError(where, "not a store's description", hint=DAMAGE_HINT)
+        return read_description(self.backend, self.name)
 
     def mark_version(self, version: VersionId, *, files: int, size: int, dataset: str = "") -> None:
         """Say that everything a version needs is here; the caller has seen to it that it is durable and indexed.

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from dver.objects.ids import PackId, VersionId
 from dver.storage.backend import BlobInfo, glance
 from dver.storage.condemned import GcFolder, folder_among
+from dver.storage.description import DESCRIPTION_KEY, description_size
 from dver.storage.markers import markers_among
 from dver.storage.packs import list_packs, packs_among
-from dver.storage.store import DESCRIPTION_KEY, Store
+from dver.storage.store import Store
 
 # What one request lists.
 PAGE = 1000
@@ -53,10 +54,10 @@ def survey(
         blobs = glance(store.backend) if few else None
         if blobs is None:
             markers = store.marker_sizes(versions)
-            found.append(Survey(store.description_size(), markers, None))
+            found.append(Survey(description_size(store.backend, store.name), markers, None))
             return store.backend.list("index/")
-        description_size = next((info.size for info in blobs if info.key == DESCRIPTION_KEY), None)
-        found.append(Survey(description_size, markers_among(blobs), packs_among(blobs), folder_among(blobs)))
+        described = next((info.size for info in blobs if info.key == DESCRIPTION_KEY), None)
+        found.append(Survey(described, markers_among(blobs), packs_among(blobs), folder_among(blobs)))
         return blobs
 
     store.index.refresh(look)

@@ -16,7 +16,7 @@ from dver.objects.indexfile import IndexedPack
 from dver.objects.pack import ENTRY_LENGTH, HEAD_LENGTH, TARGET_SIZE, TRAILER_LENGTH, Kind, PackEntry
 from dver.progress import NO_TASK, Task
 from dver.storage.backend import settle
-from dver.storage.index import index_key
+from dver.storage.index_files import index_key
 from dver.storage.markers import version_key
 from dver.storage.objectset import ObjectSet
 from dver.storage.packs import is_complete, list_packs, pack_key, read_pack_entries, whole_trees

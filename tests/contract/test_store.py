@@ -16,9 +16,10 @@ from dver.objects.ids import ChunkId, NodeId, VersionId, chunk_id, node_id
 from dver.objects.pack import RECORD_HEADER_LENGTH, Kind, encode_object
 from dver.storage import store as store_module
 from dver.storage import writer as writer_module
+from dver.storage.description import DESCRIPTION_KEY
 from dver.storage.markers import version_key
 from dver.storage.packs import list_packs, pack_key, read_pack_entries
-from dver.storage.store import DESCRIPTION_KEY, Store
+from dver.storage.store import Store
 from dver.storage.writer import PUBLISH_EVERY_PACKS, StoreWriter
 from tests.stores import (
     PARAMS,

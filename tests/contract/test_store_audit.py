@@ -12,11 +12,11 @@ from dver.storage.audit import AuditOptions, Auditor, AuditTools
 from dver.storage.audit_findings import Audit, Depth
 from dver.storage.audit_pack import readable_records
 from dver.storage.crypt import CryptBackend
-from dver.storage.keyring import PLAIN_DESCRIPTION_KEY
+from dver.storage.description import DESCRIPTION_KEY
 from dver.storage.quarantine import SetAside, packs_aside, versions_aside
 from dver.storage.repair import Mended, Mender
 from dver.storage.repair_sources import StoreSource
-from dver.storage.store import DESCRIPTION_KEY, Store
+from dver.storage.store import Store
 from dver.workers import Workers
 from tests.stores import (
     FILES,
@@ -174,12 +174,12 @@ def test_a_store_says_again_that_it_is_encrypted(tmp_path: Path, nothing: Store,
     version = store_files(store, FILES, pack_size=SMALL_PACK)
     assert isinstance(store.backend, CryptBackend)
     sealed = store.backend.inner
-    said = sealed.read(PLAIN_DESCRIPTION_KEY)
-    sealed.delete(PLAIN_DESCRIPTION_KEY)
+    said = sealed.read(DESCRIPTION_KEY)
+    sealed.delete(DESCRIPTION_KEY)
     if data is not None:
-        sealed.write(PLAIN_DESCRIPTION_KEY, [data])
+        sealed.write(DESCRIPTION_KEY, [data])
     mend(store, nothing)
-    assert sealed.read(PLAIN_DESCRIPTION_KEY) == said
+    assert sealed.read(DESCRIPTION_KEY) == said
     assert look(place.open()).is_sound
     assert read_files(place.open(), version) == FILES
     place.close()

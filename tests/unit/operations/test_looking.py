@@ -12,7 +12,7 @@ from dver.operations.gc_remote import RemoteGcOptions, gc_remote
 from dver.operations.pushed import check_pushed, head_update
 from dver.operations.status import status
 from dver.repo import Repo
-from dver.storage.condemned import Part, Phase, new_name, note_phase, read_folder, read_list, write_sweep
+from dver.storage.condemned import Condemned, Phase, new_name, note_phase, read_folder, read_list, write_sweep
 from dver.storage.local import LocalBackend
 from tests.clones import Clone, noise, snapshot
 from tests.unit.operations.watched import Remote
@@ -126,7 +126,7 @@ def test_what_a_sweep_under_way_may_take_does_not_count(
     assert version is not None
     backend, name = LocalBackend(tmp_path / "remote"), new_name(0)
     assert look(ann)
-    write_sweep(backend, name, {"a list": Part(frozenset({version.version}))})
+    write_sweep(backend, name, {"a list": Condemned(frozenset({version.version}))})
     assert not look(ann)
     note_phase(backend, name, Phase.UNMARKED)
     assert not look(ann)

@@ -9,7 +9,8 @@ from dver.storage.audit import audit
 from dver.storage.audit_findings import Finding, Problem, Thing
 from dver.storage.backend import Backend
 from dver.storage.crypt import CryptBackend
-from dver.storage.keyring import KEYS, PLAIN_DESCRIPTION_KEY, add_slot, read_slots, rotate_keyring
+from dver.storage.description import DESCRIPTION_KEY
+from dver.storage.keyring import KEYS, add_slot, read_slots, rotate_keyring
 from dver.storage.keyring_slot import encode_slot
 from tests.encryption import KEY, OTHER_KEY, encryption
 from tests.stores import FILES, StorePlace, encrypted_place, local_place, store_files
@@ -83,8 +84,8 @@ def test_a_store_that_does_not_say_that_it_is_encrypted_is_a_finding(
     place: StorePlace, data: bytes | None, problem: Problem
 ) -> None:
     inner = crypt_of(place).inner
-    inner.delete(PLAIN_DESCRIPTION_KEY)
+    inner.delete(DESCRIPTION_KEY)
     if data is not None:
-        inner.write(PLAIN_DESCRIPTION_KEY, [data])
+        inner.write(DESCRIPTION_KEY, [data])
     (found,) = findings(place)
-    assert (found.thing, found.problem, found.key) == (Thing.DESCRIPTION, problem, PLAIN_DESCRIPTION_KEY)
+    assert (found.thing, found.problem, found.key) == (Thing.DESCRIPTION, problem, DESCRIPTION_KEY)

@@ -11,8 +11,9 @@ from dver.objects.pack import TARGET_SIZE
 from dver.storage.backend import BlobInfo
 from dver.storage.condemned import read_folder
 from dver.storage.crypt import CryptBackend
+from dver.storage.description import DESCRIPTION_KEY
 from dver.storage.index import ChunkIndex
-from dver.storage.keyring import KEYS, PLAIN_DESCRIPTION_KEY, rotate_keyring
+from dver.storage.keyring import KEYS, rotate_keyring
 from dver.storage.lease import Lease
 from dver.storage.local import LocalBackend
 from dver.storage.registrations import Registrant, encode_registration, registrant_id, registrations
@@ -35,7 +36,7 @@ class Owner:
         return {info.key: self.inner.read(info.key) for info in self.inner.list("")}
 
     def blobs(self) -> list[str]:
-        return sorted(key for key in self.files() if not key.startswith(KEYS) and key != PLAIN_DESCRIPTION_KEY)
+        return sorted(key for key in self.files() if not key.startswith(KEYS) and key != DESCRIPTION_KEY)
 
     def put(self, key: str, data: bytes) -> None:
         self.inner.delete(key)
@@ -72,7 +73,7 @@ def test_the_owner_sees_neither_ids_nor_contents(owner: Owner, backend: CryptBac
     assert not [identity for identity in ids if identity.encode() in seen or bytes.fromhex(identity) in seen]
     assert b"word word" not in seen
     assert b"average_size" not in seen
-    assert not [key for key in plain - {PLAIN_DESCRIPTION_KEY} if key in owner.files()]
+    assert not [key for key in plain - {DESCRIPTION_KEY} if key in owner.files()]
     store.close()
 
 
@@ -100,7 +101,7 @@ def test_a_store_that_is_taken_for_a_plain_one_says_that_it_is_not(
 
 def test_nothing_is_written_where_the_owner_says_that_the_store_is_plain(owner: Owner) -> None:
     backend = encrypted(owner.inner)
-    owner.put(PLAIN_DESCRIPTION_KEY, b'{"format": 1, "chunker": {}}')
+    owner.put(DESCRIPTION_KEY, b'{"format": 1, "chunker": {}}')
     with pytest.raises(ConfigError, match="not encrypted"):
         backend.write(ONE, [b"secret"])
     assert owner.blobs() == []

@@ -13,9 +13,9 @@ from dver.storage import keyring_slot
 from dver.storage.backend import Backend
 from dver.storage.crypt import CryptBackend
 from dver.storage.crypt_primitives import NotSealedError, Sealer, derive
+from dver.storage.description import DESCRIPTION_KEY
 from dver.storage.keyring import (
     KEYS,
-    PLAIN_DESCRIPTION_KEY,
     OpenKeyring,
     add_slot,
     create_keyring,
@@ -107,7 +107,7 @@ def test_a_place_with_data_gets_no_first_key(place: LocalBackend) -> None:
 
 
 def test_a_plain_store_is_refused_where_encryption_is_set(place: LocalBackend) -> None:
-    place.write(PLAIN_DESCRIPTION_KEY, [b'{"chunker": {}, "format": 1}'])
+    place.write(DESCRIPTION_KEY, [b'{"chunker": {}, "format": 1}'])
     with pytest.raises(ConfigError, match="not encrypted, and the settings say that it is"):
         open_keyring(place, encryption())
     with pytest.raises(ConfigError, match="not encrypted"):
@@ -144,7 +144,7 @@ def test_keys_that_are_gone_are_told_as_gone(place: LocalBackend, ring: OpenKeyr
     for key in slots(place):
         place.delete(key)
     if known == "pinned":
-        place.delete(PLAIN_DESCRIPTION_KEY)
+        place.delete(DESCRIPTION_KEY)
     with pytest.raises(ConfigError, match="are gone") as caught:
         open_keyring(place, encryption(pinned=ring.masters.newest.fingerprint if known == "pinned" else None))
     assert "nobody can read" in str(caught.value.hint)
