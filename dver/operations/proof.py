@@ -14,14 +14,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dver.database import batches
-from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError, ObjectNotFoundError
+from dver.errors import BackendError, FormatError, IntegrityError, ObjectNotFoundError
 from dver.objects.ids import NodeId, ObjectId, PackId, VersionId
 from dver.objects.pack import HEAD_LENGTH, TRAILER_LENGTH, check_head, decode_footer
 from dver.operations.liveness import live_objects
 from dver.operations.stock import Stock
 from dver.progress import Task
 from dver.storage.condemned import GcFolder
-from dver.storage.packs import list_packs, pack_key, read_footer
+from dver.storage.packs import NOT_WHOLE, list_packs, pack_key, read_footer
 from dver.storage.store import Store, encode_marker
 from dver.storage.survey import PAGE, survey
 from dver.workers import ASKED_AT_ONCE, Workers
@@ -32,8 +32,6 @@ _BATCH = 4096
 _FEW_PACKS = 10 * PAGE
 _CHUNKS_A_PAGE = 8000
 _PACKS_A_PAGE = 12
-# A pack that is gone, or shorter than it was a moment ago.
-_NOT_WHOLE = frozenset({BackendProblem.NOT_FOUND, BackendProblem.OTHER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +182,7 @@ class _Proof:
             except (FormatError, IntegrityError):
                 self._packs[pack] = False
             except BackendError as exc:
-                if exc.problem not in _NOT_WHOLE:
+                if exc.problem not in NOT_WHOLE:
                     raise
                 self._packs[pack] = False
         return self._packs[pack]

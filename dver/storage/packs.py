@@ -28,6 +28,8 @@ from dver.workers import Workers
 
 # Many times what packs are made to be; a file of any size can lie in the place of one.
 MAX_SCANNED = 1 << 30
+NOT_WHOLE = frozenset({BackendProblem.NOT_FOUND, BackendProblem.OTHER})
+"""What a store answers that is asked for bytes of a pack which is gone, or shorter than it should be."""
 
 _TAIL = 64 * 1024
 _RUN = 8 * 1024 * 1024

@@ -10,7 +10,7 @@ only.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dver.errors import BackendError, BackendProblem, IntegrityError
+from dver.errors import BackendError, IntegrityError
 from dver.objects.ids import IndexId, ObjectId, PackId, VersionId
 from dver.objects.indexfile import IndexedPack
 from dver.objects.pack import ENTRY_LENGTH, HEAD_LENGTH, TARGET_SIZE, TRAILER_LENGTH, Kind, PackEntry
@@ -19,7 +19,7 @@ from dver.storage.backend import settle
 from dver.storage.index_files import index_key
 from dver.storage.markers import version_key
 from dver.storage.objectset import ObjectSet
-from dver.storage.packs import is_complete, list_packs, pack_key, read_pack_entries, whole_trees
+from dver.storage.packs import NOT_WHOLE, is_complete, list_packs, pack_key, read_pack_entries, whole_trees
 from dver.storage.repack import Repacker
 from dver.storage.store import Store
 
@@ -31,8 +31,6 @@ _BATCH_ENTRIES = 500_000
 # sweep that was killed may have deleted what would come back.
 _ANY_MARKER = version_key(VersionId(bytes(32)))
 _ANY_INDEX = index_key(IndexId(bytes(32)))
-# A pack that is gone, or shorter than it should be.
-_NOT_WHOLE = frozenset({BackendProblem.NOT_FOUND, BackendProblem.OTHER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +197,7 @@ class Sweeper:
             try:
                 repacker.copy(pack.id, self._wanted(pack, live))
             except (IntegrityError, BackendError) as exc:
-                if isinstance(exc, BackendError) and exc.problem not in _NOT_WHOLE:
+                if isinstance(exc, BackendError) and exc.problem not in NOT_WHOLE:
                     raise
                 self.swept.damaged.append(pack.id)
                 continue
