@@ -266,6 +266,17 @@ def unwritable_path(path: str | os.PathLike[str], exc: OSError) -> PathError:
     return PathError(os.fspath(path), f"cannot be written: {exc.strerror}", hint=os_hint(exc))
 
 
+def first_of(names: Sequence[str], most: int) -> str:
+    """Return the first names and how many more there are, as in "a, b and 7 more"."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def and_more(count: int) -> str:
+    """Return what follows in a message the one of `count` things that it names: " (and 7 more)", or nothing."""
+    return f" (and {count - 1:,} more)" if count > 1 else ""
+
+
 def redact_url(url: str) -> str:
     """Return `url` without user names, passwords and query, fit for messages and files."""
     parts = urlsplit(url)

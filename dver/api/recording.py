@@ -19,7 +19,7 @@ from pathlib import Path
 import dver
 from dver.api.arguments import PathLike, check_mappings, check_paths, check_tags, check_texts, paths_of
 from dver.api.reading import find_repo
-from dver.errors import DverError, PathError, UsageError
+from dver.errors import DverError, PathError, UsageError, first_of
 from dver.operations.descriptions import Description, check_kind, mask_descriptions
 from dver.operations.observe_artifacts import Observed
 from dver.operations.recording import BegunWork, begin_recording, end_recording, failure, restoring_hint
@@ -263,6 +263,5 @@ def _warn_of_observed(observed: Observed | None) -> None:
     written = [*(artifact.path for artifact in observed.outputs), *observed.removed]
     for what, paths in (("read", read), ("wrote or removed", written)):
         if paths:
-            shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN:,} more" if len(paths) > _SHOWN else "")
             # The caller's line is behind this one, that of the end of the block, and two of contextlib.
-            warnings.warn(f"the run {what} what was not declared: {shown}", stacklevel=5)
+            warnings.warn(f"the run {what} what was not declared: {first_of(paths, _SHOWN)}", stacklevel=5)

@@ -7,6 +7,7 @@ import click
 from dver.cli.command import PATH, Command
 from dver.cli.session import Session
 from dver.cli.wording import count_text, path_json, size_text
+from dver.errors import first_of
 from dver.operations.datasets import decode_path
 from dver.operations.drop import CACHE, Drop, drop, names
 
@@ -49,9 +50,7 @@ def command(session: Session, paths: Sequence[str], dry_run: bool, force: bool, 
 
 def _sentence(session: Session, one: Drop) -> str:
     asked = [*names(one)]
-    shown = ", ".join(session.shown(name) for name in asked[:_MOST_NAMES])
-    if len(asked) > _MOST_NAMES:
-        shown += f" and {len(asked) - _MOST_NAMES:,} more"
+    shown = first_of([session.shown(name) for name in asked], _MOST_NAMES)
     if not one.deletes:
         return f"nothing to drop: {shown} is not here"
     return f"dropped {shown}: {_amount(one)}"

@@ -8,7 +8,7 @@ import click
 from dver.cli.command import PATH, Command
 from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, path_json, size_text, version_text
-from dver.errors import UsageError
+from dver.errors import UsageError, first_of
 from dver.objects.ids import format_version
 from dver.objects.pointer import DatasetKind
 from dver.operations.datasets import working_datasets
@@ -58,10 +58,9 @@ def _only_dataset(session: Session, repo: Repo) -> str:
         return known[0]
     if not known:
         raise UsageError("there is no dataset here", hint="dver log PATH shows one that was removed")
-    names = [session.shown(dataset) for dataset in known[:_MOST_NAMES]]
-    more = f" and {len(known) - _MOST_NAMES:,} more" if len(known) > _MOST_NAMES else ""
+    names = first_of([session.shown(dataset) for dataset in known], _MOST_NAMES)
     raise UsageError(
-        f"which dataset? There are {len(known):,}: {', '.join(names)}{more}",
+        f"which dataset? There are {len(known):,}: {names}",
         hint=f"dver log {session.relative_to_start(known[0])}",
     )
 

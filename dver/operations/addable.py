@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from dver.errors import PathError, UsageError, os_hint
+from dver.errors import PathError, UsageError, first_of, os_hint
 from dver.objects.pointer import SUFFIX, may_be_dataset, pointer_path
 from dver.operations.datasets import decode_path, enclosing_dataset, encode_path, typed, working_datasets
 from dver.repo import Repo
@@ -48,7 +48,7 @@ def check_addable(repo: Repo, dataset: str) -> None:
     if inner:
         raise PathError(
             dataset,
-            f"holds the dataset {inner[0]}" + (f" and {len(inner) - 1} more" if len(inner) > 1 else ""),
+            f"holds the dataset {first_of(inner, 1)}",
             hint=f"dver rm --keep {typed(inner[0])}, then add the whole; or add its other parts one by one",
         )
     _check_git(repo, dataset)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dver.errors import ConfigError, DverError, FormatError, IntegrityError
+from dver.errors import ConfigError, DverError, FormatError, IntegrityError, first_of
 from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import NodeId, VersionId, format_version
 from dver.operations.datasets import typed, working_datasets
@@ -296,10 +296,11 @@ class _Fsck:
             detail = "was here, and something of it was lost"
             remedy = f"dver push --all -r {typed(self._remote)}, in a clone that has it"
         tips = self._names.tips_of(version)
-        where = ", ".join(tips[:_MOST_TIPS]) + (f" and {len(tips) - _MOST_TIPS:,} more" if tips[_MOST_TIPS:] else "")
         effects = tuple(self._effects(version, Needing()))
         name = format_version(version)
-        return Damage(Thing.VERSION.value, Problem.MISSING.value, name, where, detail, 0, effects, remedy)
+        return Damage(
+            Thing.VERSION.value, Problem.MISSING.value, name, first_of(tips, _MOST_TIPS), detail, 0, effects, remedy
+        )
 
     def _markerless(self, version: VersionId) -> Damage:
         effects = tuple(self._effects(version, Needing()))

@@ -7,7 +7,7 @@ can be put right: in the working tree, in what is staged, and at the tips of bra
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from dver.errors import DverError, FormatError, PathError
+from dver.errors import DverError, FormatError, PathError, first_of
 from dver.git import CommitId
 from dver.objects.ids import VersionId
 from dver.objects.pointer import SUFFIX, checked_dataset_path, decode_pointer, has_conflict_markers, pointer_path
@@ -116,9 +116,7 @@ class _Finder:
             for path, data in git.list_files(commit, suffix=SUFFIX).items():
                 self._take(path, data, tips.get(commit), commit)
         for (path, reason, hint), places in self._bad.items():
-            more = f" and {len(places) - _MOST_PLACES:,} more" if len(places) > _MOST_PLACES else ""
-            where = ", ".join(places[:_MOST_PLACES]) + more
-            self._names.problems.append(BadText(path, where, reason, hint))
+            self._names.problems.append(BadText(path, first_of(places, _MOST_PLACES), reason, hint))
         return self._names
 
     def _working_tree(self) -> None:

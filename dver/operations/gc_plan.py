@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
-from dver.errors import BackendError, DataLossError, DverError, UsageError
+from dver.errors import BackendError, DataLossError, DverError, UsageError, first_of
 from dver.objects.ids import NodeId, VersionId
 from dver.operations.liveness import live_objects
 from dver.operations.proof import proven_versions
@@ -315,11 +315,10 @@ class _Lender:
 
 def _would_be_lost(repo: Repo, unproven: Mapping[VersionId, tuple[RootName, ...]]) -> DataLossError:
     paths = list(dict.fromkeys(name.dataset for names in unproven.values() for name in names if name.dataset))
-    shown = ", ".join(paths[:_FEW]) + (f" and {len(paths) - _FEW} more" if len(paths) > _FEW else "")
     where = "the remote" if repo.has_remote else "a remote, for there is none"
     count = "1 version" if len(unproven) == 1 else f"{len(unproven):,} versions"
     return DataLossError(
-        f"{count} of old history ({shown}) would be lost: not on {where}",
+        f"{count} of old history ({first_of(paths, _FEW)}) would be lost: not on {where}",
         paths,
         hint="dver push --all, then again; or dver gc --force with the same options, which gives them up",
     )

@@ -11,7 +11,7 @@ from functools import cache, partial
 from itertools import groupby
 
 from dver.config import COMMITTED_FILE, LOCAL_FILE, committed_problems
-from dver.errors import BackendError, DverError, FormatError
+from dver.errors import BackendError, DverError, FormatError, first_of
 from dver.git import GitRepo
 from dver.objects.ids import ObjectId, VersionId
 from dver.objects.pointer import CONFLICT_HINT, SUFFIX, checked_dataset_path, dataset_path, decode_pointer, pointer_path
@@ -156,8 +156,7 @@ def _data_findings(git: GitRepo, datasets: Iterable[str], named: Iterable[str]) 
 
 
 def _data_problem(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
-    return f"is a dataset, and git tracks its data too: {', '.join(paths[:_NAMED])}{more}"
+    return f"is a dataset, and git tracks its data too: {first_of(paths, _NAMED)}"
 
 
 def _version_findings(repo: Repo, versions: Mapping[str, VersionId]) -> Iterator[Finding]:

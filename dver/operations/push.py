@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from dver.errors import ConfigError, DverError, IntegrityError, ObjectNotFoundError, VersionNotFoundError
+from dver.errors import ConfigError, DverError, IntegrityError, ObjectNotFoundError, VersionNotFoundError, and_more
 from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import VersionId
 from dver.objects.pointer import Pointer
@@ -246,7 +246,7 @@ def missing_error(result: TransferResult, repo: Repo, *, pushing: bool) -> DverE
     if not result.missing:
         return None
     want = result.missing[0]
-    more = f" (and {len(result.missing) - 1} more)" if len(result.missing) > 1 else ""
+    more = and_more(len(result.missing))
     if pushing:
         return VersionNotFoundError(
             want.version,
@@ -267,9 +267,8 @@ def damage_error(result: TransferResult) -> IntegrityError | None:
     problems = result.checked.problems if result.checked else ()
     if not problems:
         return None
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     hint = f"dver fsck --remote {result.remote} --repair"
-    return IntegrityError(f"remote {result.remote}", f"{problems[0]}{more}", hint=hint)
+    return IntegrityError(f"remote {result.remote}", f"{problems[0]}{and_more(len(problems))}", hint=hint)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ that has lost something would only hide it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dver.errors import IntegrityError
+from dver.errors import IntegrityError, and_more
 from dver.objects.ids import PackId, VersionId
 from dver.operations.proof import Evidence, gather_evidence
 from dver.repo import Repo
@@ -63,10 +63,9 @@ def find_state(repo: Repo, name: str, versions: Sequence[VersionId]) -> PushStat
 
 
 def _lost(target: Store, name: str, lost: Sequence[PackId]) -> IntegrityError:
-    more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
     return IntegrityError(
         f"{target.backend.location}/{pack_key(lost[0])}",
-        f"the pack is gone or cut off{more}, and not all that was in it is in the cache",
+        f"the pack is gone or cut off{and_more(len(lost))}, and not all that was in it is in the cache",
         hint=f"dver fsck --remote {name} --repair brings back what can be had, and says what cannot",
     )
 

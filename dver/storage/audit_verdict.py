@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dver.errors import FormatError, IntegrityError, UnsupportedFormatError
+from dver.errors import FormatError, IntegrityError, UnsupportedFormatError, first_of
 from dver.objects.ids import NodeId, PackId, VersionId
 from dver.objects.pack import encode_footer
 from dver.storage.audit_findings import Audit, Counts, Finding, Problem, Thing
@@ -184,9 +184,7 @@ class Verdict:
             unneeded = f"in no index file, and no version needs {it}"
             yield f"{_packs(len(loose))} {unneeded}: a writer that was cut off left {it}"
         if listing.odd:
-            names = ", ".join(sorted(listing.odd)[:_NAMED])
-            more = f" and {len(listing.odd) - _NAMED:,} more" if len(listing.odd) > _NAMED else ""
-            yield f"not dver's, and passed over: {names}{more}"
+            yield f"not dver's, and passed over: {first_of(sorted(listing.odd), _NAMED)}"
 
 
 def _packs(count: int) -> str:
