@@ -19,6 +19,7 @@ from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, decode_pointer, p
 from dver.operations.addable import check_parents
 from dver.operations.checkout_limits import check_limits
 from dver.operations.checkout_plan import DatasetPlan, Planner
+from dver.operations.chunk_sizes import params_of
 from dver.operations.datasets import (
     Target,
     decode_path,
@@ -293,7 +294,7 @@ def _fetch_missing(repo: Repo, plan: CheckoutPlan, progress: Progress) -> None:
 
 def _fetch(repo: Repo, dataset: DatasetPlan, missing: Sequence[ChunkId], progress: Progress) -> None:
     remote = repo.remote()
-    repo.cache.prepare(remote.read_params() or repo.chunker.params)
+    repo.cache.prepare(params_of(repo, remote))
     with StoreWriter(repo.cache) as writer, progress.task(f"fetching {dataset.dataset}", bytes=0) as task:
         transfer = Transfer(remote, writer, repo.transfer_workers, into_cache=True, task=task)
         try:

@@ -60,6 +60,6 @@ def listed_as_garbage(
         # What cannot be read, or was swept meanwhile, is for others to tell of.
         with suppress(DverError):
             listed = read_list(store.backend, name)
-            for version in wanted & listed.part.versions:
+            for version in wanted & listed.condemned.versions:
                 found[version] = min(listed.due, found.get(version, listed.due))
     return {} if not found or is_registered(repo, store, found) else found

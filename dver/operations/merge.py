@@ -27,6 +27,7 @@ from dver.objects.pointer import (
     looks_like_pointer,
     pointer_path,
 )
+from dver.operations.chunk_sizes import prepare_cache
 from dver.operations.reading import missing_version, open_manifest
 from dver.repo import Repo
 from dver.storage.writer import StoreWriter
@@ -215,9 +216,7 @@ def _merge(repo: Repo, dataset: str, sides: PointerSides, rulings: Sequence[Ruli
 
 def _store(repo: Repo, dataset: str, sides: PointerSides, changes: Mapping[bytes, Entry | None]) -> Pointer:
     store = repo.cache
-    if store.read_params() is None:
-        shared = repo.remote().read_params() if repo.has_remote else None
-        store.prepare(shared or repo.chunker.params)
+    prepare_cache(repo)
     with StoreWriter(store) as writer:
         ours = open_manifest(repo, sides.ours.version, dataset)
         summary = build_manifest(merged_entries(ours, changes), writer.put_node)

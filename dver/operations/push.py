@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from dver.errors import ConfigError, DverError, IntegrityError, ObjectNotFoundError, VersionNotFoundError, and_more
-from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import VersionId
 from dver.objects.pointer import Pointer
+from dver.operations.chunk_sizes import params_of
 from dver.operations.datasets import (
     head_pointers,
     pointers_at,
@@ -160,9 +160,9 @@ def push(
         whole_trees = not state.evidence.broken
         route = _Route(repo.cache, target, f"pushing to {name}", has_whole_trees=whole_trees, guard=guard)
         if (sendable or asked_lists) and target.backend.is_local:
-            target.prepare(_params(repo))
+            target.prepare(params_of(repo, repo.cache))
         if sendable or asked_lists:
-            guard.enter(_params(repo))
+            guard.enter(params_of(repo, repo.cache))
         sent = _run(repo, route, sendable, progress) if sendable else Transferred()
         more = _send_lists(repo, route, asked_lists, progress)
     sent = Transferred(sent.versions, sent.objects + more.objects, sent.bytes + more.bytes)
@@ -177,7 +177,7 @@ def _look(repo: Repo, name: str, guard: PushGuard) -> tuple[PushState, set[Versi
     """Return what is found on a remote, and the versions there that can be counted on."""
     state = find_state(repo, name, guard.versions)
     before: tuple[str, ...] = ()
-    if not state.evidence.held.isdisjoint(guard.versions) and guard.register(_params(repo)):
+    if not state.evidence.held.isdisjoint(guard.versions) and guard.register(params_of(repo, repo.cache)):
         # Only now can markers be counted on.
         before, state = state.restored, find_state(repo, name, guard.versions)
     leaving = guard.leaving()
@@ -214,7 +214,7 @@ def fetch(
     if not fetchable:
         return TransferResult(name, len(wanted), Transferred(), missing, parts=parts)
     with _catching_up(repo, source):
-        repo.cache.prepare(source.read_params() or repo.chunker.params)
+        repo.cache.prepare(params_of(repo, source))
     with _asking_for_garbage(repo, source, wanted) as garbage:
         sent = _run(repo, _Route(source, repo.cache, f"fetching from {name}"), fetchable, progress)
     _check_kinds(repo, fetchable)
@@ -289,10 +289,6 @@ def _settle(store: Store, present: Collection[VersionId]) -> None:
         settle(store.backend, version_key(version))
 
 
-def _params(repo: Repo) -> ChunkerParams:
-    return repo.cache.read_params() or repo.chunker.params
-
-
 def _absent(store: Store, wanted: Sequence[Wanted]) -> list[Wanted]:
     present = present_versions(store, [want.version for want in wanted])
     return [want for want in wanted if want.version not in present]
@@ -339,7 +335,7 @@ def _run(repo: Repo, route: _Route, wanted: Sequence[Wanted], progress: Progress
     with StoreWriter(target) as writer, progress.task(route.label, bytes=0) as task:
         with _catching_up(repo, target):
             if not target.backend.is_local:
-                target.prepare(_params(repo))
+                target.prepare(params_of(repo, repo.cache))
         is_cache, workers = target is repo.cache, repo.workers_for(route.source)
         transfer = Transfer(
             route.source, writer, workers, into_cache=is_cache, has_whole_trees=route.has_whole_trees, task=task

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from dver.errors import IntegrityError, and_more
 from dver.objects.ids import PackId, VersionId
+from dver.operations.chunk_sizes import params_of
 from dver.operations.proof import Evidence, gather_evidence
 from dver.repo import Repo
 from dver.storage.description import DESCRIPTION_KEY, description_problem, encode_description
@@ -72,7 +73,7 @@ def _lost(target: Store, name: str, lost: Sequence[PackId]) -> IntegrityError:
 
 def _restore_description(repo: Repo, target: Store, evidence: Evidence, name: str) -> Iterator[str]:
     """Write descriptions again that are gone, and yield their keys."""
-    params = repo.cache.read_params() or repo.chunker.params
+    params = params_of(repo, repo.cache)
     is_used = bool(evidence.held or evidence.broken or target.index.pack_count())
     if evidence.description is None and is_used:
         target.prepare(params)

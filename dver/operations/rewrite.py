@@ -12,6 +12,7 @@ from dver.objects.edit import edit_manifest
 from dver.objects.entry import Entry
 from dver.objects.manifest import Manifest
 from dver.objects.pointer import Pointer, pointer_path
+from dver.operations.chunk_sizes import prepare_cache
 from dver.operations.datasets import Target, decode_path, typed
 from dver.operations.reading import open_manifest
 from dver.repo import Repo
@@ -63,8 +64,7 @@ def rewrite(
     """
     pointer = pointer_of(repo, dataset)
     cache = repo.cache
-    if cache.read_params() is None:
-        cache.prepare((repo.remote().read_params() if repo.has_remote else None) or repo.chunker.params)
+    prepare_cache(repo)
     with StoreWriter(cache) as writer:
         summary = edit_manifest(open_manifest(repo, pointer.version, dataset), changes, writer.put_node)
         writer.flush()
