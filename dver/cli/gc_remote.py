@@ -30,7 +30,7 @@ def show_remote_gc(session: Session, result: RemoteGcResult, *, dry_run: bool) -
         console.out(f"forgot {_repository_text(one, shown)}")
     for withdrawn in result.withdrawn:
         verb = "would take back" if dry_run else "took back"
-        console.out(f"{verb} the list of {_day(withdrawn)}: {count_text(len(withdrawn.versions), 'version')}")
+        console.out(f"{verb} the list of {withdrawn.day}: {count_text(len(withdrawn.versions), 'version')}")
     for swept in result.swept:
         _show_versions(session, "would delete" if dry_run else "deleted", swept.versions)
         if swept.spared:
@@ -38,12 +38,11 @@ def show_remote_gc(session: Session, result: RemoteGcResult, *, dry_run: bool) -
     if result.condemned is not None:
         _show_versions(session, "would list" if dry_run else "listed", result.condemned.versions)
     for rescued in result.rescued:
-        console.note(f"the list of {_day(rescued)} stays for now: a push at work may need what is in it")
+        console.note(f"the list of {rescued.day} stays for now: a push at work may need what is in it")
     for unclear in result.in_the_way:
         console.out(console.style(f"in the way    {_repository_text(unclear, shown)}: {unclear.problem}", "red"))
         console.note(
-            f"dver push there says anew what it names; if it is gone for good: dver gc --remote {result.remote}"
-            f" --forget {shown[unclear.by.id]}"
+            f"dver push there says anew what it names; if it is gone for good: {_forget(result, unclear, shown)}"
         )
     _show_repositories(session, result, shown)
     for line in _summary(result, dry_run=dry_run):
@@ -110,8 +109,7 @@ def _show_repositories(session: Session, result: RemoteGcResult, shown: Mapping[
         if days is not None and days > _QUIET_DAYS and one.key not in result.own:
             session.console.note(
                 f"{_repository_text(one, shown)} said nothing new for {days:,.0f} days and keeps"
-                f" {count_text(len(one.versions), 'version')}; if it is gone: dver gc --remote {result.remote}"
-                f" --forget {shown[one.by.id]}"
+                f" {count_text(len(one.versions), 'version')}; if it is gone: {_forget(result, one, shown)}"
             )
 
 
@@ -120,12 +118,12 @@ def _repository_text(one: Registration, shown: Mapping[str, str]) -> str:
     return f"{name} ({shown[one.by.id]})"
 
 
+def _forget(result: RemoteGcResult, one: Registration, shown: Mapping[str, str]) -> str:
+    return f"dver gc --remote {result.remote} --forget {shown[one.by.id]}"
+
+
 def _age_days(one: Registration, now: float) -> float | None:
     return None if one.modified is None else max(0.0, now - one.modified) / DAY
-
-
-def _day(one: CondemnedList) -> str:
-    return f"{one.name[:4]}-{one.name[4:6]}-{one.name[6:8]}"
 
 
 def _due(one: CondemnedList) -> str:

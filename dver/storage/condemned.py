@@ -33,6 +33,7 @@ RESCUE_SECONDS = 24 * 3600.0
 
 _NAME = re.compile(r"(?P<name>\d{8}T\d{6}Z-[0-9a-f]{16})\.(?P<kind>[a-z]+)\.json")
 _STAMP = "%Y%m%dT%H%M%SZ"
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Phase(IntEnum):
@@ -84,6 +85,11 @@ class CondemnedList:
     def condemned(self) -> "Condemned":
         """What a sweep of it may take."""
         return Condemned(frozenset(one.version for one in self.versions), frozenset(one.pack for one in self.packs))
+
+    @property
+    def day(self) -> str:
+        """The day on which it was made, for people."""
+        return f"{self.name[:4]}-{self.name[4:6]}-{self.name[6:8]}"
 
     @property
     def garbage(self) -> int:
@@ -338,11 +344,12 @@ def _damaged_hint(key: str) -> str:
 
 
 def _text_time(when: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
+    """Return a time as it is written in lists, in UTC and to the second."""
+    return time.strftime(_TIME, time.gmtime(when))
 
 
 def _parse_time(text: str) -> float:
-    return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
+    return float(calendar.timegm(time.strptime(text, _TIME)))
 
 
 def _pack(text: object) -> PackId:

@@ -152,7 +152,7 @@ def bob(ann: Clone, tmp_path: Path) -> tuple[Clone, VersionId]:
     with ann.open() as repo:
         condemned = gc_remote(repo, None, RemoteGcOptions(grace_days=7)).condemned
     assert condemned is not None
-    assert condemned.part.versions == {pointer.version}
+    assert condemned.condemned.versions == {pointer.version}
     return made, pointer.version
 
 
