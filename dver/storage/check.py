@@ -40,8 +40,8 @@ class CheckStep:
     seconds: float
 
 
-class _WrongAnswerError(Exception):
-    """The place answered, but not with what was written."""
+class BrokenPromiseError(Exception):
+    """The place answered, but not as it should; the text says how."""
 
 
 def check_backend(backend: Backend) -> list[CheckStep]:
@@ -73,22 +73,22 @@ def _actions(backend: Backend, key: str, data: bytes, *, is_new: bool) -> dict[s
         return f"wrote {key}; the folder was not there before" if is_new else f"wrote {key}"
 
     def read() -> str:
-        _expect(backend.read(key) == data and backend.size(key) == len(data), "what came back is not what was written")
+        expect(backend.read(key) == data and backend.size(key) == len(data), "what came back is not what was written")
         return f"read {len(data)} bytes back"
 
     def read_range() -> str:
         part = backend.read_range(key, _RANGE_OFFSET, _RANGE_LENGTH)
-        _expect(part == data[_RANGE_OFFSET:][:_RANGE_LENGTH], "a part came back that is not the one asked for")
+        expect(part == data[_RANGE_OFFSET:][:_RANGE_LENGTH], "a part came back that is not the one asked for")
         return f"read {len(part)} bytes from the middle"
 
     def find() -> str:
         # Not only this probe: another check may run at the same time.
-        _expect((key, len(data)) in {(info.key, info.size) for info in backend.list(_FOLDER)}, "the list lacks it")
+        expect((key, len(data)) in {(info.key, info.size) for info in backend.list(_FOLDER)}, "the list lacks it")
         return "found it in the list"
 
     def delete() -> str:
         backend.delete(key)
-        _expect(backend.size(key) is None, "it is still there")
+        expect(backend.size(key) is None, "it is still there")
         return "deleted it"
 
     return {"write": write, "read": read, "range": read_range, "list": find, "delete": delete}
@@ -100,7 +100,7 @@ def _step(name: str, action: Callable[[], str]) -> CheckStep:
         detail, ok = action(), True
     except BackendError as exc:
         detail, ok = _explain(name, exc), False
-    except _WrongAnswerError as exc:
+    except BrokenPromiseError as exc:
         detail, ok = f"{exc}; use storage that returns what was written, at once", False
     return CheckStep(name, ok, detail, time.monotonic() - start)
 
@@ -112,6 +112,7 @@ def _explain(name: str, exc: BackendError) -> str:
     return f"{exc.message}; {exc.hint}" if exc.hint else exc.message
 
 
-def _expect(condition: bool, otherwise: str) -> None:
+def expect(condition: bool, otherwise: str) -> None:
+    """Raise BrokenPromiseError with a text unless something is as it should be."""
     if not condition:
-        raise _WrongAnswerError(otherwise)
+        raise BrokenPromiseError(otherwise)

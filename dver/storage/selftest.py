@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dver.errors import DverError
-from dver.storage.selftest_trials import PLANS, BrokenPromiseError, Plan, Scratch
+from dver.storage.check import BrokenPromiseError
+from dver.storage.selftest_trials import PLANS, Plan, Scratch
 
 
 class Result(StrEnum):

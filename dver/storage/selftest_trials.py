@@ -17,6 +17,7 @@ from dver.errors import BackendError, BackendProblem, DverError
 from dver.objects.ids import Bytes
 from dver.progress import Task
 from dver.storage.backend import Backend, Dated
+from dver.storage.check import BrokenPromiseError, expect
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -39,10 +40,6 @@ _NAMES = (
     f"quarantine/packs/{_HEX}.pack",
     f"packs/0v/{'0123456789abcdefghijklmnopqrstuv' * 6}",
 )
-
-
-class BrokenPromiseError(Exception):
-    """The place answered, but not as it should; the text says how."""
 
 
 @dataclass(slots=True)
@@ -94,7 +91,7 @@ class Scratch:
 
 
 def _connect(scratch: Scratch) -> str:
-    _expect(not [*scratch.backend.list(scratch.folder)], "a folder that was never made is not empty")
+    expect(not [*scratch.backend.list(scratch.folder)], "a folder that was never made is not empty")
     return "an empty folder is listed as empty"
 
 
@@ -123,7 +120,7 @@ def _ranges(scratch: Scratch) -> str:
     key = scratch.write("ranges", [data])
     for offset, length in [(0, 1), (0, _SMALL), (17, 4000), (_SMALL - 1, 1), (5, 0)]:
         part = scratch.backend.read_range(key, offset, length)
-        _expect(part == data[offset : offset + length], f"{length:,} bytes from {offset:,} on are not those asked for")
+        expect(part == data[offset : offset + length], f"{length:,} bytes from {offset:,} on are not those asked for")
     try:
         scratch.backend.read_range(key, _SMALL - 5, 10)
     except BackendError:
@@ -133,7 +130,7 @@ def _ranges(scratch: Scratch) -> str:
 
 def _missing(scratch: Scratch) -> str:
     key = scratch.folder + "packs/missing"
-    _expect(scratch.backend.size(key) is None, "it tells a size of what is not there")
+    expect(scratch.backend.size(key) is None, "it tells a size of what is not there")
     scratch.backend.delete(key)
     try:
         scratch.backend.read(key)
@@ -155,11 +152,11 @@ def _list(scratch: Scratch) -> str:
     sizes = {scratch.write(f"list/{name}", [bytes(size)]): size for size, name in enumerate(("a", "b/c", "b/d"))}
     scratch.write("list-of-others", [b"x"])
     found = {info.key: info.size for info in scratch.backend.list(scratch.folder + "list/")}
-    _expect(found == sizes, _difference(sizes, found))
+    expect(found == sizes, _difference(sizes, found))
     gone = scratch.folder + "list/b/c"
     scratch.backend.delete(gone)
     names = {info.key for info in scratch.backend.list(scratch.folder + "list/")}
-    _expect(gone not in names, "what was deleted is still listed; dver takes it for stored until that ends")
+    expect(gone not in names, "what was deleted is still listed; dver takes it for stored until that ends")
     return "shows what was just written, with sizes, and not what was just deleted"
 
 
@@ -170,7 +167,7 @@ def _whole(scratch: Scratch) -> str:
     with _writing(scratch, [*contents] * 3) as is_done:
         while not is_done():
             with suppress(_NotThereError):
-                _expect(_read_or_nothing(scratch, "whole") in contents, "a reader saw a part of what was being written")
+                expect(_read_or_nothing(scratch, "whole") in contents, "a reader saw a part of what was being written")
                 looks += 1
     return f"{looks} looks while it was written: whole or not at all"
 
@@ -200,7 +197,7 @@ def _large(scratch: Scratch) -> str:
     _expect_content(scratch.backend, key, b"".join(pieces))
     down = time.monotonic() - start
     middle = scratch.backend.read_range(key, 13 * _BLOCK - 8, 16)
-    _expect(middle == pieces[12][-8:] + pieces[13][:8], "a part from the middle is not the one asked for")
+    expect(middle == pieces[12][-8:] + pieces[13][:8], "a part from the middle is not the one asked for")
     return f"{count} MiB whole and in parts: {count / up:.1f} MiB/s there, {count / down:.1f} MiB/s back"
 
 
@@ -208,8 +205,8 @@ def _pages(scratch: Scratch) -> str:
     names = [f"pages/{number:05}" for number in range(MORE_THAN_A_PAGE)]
     keys = {key for key in _in_threads(lambda name: scratch.write(name, [b"x"]), names)}
     found = [info.key for info in scratch.backend.list(scratch.folder + "pages/")]
-    _expect(len(found) == len(set(found)), "some blobs are listed twice")
-    _expect(set(found) == keys, f"of {len(keys):,} blobs {len(keys & set(found)):,} are listed")
+    expect(len(found) == len(set(found)), "some blobs are listed twice")
+    expect(set(found) == keys, f"of {len(keys):,} blobs {len(keys & set(found)):,} are listed")
     return f"{len(keys):,} blobs are all listed"
 
 
@@ -217,11 +214,11 @@ def _delete(scratch: Scratch) -> str:
     key = scratch.write("delete", [b"x"])
     for _ in range(2):
         scratch.backend.delete(key)
-        _expect(scratch.backend.size(key) is None, "what was deleted is still there")
+        expect(scratch.backend.size(key) is None, "what was deleted is still there")
     try:
         scratch.backend.read(key)
     except BackendError as exc:
-        _expect(exc.problem is BackendProblem.NOT_FOUND, exc.message)
+        expect(exc.problem is BackendProblem.NOT_FOUND, exc.message)
         return "gone at once; deleting it again does no harm"
     raise BrokenPromiseError("what was deleted can still be read")
 
@@ -241,7 +238,7 @@ def _clock(scratch: Scratch) -> str:
     # Some keep whole seconds.
     ahead = min(0.0, changed + 1 - before) or max(0.0, changed - time.time())
     words = f"its clock is {abs(ahead):,.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
-    _expect(abs(ahead) <= _DIFFERENCE_SECONDS, f"{words}; set the one that is wrong")
+    expect(abs(ahead) <= _DIFFERENCE_SECONDS, f"{words}; set the one that is wrong")
     return words if abs(ahead) > 1 else "its clock and this machine's agree"
 
 
@@ -319,8 +316,8 @@ def _in_threads(action: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
 
 
 def _expect_content(backend: Backend, key: str, data: bytes) -> None:
-    _expect(backend.read(key) == data, "what came back is not what was written")
-    _expect(backend.size(key) == len(data), "it tells another size than was written")
+    expect(backend.read(key) == data, "what came back is not what was written")
+    expect(backend.size(key) == len(data), "it tells another size than was written")
 
 
 def _difference(sizes: dict[str, int], found: dict[str, int]) -> str:
@@ -329,8 +326,3 @@ def _difference(sizes: dict[str, int], found: dict[str, int]) -> str:
     if found.keys() - sizes.keys():
         return "blobs of other folders are listed"
     return "it lists other sizes than were written"
-
-
-def _expect(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise BrokenPromiseError(otherwise)
