@@ -20,7 +20,7 @@ from dver.operations.run_command import Attachment, Exit, LineSink, Relay, run_c
 from dver.operations.run_environment import find_environment
 from dver.operations.run_plan import RunPlan
 from dver.operations.run_publish import Execution, RunResult, publish_run, reuse_run
-from dver.operations.run_register import Registration, RunNote, this_host
+from dver.operations.run_register import RegisteredRun, RunNote, this_host
 from dver.progress import NO_PROGRESS, Progress
 from dver.records.record import State
 from dver.repo import CONFIG_FILE, Repo
@@ -55,8 +55,8 @@ def started_run(repo: Repo, plan: RunPlan) -> Iterator["StartedRun"]:
         step.name, step.command, step.shell, step.folder, step.outputs, started, host=this_host(), pid=os.getpid()
     )
     with claimed(repo, step.outputs):
-        with outputs_aside(repo, note) as (aside, registration):
-            run = StartedRun(repo, plan, started, aside, registration)
+        with outputs_aside(repo, note) as (aside, registered):
+            run = StartedRun(repo, plan, started, aside, registered)
             yield run
         run.settled()
 
@@ -64,12 +64,12 @@ def started_run(repo: Repo, plan: RunPlan) -> Iterator["StartedRun"]:
 class StartedRun:
     """A run whose outputs are out of the way. Its command may be executed in any thread; the rest is for one."""
 
-    def __init__(self, repo: Repo, plan: RunPlan, started: str, aside: Aside, registration: Registration) -> None:
+    def __init__(self, repo: Repo, plan: RunPlan, started: str, aside: Aside, registered: RegisteredRun) -> None:
         self._repo = repo
         self._plan = plan
         self._started = started
         self._aside = aside
-        self._registration = registration
+        self._registered = registered
         self._result: RunResult | None = None
         self._traces: Traces | None = None
 
@@ -86,11 +86,11 @@ class StartedRun:
             DverError: it could not be started.
         """
         request = self._plan.request
-        attachment = Attachment(relay, sink, self._registration.held, self._registration.started)
+        attachment = Attachment(relay, sink, self._registered.held, self._registered.started)
         folder = self._repo.root / request.folder
         if not request.observe:
             return run_command(request.command, folder, request.env, shell=request.shell, attachment=attachment)
-        scratch = self._registration.place / "observed"
+        scratch = self._registered.place / "observed"
         with observing(
             self._repo.root, scratch, request.command, folder, request.env, shell=request.shell
         ) as observation:

@@ -29,7 +29,7 @@ from dver.objects.pointer import Pointer
 from dver.operations.datasets import decode_path, lies_in, read_pointer_or_problem, typed
 from dver.operations.rm import is_stored
 from dver.operations.run_guard import check_not_made
-from dver.operations.run_register import Registration, RunNote, aside_place, register
+from dver.operations.run_register import RegisteredRun, RunNote, aside_place, register
 from dver.operations.status import scan_dataset
 from dver.progress import NO_TASK
 from dver.repo import Repo
@@ -184,7 +184,7 @@ def check_replaceable(repo: Repo, outputs: Sequence[str]) -> None:
 
 
 @contextmanager
-def outputs_aside(repo: Repo, note: RunNote) -> Iterator[tuple[Aside, Registration]]:
+def outputs_aside(repo: Repo, note: RunNote) -> Iterator[tuple[Aside, RegisteredRun]]:
     """Register a run and set its outputs aside while its command runs; what becomes of them is settled in the end.
 
     Raises:
@@ -194,15 +194,15 @@ def outputs_aside(repo: Repo, note: RunNote) -> Iterator[tuple[Aside, Registrati
     check_replaceable(repo, note.outputs)
     with repo.lock():
         check_not_made(repo.dver_dir, note.outputs)
-        registration = register(repo.dver_dir, note)
-    aside = Aside(repo, registration.place)
+        registered = register(repo.dver_dir, note)
+    aside = Aside(repo, registered.place)
     try:
         aside.take(note.outputs)
-        yield aside, registration
+        yield aside, registered
     finally:
         # If this fails, the entry stays, and with it what was set aside: it is recovered as after a kill.
         aside.settle()
-        registration.remove()
+        registered.remove()
 
 
 @contextmanager

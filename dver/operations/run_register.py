@@ -77,8 +77,8 @@ class FoundRun:
     command_pid: int | None = None
 
 
-class Registration:
-    """The entry of a run of this process.
+class RegisteredRun:
+    """A run of this process as it stands in the register.
 
     Attributes:
         place: its folder.
@@ -107,7 +107,7 @@ def this_host() -> str:
     return socket.gethostname()
 
 
-def register(dver_dir: Path, note: RunNote) -> Registration:
+def register(dver_dir: Path, note: RunNote) -> RegisteredRun:
     """Make the entry of a run, safe from a loss of power; the caller holds the lock of the working tree."""
     runs = dver_dir / "tmp" / RUNS_FOLDER
     try:
@@ -121,7 +121,7 @@ def register(dver_dir: Path, note: RunNote) -> Registration:
         os.fsync(file.fileno())
     except OSError as exc:
         raise unwritable_place(runs, exc) from exc
-    return Registration(place, owner, file)
+    return RegisteredRun(place, owner, file)
 
 
 def found_runs(dver_dir: Path) -> list[FoundRun]:

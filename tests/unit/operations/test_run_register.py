@@ -13,7 +13,7 @@ import pytest
 from dver.operations.run_register import (
     FoundRun,
     Life,
-    Registration,
+    RegisteredRun,
     RunNote,
     aside_place,
     ended_places,
@@ -26,10 +26,10 @@ from dver.operations.run_register import (
 NOTE = RunNote("step", ("sort", "a\udcff"), False, "sub", ("out", "dir/x"), "2026-11-23T14:48:01.123Z", this_host(), 42)
 
 
-def leave(registration: Registration) -> None:
+def leave(registered: RegisteredRun) -> None:
     """Let go of the locks, as the end of the process does."""
-    registration._owner.close()
-    registration._note.close()
+    registered._owner.close()
+    registered._note.close()
 
 
 def only(folder: Path) -> FoundRun:
