@@ -11,7 +11,7 @@ from dver.cli.wording import count_text, escape_text, path_text
 from dver.errors import BackendError, DataLossError, DverError
 from dver.operations.datasets import typed
 from dver.operations.follow import Followed, follow
-from dver.operations.survey import Move
+from dver.operations.unfollowed import Move
 from dver.repo import Repo
 from dver.workspace.gitignore import gitignore_path
 

@@ -20,7 +20,7 @@ from dver.operations.ignoring import keep_out_of_git
 from dver.operations.rm import is_stored, remove_empty_parents
 from dver.operations.run_guard import what_is_in_hand
 from dver.operations.status import scan_dataset
-from dver.operations.survey import Move, Survey, take_survey, version_at
+from dver.operations.unfollowed import Move, Unfollowed, find_unfollowed, version_at
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
 from dver.workspace.deletion import dataset_folders, delete_files, remove_directory
@@ -56,43 +56,43 @@ def follow(repo: Repo, move: Move, *, progress: Progress = NO_PROGRESS) -> list[
     """Bring the data of changed pointers, and remove that of pointers that are gone; return what was done or not."""
     with repo.lock():
         # Another command may have done it while this one waited.
-        survey = take_survey(repo, move)
-        if survey is None:
+        left = find_unfollowed(repo, move)
+        if left is None:
             return []
-        done = [Followed(dataset, problem=problem) for dataset, problem in survey.problems.items()]
-        due = [*survey.gone, *survey.due]
+        done = [Followed(dataset, problem=problem) for dataset, problem in left.problems.items()]
+        due = [*left.gone, *left.due]
         with repo.storing(), repo.scanner.looking_ahead(due), progress.task("comparing", bytes=0, files=0) as task:
-            follower = _Follower(repo, survey, task, progress)
+            follower = _Follower(repo, left, task, progress)
             # First, as what takes the place of a dataset may lie within it.
-            done += [follower.remove(dataset) for dataset in survey.gone]
-            done += [follower.bring(dataset) for dataset in survey.due]
+            done += [follower.remove(dataset) for dataset in left.gone]
+            done += [follower.bring(dataset) for dataset in left.due]
         return [one for one in done if one.is_worth_telling]
 
 
 def remove_gone(repo: Repo, *, progress: Progress = NO_PROGRESS) -> list[Followed]:
     """Remove the data of datasets whose pointer git took away; return what was removed, and what was not and why."""
     with repo.lock(), repo.storing():
-        survey = Survey(repo, Move())
-        with repo.scanner.looking_ahead(survey.gone), progress.task("comparing", bytes=0, files=0) as task:
-            follower = _Follower(repo, survey, task, progress)
-            done = [follower.remove(dataset) for dataset in survey.gone]
+        left = Unfollowed(repo, Move())
+        with repo.scanner.looking_ahead(left.gone), progress.task("comparing", bytes=0, files=0) as task:
+            follower = _Follower(repo, left, task, progress)
+            done = [follower.remove(dataset) for dataset in left.gone]
     return [one for one in done if one.is_worth_telling]
 
 
 class _Follower:
     """Brings and removes the data of one dataset after the other."""
 
-    def __init__(self, repo: Repo, survey: Survey, task: Task, progress: Progress) -> None:
+    def __init__(self, repo: Repo, left: Unfollowed, task: Task, progress: Progress) -> None:
         self._repo = repo
-        self._survey = survey
+        self._left = left
         self._task = task
         self._progress = progress
         self._unreachable: BackendError | None = None
-        self._held = what_is_in_hand(repo.dver_dir, (*survey.due, *survey.gone))
+        self._held = what_is_in_hand(repo.dver_dir, (*left.due, *left.gone))
 
     def bring(self, dataset: str) -> Followed:
         """Make a dataset's files what its pointer says."""
-        pointer, base = self._survey.due[dataset], self._survey.bases.get(dataset)
+        pointer, base = self._left.due[dataset], self._left.bases.get(dataset)
         if dataset in self._held:
             return Followed(dataset, problem=_left_alone(dataset, self._held[dataset]))
         try:
@@ -101,7 +101,7 @@ class _Follower:
             if plan.conflicts:
                 return Followed(dataset, problem=_changed_data(dataset, plan))
             carry_out(self._repo, CheckoutPlan((plan,)), progress=self._progress)
-            ignored = self._survey.commits and self._keep_out_of_git(dataset, pointer)
+            ignored = self._left.commits and self._keep_out_of_git(dataset, pointer)
         except DverError as exc:
             return Followed(dataset, problem=self._noted(exc))
         return Followed(dataset, plan=plan, ignored=ignored)
@@ -124,7 +124,7 @@ class _Follower:
     def _plan(self, dataset: str, pointer: Pointer, base: Base | None) -> DatasetPlan:
         repo = self._repo
         check_parents(repo.root, dataset)
-        before = self._survey.version_before(dataset)
+        before = self._left.version_before(dataset)
         is_here = os.path.lexists(repo.root / dataset)
         if base is None and before is not None and is_here:
             # What the files were is not known, so what they should have been tells which of them are the user's own.
@@ -134,8 +134,8 @@ class _Follower:
 
     def _remove(self, dataset: str) -> Followed:
         repo = self._repo
-        base = self._survey.bases.get(dataset)
-        scan = scan_dataset(repo, dataset, self._survey.gone[dataset], self._task, adopt=True)
+        base = self._left.bases.get(dataset)
+        scan = scan_dataset(repo, dataset, self._left.gone[dataset], self._task, adopt=True)
         if scan is None:
             repo.stat_cache.forget(dataset)
             return Followed(dataset)
@@ -165,7 +165,7 @@ class _Follower:
 
     def _is_named(self, dataset: str, version: VersionId) -> bool:
         """Whether a commit that will be found again names a version; if none does, its files are how one has it."""
-        if self._survey.version_before(dataset) == version:
+        if self._left.version_before(dataset) == version:
             return True
         tips = dict.fromkeys(self._repo.git.refs().values())
         return any(version_at(self._repo, tip, dataset) == version for tip in tips)

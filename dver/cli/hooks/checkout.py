@@ -12,7 +12,7 @@ import click
 from dver.cli.command import Command
 from dver.cli.session import Session
 from dver.errors import DverError
-from dver.operations.survey import Hook, Move, move_of, take_survey
+from dver.operations.unfollowed import Hook, Move, find_unfollowed, move_of
 
 _EXAMPLES = {
     "dver hook checkout": "bring the data of pointers that changed",
@@ -34,8 +34,8 @@ def command(session: Session, name: str | None, arguments: Sequence[str]) -> int
     try:
         with session.hook_repo() as repo:
             move = _move(name, arguments, session.env)
-            survey = None if repo is None else take_survey(repo, move)
-            if repo is not None and survey is not None and not survey.is_nothing:
+            left = None if repo is None else find_unfollowed(repo, move)
+            if repo is not None and left is not None and not left.is_nothing:
                 from dver.cli.following import follow_and_tell  # noqa: PLC0415
 
                 follow_and_tell(session, repo, move)

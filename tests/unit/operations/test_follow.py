@@ -16,7 +16,7 @@ from dver.errors import (
     VersionNotFoundError,
 )
 from dver.operations.follow import Followed, follow
-from dver.operations.survey import Hook, Move, move_of
+from dver.operations.unfollowed import Hook, Move, move_of
 from tests.clones import Clone, everything_but_dvers_own, noise
 from tests.unit.operations.watched import Remote
 

@@ -18,7 +18,7 @@ from dver.operations.mv import mv
 from dver.operations.resolve import checkout_merging, resolve
 from dver.operations.rm import rm
 from dver.operations.run_register import RunNote, aside_place, register, this_host
-from dver.operations.survey import Move
+from dver.operations.unfollowed import Move
 from tests.clones import Clone
 from tests.unit.operations.merging import diverge, merge, write
 from tests.unit.operations.running import request, run

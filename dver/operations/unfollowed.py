@@ -71,11 +71,11 @@ def move_of(hook: Hook | None, arguments: Sequence[str]) -> Move:
             return Move()
 
 
-def take_survey(repo: Repo, move: Move) -> "Survey | None":
+def find_unfollowed(repo: Repo, move: Move) -> "Unfollowed | None":
     """Return what is to be done, or None while a rebase goes on: it would only be done again at its end."""
     if _in_rebase(repo.git.git_dir) and not move.ends_rebase:
         return None
-    return Survey(repo, move)
+    return Unfollowed(repo, move)
 
 
 def _in_rebase(git_dir: Path) -> bool:
@@ -92,7 +92,7 @@ def _in_rebase(git_dir: Path) -> bool:
     return any(line and not line.startswith("#") and line != _NOOP for line in map(str.strip, todo.splitlines()))
 
 
-class Survey:
+class Unfollowed:
     """What a move leaves to be done.
 
     Attributes:
