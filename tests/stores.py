@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dver.objects.builder import ManifestBuilder, Summary, make_file_entry
 from dver.objects.chunker import Chunker, ChunkerParams
 from dver.objects.entry import FileEntry, pack_chunk
 from dver.objects.ids import Bytes, ChunkId, NodeId, ObjectId, VersionId, chunk_id
-from dver.objects.manifest import ManifestBuilder, Summary, make_file_entry
 from dver.objects.pack import TARGET_SIZE, Kind, encode_object
 from dver.storage.backend import Backend, BlobInfo
 from dver.storage.index import ChunkIndex

@@ -11,7 +11,8 @@ from dver.cli.fsck_words import damage_lines, fsck_json, repair_lines, summary
 from dver.cli.session import Session
 from dver.cli.transfers import complete_remote
 from dver.errors import UsageError
-from dver.operations.fsck import FsckOptions, fsck
+from dver.operations.fsck import fsck
+from dver.operations.fsck_results import FsckOptions
 from dver.storage.audit_findings import Depth
 
 _EXAMPLES = {

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, path_json, path_text, size_text, version_text
 from dver.objects.ids import format_version
-from dver.operations.fsck import LINEAGE, POINTER, Damage, Effect, FsckResult
+from dver.operations.fsck_results import LINEAGE, POINTER, Damage, Effect, FsckResult
 from dver.storage.audit_findings import Counts, Depth
 
 _MOST_PATHS = 5

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dver.errors import FormatError
-from dver.objects.builder import SPLIT_MASK, ManifestBuilder, NodeSink, Summary, build_manifest, make_file_entry
 from dver.objects.entry import (
     DirectoryEntry,
     Entry,
@@ -28,45 +27,13 @@ from dver.objects.entry import (
 )
 from dver.objects.ids import Bytes, ChunkId, NodeId, VersionId
 from dver.objects.node import (
-    FORMAT,
-    MAX_ITEMS,
     MAX_LEVEL,
-    MAX_NODE_BYTES,
-    Child,
     ChunksNode,
     EntriesNode,
-    NodeType,
     decode_chunks_node,
     decode_entries_node,
-    encode_node,
     open_prefixes,
 )
-
-__all__ = [
-    "FORMAT",
-    "MAX_ITEMS",
-    "MAX_LEVEL",
-    "MAX_NODE_BYTES",
-    "PREFETCH",
-    "SPLIT_MASK",
-    "Child",
-    "ChunksNode",
-    "EntriesNode",
-    "Manifest",
-    "ManifestBuilder",
-    "NodeLoader",
-    "NodeSink",
-    "NodeType",
-    "Subtree",
-    "Summary",
-    "build_manifest",
-    "decode_chunks_node",
-    "decode_entries_node",
-    "encode_node",
-    "make_file_entry",
-    "single_file_entry",
-    "subtrees_below",
-]
 
 PREFETCH = 64
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dver.errors import FormatError, PathError, UnsupportedFormatError, VersionNotFoundError
+from dver.objects.builder import ManifestBuilder, Summary
 from dver.objects.entry import DirectoryEntry
-from dver.objects.manifest import ManifestBuilder, Summary
 from dver.objects.pointer import DatasetKind, Pointer, pointer_path
 from dver.operations.add_parts import check_parts, part_base
 from dver.operations.addable import check_addable, check_nesting, check_parents, check_spelling

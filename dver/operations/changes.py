@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dver.errors import ObjectNotFoundError, PathError
+from dver.objects.builder import Summary
 from dver.objects.edit import EntryReader, edit_manifest, find_clashes
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry
-from dver.objects.manifest import Manifest, Summary
+from dver.objects.manifest import Manifest
 from dver.objects.paths import parents
 from dver.operations.datasets import decode_path, typed
 from dver.operations.modes import with_known_modes

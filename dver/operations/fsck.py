@@ -30,8 +30,6 @@ from dver.storage.repair import Mender
 from dver.storage.repair_sources import StoreSource
 from dver.storage.store import Store
 
-__all__ = ["LINEAGE", "POINTER", "Damage", "Effect", "FsckOptions", "FsckResult", "Repaired", "fsck"]
-
 _MOST_TIPS = 3
 _DEFAULTS = FsckOptions()
 # What a repair of the store leaves to people.

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dver.errors import DverError
+from dver.objects.builder import ManifestBuilder
 from dver.objects.chunker import Chunker, ChunkerParams
-from dver.objects.manifest import ManifestBuilder
 from dver.progress import Task
 from dver.storage.repair_sources import Sink
 from dver.workers import Workers

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from dver.errors import FormatError, ObjectNotFoundError, PathError, os_hint
 from dver.git import Conflict
+from dver.objects.builder import build_manifest
 from dver.objects.conflict import PointerSides, split_conflict
 from dver.objects.entry import Entry
-from dver.objects.manifest import build_manifest
 from dver.objects.merge import Merged, PathConflict, Ruling, Side, merge_manifests, merged_entries
 from dver.objects.pointer import (
     MAX_POINTER,

@@ -13,9 +13,9 @@ from functools import cache, cached_property
 
 from dver.errors import GitError
 from dver.git import CommitId
+from dver.objects.builder import build_manifest
 from dver.objects.entry import FileEntry
 from dver.objects.ids import format_version
-from dver.objects.manifest import build_manifest
 from dver.objects.pointer import Pointer, dataset_path, pointer_path
 from dver.operations.datasets import (
     enclosing_dataset,

@@ -18,9 +18,9 @@ from itertools import dropwhile
 from pathlib import Path
 
 from dver.errors import DverError
+from dver.objects.builder import ManifestBuilder, make_file_entry
 from dver.objects.entry import pack_chunk
 from dver.objects.ids import ChunkId, chunk_id, format_version
-from dver.objects.manifest import ManifestBuilder, make_file_entry
 from dver.objects.pack import Kind, encode_object
 from dver.operations.run_image import Image, find_image
 from dver.records.record import Environment

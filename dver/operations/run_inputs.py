@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from dver.errors import DverError, GitError, ObjectNotFoundError, PathError
 from dver.git import CommitId
+from dver.objects.builder import build_manifest
 from dver.objects.entry import DirectoryEntry, Entry, LinkEntry
 from dver.objects.ids import format_version
-from dver.objects.manifest import Manifest, build_manifest
+from dver.objects.manifest import Manifest
 from dver.objects.paths import is_within, is_within_any
 from dver.objects.pointer import Pointer, dataset_path, may_be_dataset
 from dver.operations.add import Added, add

@@ -19,16 +19,18 @@ from enum import StrEnum
 from pathlib import Path
 
 from dver.errors import DverError, PathError, unwritable_path
+from dver.objects.builder import ManifestBuilder
 from dver.objects.diff import diff_manifests
 from dver.objects.ids import format_version, parse_version
-from dver.objects.manifest import Manifest, ManifestBuilder
+from dver.objects.manifest import Manifest
+from dver.operations.changes import check_storable
 from dver.operations.datasets import decode_path
 from dver.operations.reading import open_manifest
 from dver.operations.run_cache import relocated
 from dver.operations.run_command import SHELL, SIGNAL_BASE
 from dver.operations.staleness import declared_outputs, lacks_secret
 from dver.operations.verify_tree import Approximation, Kind, lay_out
-from dver.operations.working import NodesOnly, check_storable, in_memory_manifest
+from dver.operations.working import NodesOnly, in_memory_manifest
 from dver.progress import NO_PROGRESS, Progress
 from dver.records.record import Artifact, Record, RecordId, State, short_id
 from dver.repo import Repo

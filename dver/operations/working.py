@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from dver.errors import VersionNotFoundError
+from dver.objects.builder import ManifestBuilder
 from dver.objects.entry import Entry
 from dver.objects.ids import Bytes, NodeId, ObjectId, VersionId
-from dver.objects.manifest import Manifest, ManifestBuilder
+from dver.objects.manifest import Manifest
 from dver.objects.pack import Record
 from dver.operations.changes import ChangeFinder, check_storable
 from dver.operations.modes import manifest_before, with_known_modes
@@ -22,8 +23,6 @@ from dver.workspace.ignore import IgnoreRules
 from dver.workspace.ingest import Ingested, Ingester, ObjectSink, Source
 from dver.workspace.statcache import Base, is_trusted
 from dver.workspace.walk import FileType, WalkItem, walk_dataset
-
-__all__ = ["NodesOnly", "check_storable", "in_memory_manifest", "working_entries", "working_manifest"]
 
 
 class NodesOnly:

@@ -10,12 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dver.errors import ObjectNotFoundError
+from dver.objects.builder import Summary
 from dver.objects.edit import EntryReader, edit_manifest
 from dver.objects.entry import Entry
-from dver.objects.manifest import Manifest, Summary
+from dver.objects.manifest import Manifest
+from dver.operations.changes import check_storable
 from dver.operations.modes import with_known_modes
 from dver.operations.reading import lazy_manifest
-from dver.operations.working import NodesOnly, check_storable, in_memory_manifest, working_manifest
+from dver.operations.working import NodesOnly, in_memory_manifest, working_manifest
 from dver.progress import Task
 from dver.repo import Repo
 from dver.workspace.ingest import Ingester, ObjectSink

@@ -30,8 +30,6 @@ from dver.storage.audit_verdict import Seen, Verdict
 from dver.storage.store import Store
 from dver.workers import Workers
 
-__all__ = ["Audit", "AuditOptions", "AuditTools", "Auditor", "Depth", "audit", "log_path"]
-
 _ATTEMPTS = 3
 
 

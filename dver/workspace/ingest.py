@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from dver.errors import PathError
+from dver.objects.builder import make_file_entry
 from dver.objects.chunker import Chunker, SegmentJoiner
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, pack_chunk
 from dver.objects.ids import ChunkId, NodeId, ObjectId, chunk_id
-from dver.objects.manifest import make_file_entry
 from dver.objects.pack import Kind, Record, encode_object
 from dver.progress import Task
 from dver.workers import Workers, abandon

@@ -23,7 +23,8 @@ from pathlib import Path
 
 from dver.errors import LockedError
 from dver.operations.checkout import CheckoutOptions, checkout
-from dver.operations.fsck import FsckOptions, fsck
+from dver.operations.fsck import fsck
+from dver.operations.fsck_results import FsckOptions
 from dver.operations.gc import gc
 from dver.operations.gc_remote import RemoteGcOptions, gc_remote
 from dver.operations.push import push, wanted_versions

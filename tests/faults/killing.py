@@ -24,7 +24,8 @@ from dver.objects.entry import FileEntry
 from dver.objects.ids import ObjectId, VersionId
 from dver.objects.indexfile import decode_index
 from dver.objects.pointer import decode_pointer
-from dver.operations.fsck import Damage, FsckOptions, fsck
+from dver.operations.fsck import fsck
+from dver.operations.fsck_results import Damage, FsckOptions
 from dver.operations.status import State
 from dver.storage.audit_findings import Depth, Problem, Thing
 from dver.storage.store import Store

@@ -10,7 +10,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 from dver.objects.ids import ObjectId, chunk_id
-from dver.operations.fsck import FsckOptions, fsck
+from dver.operations.fsck import fsck
+from dver.operations.fsck_results import FsckOptions
 from dver.operations.gc import gc
 from dver.operations.gc_auto import tidy
 from dver.operations.gc_remote import RemoteGcOptions, gc_remote

@@ -10,12 +10,13 @@ from itertools import islice
 from blake3 import blake3
 
 from dver.errors import DverError
+from dver.objects.builder import build_manifest
 from dver.objects.codec import Codec
 from dver.objects.conflict import Labels, PointerSides, encode_conflict, split_conflict
 from dver.objects.entry import FileEntry
 from dver.objects.ids import NodeId, VersionId, checksum, pack_id
 from dver.objects.indexfile import decode_index, encode_index
-from dver.objects.manifest import Manifest, build_manifest
+from dver.objects.manifest import Manifest
 from dver.objects.node import decode_chunks_node, decode_entries_node
 from dver.objects.pack import (
     RECORD_HEADER_LENGTH,

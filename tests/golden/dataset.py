@@ -1,10 +1,10 @@
 """What the golden files hold, made from portable random bytes: the input side of the golden tests."""
 
+from dver.objects.builder import Summary, build_manifest, make_file_entry
 from dver.objects.codec import Codec
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, pack_chunk
 from dver.objects.ids import ChunkId, NodeId, chunk_id
 from dver.objects.indexfile import IndexedPack
-from dver.objects.manifest import Summary, build_manifest, make_file_entry
 from dver.objects.pack import EncodedPack, Kind, PackBuilder, Record
 from dver.records import record as lineage
 from tests.golden.prng import splitmix_bytes

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from dver.objects.builder import build_manifest
 from dver.objects.chunker import Chunker, ChunkerParams
 from dver.objects.ids import NodeId, PackId, checksum, chunk_id, node_id
 from dver.objects.indexfile import decode_index, encode_index
-from dver.objects.manifest import Manifest, build_manifest
+from dver.objects.manifest import Manifest
 from dver.objects.pack import (
     TRAILER_LENGTH,
     Kind,

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from dver.objects.builder import build_manifest, make_file_entry
 from dver.objects.chunker import Chunker, ChunkerParams
 from dver.objects.entry import Entry, encode_entry, unpack_chunks
 from dver.objects.ids import NodeId
 from dver.objects.indexfile import encode_index
-from dver.objects.manifest import build_manifest, make_file_entry
 from dver.objects.pack import Kind, PackBuilder
 from tests.golden import spec_reader
 from tests.golden.dataset import LONG, NOISE, TEXT, golden_index, golden_pack, large_dataset, small_dataset

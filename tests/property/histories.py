@@ -28,7 +28,8 @@ from dver.objects.ids import VersionId
 from dver.objects.merge import Side
 from dver.objects.pointer import decode_pointer
 from dver.operations.checkout import CheckoutOptions, checkout
-from dver.operations.fsck import FsckOptions, fsck
+from dver.operations.fsck import fsck
+from dver.operations.fsck_results import FsckOptions
 from dver.operations.resolve import resolve
 from dver.storage.audit_findings import Depth, Problem, Thing
 from dver.storage.store import Store

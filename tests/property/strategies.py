@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from hypothesis import strategies as st
 
 from dver.errors import FormatError
+from dver.objects.builder import Summary, build_manifest
 from dver.objects.codec import Codec
 from dver.objects.entry import CHUNK_REF_LENGTH, DirectoryEntry, Entry, FileEntry, LinkEntry, check_path, pack_chunk
 from dver.objects.ids import ID_LENGTH, Bytes, ChunkId, NodeId, VersionId
-from dver.objects.manifest import Manifest, Summary, build_manifest
+from dver.objects.manifest import Manifest
 from dver.objects.pack import Kind, Record, encode_object, identify
 from dver.objects.pointer import DatasetKind, Pointer
 

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from dver.errors import DverError, FormatError
 from dver.objects import entry as entries
+from dver.objects.builder import build_manifest, make_file_entry
 from dver.objects.codec import Codec, compress, decompress
 from dver.objects.diff import diff_manifests
 from dver.objects.entry import Entry, check_path, check_paths, counts_as_file, encode_entry, entry_size
 from dver.objects.ids import NodeId, PackId, VersionId, checksum
 from dver.objects.indexfile import IndexedPack, decode_index, encode_index
-from dver.objects.manifest import Manifest, NodeType, build_manifest, encode_node, make_file_entry
-from dver.objects.node import decode_chunks_node, decode_entries_node
+from dver.objects.manifest import Manifest
+from dver.objects.node import NodeType, decode_chunks_node, decode_entries_node, encode_node
 from dver.objects.pack import (
     TRAILER_LENGTH,
     PackBuilder,

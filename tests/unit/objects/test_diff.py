@@ -9,7 +9,8 @@ from dver.errors import FormatError
 from dver.objects.diff import EntryChange, diff_manifests
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry
 from dver.objects.ids import VersionId
-from dver.objects.manifest import Manifest, NodeType, encode_node
+from dver.objects.manifest import Manifest
+from dver.objects.node import NodeType, encode_node
 from tests.property.strategies import NodeStore, many_files
 
 FILES = many_files(50_000)

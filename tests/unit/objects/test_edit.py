@@ -6,10 +6,10 @@ import pytest
 
 import dver.objects.builder
 from dver.errors import FormatError
+from dver.objects.builder import build_manifest
 from dver.objects.edit import EntryReader, edit_manifest, find_clashes
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry
 from dver.objects.ids import NodeId
-from dver.objects.manifest import build_manifest
 from tests.property.strategies import NodeStore, many_files
 
 

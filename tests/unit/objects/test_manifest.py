@@ -6,18 +6,11 @@ from dataclasses import replace
 import pytest
 
 from dver.errors import FormatError, UnsupportedFormatError
+from dver.objects.builder import Summary, make_file_entry
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, encode_entry, pack_chunk, unpack_chunks
 from dver.objects.ids import ChunkId, NodeId, VersionId
-from dver.objects.manifest import (
-    MAX_LEVEL,
-    Manifest,
-    NodeType,
-    Summary,
-    encode_node,
-    make_file_entry,
-    single_file_entry,
-)
-from dver.objects.node import pack_chunk_child
+from dver.objects.manifest import Manifest, single_file_entry
+from dver.objects.node import MAX_LEVEL, NodeType, encode_node, pack_chunk_child
 from tests.property.strategies import NodeStore, many_files, packed_list
 
 FILES = many_files(30_000)

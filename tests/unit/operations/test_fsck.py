@@ -13,7 +13,8 @@ import pytest
 
 from dver.errors import BackendError, BackendProblem, ConfigError, PathError
 from dver.operations.checkout import CheckoutOptions, checkout
-from dver.operations.fsck import Damage, FsckOptions, FsckResult, fsck
+from dver.operations.fsck import fsck
+from dver.operations.fsck_results import Damage, FsckOptions, FsckResult
 from dver.repo import Repo
 from dver.storage import repair
 from dver.storage.audit_findings import Depth

@@ -21,9 +21,10 @@ from typing import Any, NoReturn
 import pytest
 
 from dver.errors import PathError
+from dver.objects.builder import build_manifest
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry, pack_chunk
 from dver.objects.ids import NodeId, chunk_id
-from dver.objects.manifest import Manifest, build_manifest
+from dver.objects.manifest import Manifest
 from dver.progress import NO_TASK
 from dver.workers import Workers
 from dver.workspace import ahead, walk

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dver.objects.builder import build_manifest
 from dver.objects.chunker import Chunker
 from dver.objects.entry import DirectoryEntry, Entry, FileEntry, LinkEntry
-from dver.objects.manifest import Manifest, build_manifest
+from dver.objects.manifest import Manifest
 from dver.progress import NO_TASK
 from dver.storage.store import Store
 from dver.storage.writer import StoreWriter

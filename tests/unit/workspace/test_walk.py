@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dver.errors import PathError
+from dver.objects.builder import build_manifest
 from dver.objects.entry import DirectoryEntry, FileEntry
-from dver.objects.manifest import build_manifest
 from dver.workspace.ignore import IgnoreRules
 from dver.workspace.walk import FileType, WalkItem, walk_dataset
 from tests.property.strategies import paths, without_nesting
