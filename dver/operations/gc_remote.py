@@ -8,11 +8,12 @@ same time.
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from dver.errors import BackendError, BackendProblem, ConfigError, DverError, IntegrityError, UsageError
+from dver.errors import ConfigError, DverError, IntegrityError, UsageError
 from dver.objects.ids import VersionId
-from dver.operations.gc_remote_plan import SweepPlan, find_garbage, plan_sweep
+from dver.operations.gc_remote_plan import find_garbage, plan_sweep
+from dver.operations.gc_remote_sweep import AnnouncedSweep
 from dver.operations.reading import no_store_hint
 from dver.operations.registering import is_registered, own_files, register, registrant
 from dver.operations.roots import collect_roots
@@ -20,8 +21,6 @@ from dver.progress import NO_PROGRESS, Progress
 from dver.repo import Repo
 from dver.storage.clones import known_clones
 from dver.storage.condemned import (
-    RESCUE_SECONDS,
-    Condemned,
     CondemnedList,
     CondemnedVersion,
     GcFolder,
@@ -32,10 +31,8 @@ from dver.storage.condemned import (
     note_phase,
     read_folder,
     read_list,
-    read_rescue,
     read_sweep,
     write_list,
-    write_sweep,
 )
 from dver.storage.lease import Lease
 from dver.storage.local import LocalBackend
@@ -73,7 +70,7 @@ class SweptList:
     spared: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RemoteGcResult:
     """What a garbage collection of a remote found and did.
 
@@ -95,21 +92,21 @@ class RemoteGcResult:
     remote: str
     now: float
     condemned: CondemnedList | None = None
-    waiting: list[CondemnedList] = field(default_factory=list)
-    swept: list[SweptList] = field(default_factory=list)
-    rescued: list[CondemnedList] = field(default_factory=list)
+    waiting: tuple[CondemnedList, ...] = ()
+    swept: tuple[SweptList, ...] = ()
+    rescued: tuple[CondemnedList, ...] = ()
     only_undeletes: bool = False
-    withdrawn: list[CondemnedList] = field(default_factory=list)
+    withdrawn: tuple[CondemnedList, ...] = ()
     kept: int = 0
-    repositories: list[Registration] = field(default_factory=list)
+    repositories: tuple[Registration, ...] = ()
     own: frozenset[str] = frozenset()
-    forgotten: list[Registration] = field(default_factory=list)
+    forgotten: tuple[Registration, ...] = ()
     space: Swept | None = None
 
     @property
-    def in_the_way(self) -> list[Registration]:
+    def in_the_way(self) -> tuple[Registration, ...]:
         """The repositories of which it is not known what they name, for whose sake nothing goes."""
-        return [one for one in self.repositories if one.problem]
+        return tuple(one for one in self.repositories if one.problem)
 
     @property
     def freed(self) -> int:
@@ -117,7 +114,18 @@ class RemoteGcResult:
         return 0 if self.space is None else max(0, self.space.deleted_bytes - self.space.written_bytes)
 
 
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What became of the lists that were there, as the result has it."""
+
+    waiting: tuple[CondemnedList, ...]
+    swept: tuple[SweptList, ...] = ()
+    rescued: tuple[CondemnedList, ...] = ()
+    space: Swept | None = None
+
+
 _PLAIN = RemoteGcOptions()
+_NOTHING_DONE = _Done(())
 
 
 def gc_remote(
@@ -162,67 +170,88 @@ class _Collector:
     def __init__(self, repo: Repo, store: Store, name: str, options: RemoteGcOptions, progress: Progress) -> None:
         self._repo = repo
         self._store = store
+        self._name = name
         self._options = options
         self._progress = progress
-        self._result = RemoteGcResult(name, 0.0, only_undeletes=options.undelete)
+        self._now = 0.0
+        self._own: frozenset[str] = frozenset()
+        self._repositories: tuple[Registration, ...] = ()
+        self._kept = 0
 
     def look(self, now: float) -> RemoteGcResult:
         """Find out what `collect` would do, and write nothing."""
-        result = self._result
-        result.now, result.own = now, own_files(self._repo, self._store)
+        self._now, self._own = now, own_files(self._repo, self._store)
         folder = read_folder(self._store.backend)
         lists = self._lists(folder)
         if self._options.undelete:
-            result.withdrawn = self._withdrawable(folder, lists)
-            return result
+            return replace(self._result(), withdrawn=self._withdrawable(folder, lists))
         named = self._ask(forgetting=self._forgettable(registrations(self._store.backend)))
         due = [one for one in lists if one.due <= now]
-        result.waiting = [one for one in lists if one not in due]
-        if not result.in_the_way:
-            result.swept = [_swept(one, set(one.condemned.versions - named)) for one in due]
-            self._condemn(named, lists, lease=None)
-        return result
+        waiting = tuple(one for one in lists if one not in due)
+        if self._is_blocked:
+            return self._result(_Done(waiting))
+        swept = tuple(_swept(one, set(one.condemned.versions - named)) for one in due)
+        condemned = self._condemn(named, lists, lease=None)
+        return replace(self._result(_Done(waiting, swept)), condemned=condemned)
 
     def collect(self, lease: Lease) -> RemoteGcResult:
         """Do it, with the lease in hand."""
-        backend, result = self._store.backend, self._result
-        result.now = lease.now
+        backend = self._store.backend
+        self._now = lease.now
         folder = read_folder(backend)
         lists = self._lists(folder)
         if self._options.undelete:
-            result.withdrawn = self._withdrawable(folder, lists)
-            for withdrawn in result.withdrawn:
+            withdrawn = self._withdrawable(folder, lists)
+            for one in withdrawn:
                 lease.keep()
-                backend.delete(gc_key(withdrawn.name, "list"))
-            return result
+                backend.delete(gc_key(one.name, "list"))
+            return replace(self._result(), withdrawn=withdrawn)
         if not is_registered(self._repo, self._store, ()):
             register(self._repo, self._store)
         # What it says from here on counts besides: it is another process of it that does.
-        result.own = own_files(self._repo, self._store)
-        for one in self._forgettable(registrations(backend)):
+        self._own = own_files(self._repo, self._store)
+        forgotten = tuple(self._forgettable(registrations(backend)))
+        for gone in forgotten:
             lease.keep()
-            backend.delete(one.key)
-            result.forgotten.append(one)
+            backend.delete(gone.key)
         named = self._ask()
-        if result.in_the_way:
-            result.waiting = lists
-            return result
-        left = self._sweep(lease, folder, lists)
-        if not result.in_the_way:
-            self._condemn(named, left, lease=lease)
+        if self._is_blocked:
+            return replace(self._result(_Done(lists)), forgotten=forgotten)
+        done = self._sweep(lease, folder, lists)
+        left = (*done.waiting, *done.rescued)
+        condemned = None if self._is_blocked else self._condemn(named, left, lease=lease)
         self._tidy(lease)
-        return result
+        return replace(self._result(done), forgotten=forgotten, condemned=condemned)
 
-    def _lists(self, folder: GcFolder) -> list[CondemnedList]:
-        return [read_list(self._store.backend, name) for name in folder.lists]
+    @property
+    def _is_blocked(self) -> bool:
+        """Whether it is not known what some repository names."""
+        return any(one.problem for one in self._repositories)
 
-    def _withdrawable(self, folder: GcFolder, lists: Sequence[CondemnedList]) -> list[CondemnedList]:
+    def _result(self, done: _Done = _NOTHING_DONE) -> RemoteGcResult:
+        return RemoteGcResult(
+            self._name,
+            self._now,
+            waiting=done.waiting,
+            swept=done.swept,
+            rescued=done.rescued,
+            only_undeletes=self._options.undelete,
+            kept=self._kept,
+            repositories=self._repositories,
+            own=self._own,
+            space=done.space,
+        )
+
+    def _lists(self, folder: GcFolder) -> tuple[CondemnedList, ...]:
+        return tuple(read_list(self._store.backend, name) for name in folder.lists)
+
+    def _withdrawable(self, folder: GcFolder, lists: Sequence[CondemnedList]) -> tuple[CondemnedList, ...]:
         begun = {one for name in folder.running for one in read_sweep(self._store.backend, name)}
-        free = [one for one in lists if one.name not in begun]
+        free = tuple(one for one in lists if one.name not in begun)
         if lists and not free:
             raise UsageError(
                 f"{self._store.name}: a sweep has begun with all that was to be deleted, so it cannot be taken back",
-                hint=f"dver gc --remote {self._result.remote} ends that sweep;"
+                hint=f"dver gc --remote {self._name} ends that sweep;"
                 " dver push sends again what a repository here has",
             )
         return free
@@ -231,11 +260,11 @@ class _Collector:
         found: list[Registration] = []
         for wanted in self._options.forget:
             fitting = [one for one in known if one.by.id.startswith(wanted)]
-            others = [one for one in fitting if one.key not in self._result.own]
+            others = [one for one in fitting if one.key not in self._own]
             ids = {one.by.id for one in others}
             if len(ids) != 1:
                 why = "several" if ids else "this one" if fitting else "none that pushed here"
-                hint = f"dver gc --remote {self._result.remote} --dry-run --json lists them with their ids"
+                hint = f"dver gc --remote {self._name} --dry-run --json lists them with their ids"
                 raise UsageError(f"of repositories, {wanted} is {why}", hint=hint)
             found += [one for one in others if one not in found]
         return found
@@ -244,68 +273,68 @@ class _Collector:
         """Return all versions that this repository and those that pushed here name."""
         known = [one for one in registrations(self._store.backend) if one not in forgetting]
         # What this one said earlier is out of date.
-        own = self._result.own
+        own = self._own
         known = [replace(one, problem="") if one.key in own else one for one in known]
-        self._result.repositories = known
+        self._repositories = tuple(known)
         named = frozenset(collect_roots(self._repo).versions)
         return named.union(*(one.versions for one in known if one.key not in own))
 
-    def _condemn(self, named: frozenset[VersionId], lists: Sequence[CondemnedList], *, lease: Lease | None) -> None:
+    def _condemn(
+        self, named: frozenset[VersionId], lists: Sequence[CondemnedList], *, lease: Lease | None
+    ) -> CondemnedList | None:
         """Find what nothing names and no list has, and put it into one; without a lease only find it."""
-        store, result = self._store, self._result
+        store = self._store
         store.index.refresh()
         if lease is not None:
             store.index.recover()
         with self._progress.task("finding what is needed", files=len(named)) as task:
             garbage = find_garbage(store, self._repo.cache, named, [one.condemned for one in lists], task)
-        result.kept = garbage.kept
+        self._kept = garbage.kept
         if not garbage.versions and not garbage.packs:
-            return
+            return None
         by = registrant(self._repo)
-        result.condemned = CondemnedList(
-            new_name(result.now),
-            f"{by.host}:{by.name}",
-            result.now + self._options.grace_days * DAY,
-            garbage.versions,
-            garbage.packs,
-        )
+        due = self._now + self._options.grace_days * DAY
+        found = CondemnedList(new_name(self._now), f"{by.host}:{by.name}", due, garbage.versions, garbage.packs)
         if lease is not None:
             lease.keep()
-            write_list(store.backend, result.condemned)
+            write_list(store.backend, found)
+        return found
 
-    def _sweep(self, lease: Lease, folder: GcFolder, lists: Sequence[CondemnedList]) -> list[CondemnedList]:
-        """Sweep the lists whose time has come, and what sweeps that died have left; return the lists that stay."""
-        backend, result = self._store.backend, self._result
+    def _sweep(self, lease: Lease, folder: GcFolder, lists: tuple[CondemnedList, ...]) -> _Done:
+        """Sweep the lists whose time has come, and what sweeps that died have left."""
+        backend = self._store.backend
         unfinished = {name: read_sweep(backend, name) for name in folder.running}
-        due = {one.name: one for one in lists if one.due <= result.now}
-        condemned = {name: one for lists in unfinished.values() for name, one in lists.items()}
+        due = {one.name: one for one in lists if one.due <= self._now}
+        condemned = {name: one for begun in unfinished.values() for name, one in begun.items()}
         condemned.update((name, one.condemned) for name, one in due.items())
-        result.waiting = [one for one in lists if one.name not in condemned]
+        waiting = tuple(one for one in lists if one.name not in condemned)
         if not condemned:
-            return result.waiting
-        sweep = _Sweep(lease, self._store, new_name(result.now), condemned)
+            return _Done(waiting)
+        sweep = AnnouncedSweep(lease, self._store, new_name(self._now), condemned)
         sweep.begin()
         # Only now: whoever says anything from here on knows of the sweep.
         named = self._ask()
-        if result.in_the_way:
+        if self._is_blocked:
             sweep.end()
-            result.waiting = [*lists]
-            return result.waiting
+            return _Done(lists)
         rescued = sweep.heed_rescues()
-        self._carry_out(sweep, named)
+        space = self._carry_out(sweep, named)
         for name, begun in unfinished.items():
             lease.keep()
             # What is left out now may be half gone, and the rescue may have come after that: nobody is to count on it.
             is_all = begun.keys() <= sweep.condemned.keys()
             note_phase(backend, name, Phase.SWEPT if is_all else Phase.UNMARKED)
-        result.rescued = [one for one in lists if one.name in rescued]
-        for one in lists:
-            if one.name in sweep.condemned:
-                backend.delete(gc_key(one.name, "list"))
-                result.swept.append(_swept(one, sweep.unmarked))
-        return [*result.waiting, *result.rescued]
+        swept = [one for one in lists if one.name in sweep.condemned]
+        for one in swept:
+            backend.delete(gc_key(one.name, "list"))
+        return _Done(
+            waiting,
+            tuple(_swept(one, sweep.unmarked) for one in swept),
+            tuple(one for one in lists if one.name in rescued),
+            space,
+        )
 
-    def _carry_out(self, sweep: "_Sweep", named: frozenset[VersionId]) -> None:
+    def _carry_out(self, sweep: AnnouncedSweep, named: frozenset[VersionId]) -> Swept:
         with self._progress.task("finding what is needed", files=len(named)) as task:
             try:
                 self._store.index.refresh()
@@ -332,8 +361,8 @@ class _Collector:
                 )
             sweeper.delete(plan.dead)
             sweeper.catch_up(plan.packs - sweeper.written)
-        self._result.space = sweeper.swept
         sweep.end(plan, sweeper.swept)
+        return sweeper.swept
 
     def _tidy(self, lease: Lease) -> None:
         """Delete the records of sweeps that ended long ago."""
@@ -343,59 +372,6 @@ class _Collector:
             if phase is Phase.SWEPT and written is not None and lease.now - written > _RECORD_SECONDS:
                 lease.keep()
                 delete_sweep(self._store.backend, name)
-
-
-class _Sweep:
-    """One sweep, as others see it: what it may take, and how far it is."""
-
-    def __init__(self, lease: Lease, store: Store, name: str, condemned: dict[str, Condemned]) -> None:
-        self.lease = lease
-        self.condemned = condemned
-        self.unmarked: set[VersionId] = set()
-        self._store = store
-        self._name = name
-
-    def begin(self) -> None:
-        self.lease.keep()
-        write_sweep(self._store.backend, self._name, self.condemned)
-
-    def heed_rescues(self) -> set[str]:
-        """Leave out the lists that pushes at work count on, and return their names."""
-        backend = self._store.backend
-        folder = read_folder(backend)
-        now = folder.modified.get(gc_key(self._name, "sweep"))
-        rescued: set[str] = set()
-        for name in folder.rescues:
-            written = folder.modified.get(gc_key(name, "rescue"))
-            if now is not None and written is not None and now - written > RESCUE_SECONDS:
-                backend.delete(gc_key(name, "rescue"))
-                continue
-            try:
-                rescued |= read_rescue(backend, name)
-            except BackendError as exc:
-                # Its push has ended since. What merely cannot be read may count.
-                if exc.problem is not BackendProblem.NOT_FOUND:
-                    raise
-        rescued &= self.condemned.keys()
-        self.condemned = {name: one for name, one in self.condemned.items() if name not in rescued}
-        return rescued
-
-    def note(self, phase: Phase) -> None:
-        self.lease.keep()
-        note_phase(self._store.backend, self._name, phase)
-
-    def end(self, plan: SweepPlan | None = None, swept: Swept | None = None) -> None:
-        """Say that it is over, and what it did."""
-        did: dict[str, object] = {}
-        if plan is not None and swept is not None:
-            did = {
-                "deleted_bytes": swept.deleted_bytes,
-                "packs": sorted(pack.hex() for pack in plan.packs),
-                "versions": [version.hex() for version in plan.unmarked],
-                "written_bytes": swept.written_bytes,
-            }
-        self.lease.keep()
-        note_phase(self._store.backend, self._name, Phase.SWEPT, **did)
 
 
 def _swept(one: CondemnedList, unmarked: Collection[VersionId]) -> SweptList:

@@ -144,7 +144,7 @@ def test_what_other_repositories_that_pushed_name_is_kept(ann: Clone, tmp_path: 
     ours = version_of(ann)
 
     assert collect(ann).condemned is None
-    assert collect(ann).swept == []
+    assert collect(ann).swept == ()
     assert stored(ann) == {ours, of_bob}
 
 
@@ -198,7 +198,7 @@ def test_undelete_takes_lists_back(ann: Clone) -> None:
     result = collect(ann, RemoteGcOptions(undelete=True))
 
     assert len(result.withdrawn) == 1
-    assert collect(ann).swept == []
+    assert collect(ann).swept == ()
     assert gone in stored(ann)
 
 
