@@ -19,6 +19,7 @@ from dver.database import CacheDatabase, batches
 from dver.objects.ids import NodeId, ObjectId, PackId, VersionId
 from dver.objects.pack import RECORD_HEADER_LENGTH, Kind, PackEntry
 from dver.objects.references import References
+from dver.storage.packs import runs
 
 _LOOKUP = 900
 _PAGE = 4000
@@ -187,7 +188,11 @@ class StoreMap:
         ):
             pack, offset = rows[-1][:2]
             for _, group in groupby(rows, key=itemgetter(0)):
-                yield from _runs([NodePlace(NodeId(row[2]), PackId(row[4]), row[1], row[3]) for row in group])
+                yield from runs(
+                    [NodePlace(NodeId(row[2]), PackId(row[4]), row[1], row[3]) for row in group],
+                    _RUN,
+                    gap=RECORD_HEADER_LENGTH,
+                )
 
     def places(self, ids: Iterable[NodeId]) -> dict[NodeId, NodePlace]:
         """Return where nodes lie, as far as they can be read."""
@@ -364,15 +369,3 @@ _UNEXPLAINED = (
 _WANT_MISSING = (
     "INSERT OR REPLACE INTO wanted (id, wave, chase) SELECT m.id, 0, 1 FROM missing m JOIN below ON m.node = below.node"
 )
-
-
-def _runs(places: Sequence[NodePlace]) -> Iterator[Sequence[NodePlace]]:
-    """Cut the nodes of one pack, in order, into runs that are read in one go."""
-    run: list[NodePlace] = []
-    for place in places:
-        if run and (place.offset > run[-1].end + RECORD_HEADER_LENGTH or place.end - run[0].offset > _RUN):
-            yield run
-            run = []
-        run.append(place)
-    if run:
-        yield run

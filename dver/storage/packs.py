@@ -7,6 +7,7 @@ it for stored; `whole_trees` tells such nodes from those that a writer left behi
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Protocol, TypeVar
 
 from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError, UnsupportedFormatError
 from dver.objects.ids import ObjectId, PackId, pack_id, parse_id
@@ -28,11 +29,25 @@ from dver.workers import Workers
 
 # Many times what packs are made to be; a file of any size can lie in the place of one.
 MAX_SCANNED = 1 << 30
+# What is read of a pack in one go, where several records are.
+RUN = 8 * 1024 * 1024
 NOT_WHOLE = frozenset({BackendProblem.NOT_FOUND, BackendProblem.OTHER})
 """What a store answers that is asked for bytes of a pack which is gone, or shorter than it should be."""
 
 _TAIL = 64 * 1024
-_RUN = 8 * 1024 * 1024
+
+
+class Placed(Protocol):
+    """What lies somewhere in a blob, from `offset` to `end`."""
+
+    @property
+    def offset(self) -> int: ...
+
+    @property
+    def end(self) -> int: ...
+
+
+_P = TypeVar("_P", bound=Placed)
 
 
 def pack_key(pack: PackId) -> str:
@@ -118,6 +133,21 @@ def read_footer(read: Callable[[int, int], bytes], size: int, where: str) -> tup
     return footer, expected
 
 
+def runs(ordered: Iterable[_P], longest: int, *, gap: int = 0) -> Iterator[list[_P]]:
+    """Yield what lies in one blob in runs to be read in one go; `ordered` is in the order of offsets.
+
+    A run is no longer than `longest` bytes unless it is of one, and between two there is no more than `gap`.
+    """
+    run: list[_P] = []
+    for one in ordered:
+        if run and (one.end - run[0].offset > longest or not 0 <= one.offset - run[-1].end <= gap):
+            yield run
+            run = []
+        run.append(one)
+    if run:
+        yield run
+
+
 def whole_trees(
     backend: Backend, packs: Sequence[IndexedPack], present: Callable[[set[ObjectId]], set[ObjectId]]
 ) -> set[ObjectId]:
@@ -156,11 +186,5 @@ def _node_runs(entries: Sequence[PackEntry]) -> Iterator[list[PackEntry]]:
     """Yield nodes that lie side by side, in runs of a few MiB at most."""
     ordered = sorted(entries, key=lambda entry: entry.offset)
     for is_node, group in groupby(ordered, lambda entry: entry.kind is Kind.NODE):
-        run: list[PackEntry] = []
-        for entry in group if is_node else ():
-            if run and (entry.end - run[0].offset > _RUN or entry.offset != run[-1].end):
-                yield run
-                run = []
-            run.append(entry)
-        if run:
-            yield run
+        if is_node:
+            yield from runs(group, RUN)

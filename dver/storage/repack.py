@@ -10,10 +10,8 @@ from dver.errors import FormatError, IntegrityError
 from dver.objects.ids import PackId
 from dver.objects.indexfile import IndexedPack
 from dver.objects.pack import TARGET_SIZE, Kind, PackBuilder, PackEntry, Record, decode_record
-from dver.storage.packs import pack_key
+from dver.storage.packs import RUN, pack_key, runs
 from dver.storage.store import Store
-
-_SPAN = 8 * 1024 * 1024
 
 
 class Repacker:
@@ -53,7 +51,7 @@ class Repacker:
 
     def _read(self, pack: PackId, entries: Sequence[PackEntry]) -> Iterator[Record]:
         where = f"{self._store.backend.location}/{pack_key(pack)}"
-        for run in _runs(sorted(entries, key=lambda entry: entry.offset)):
+        for run in runs(sorted(entries, key=lambda entry: entry.offset), RUN):
             start = run[0].offset
             data = self._store.backend.read_range(pack_key(pack), start, run[-1].end - start)
             for entry in run:
@@ -83,15 +81,3 @@ class Repacker:
             self._store.backend.delete(pack_key(pack.id))
         self._store.backend.write(pack_key(pack.id), pack.pieces)
         self._written.append(IndexedPack(pack.id, pack.size, pack.entries))
-
-
-def _runs(ordered: Sequence[PackEntry]) -> Iterator[list[PackEntry]]:
-    """Yield records that lie side by side, in runs of a few MiB."""
-    run: list[PackEntry] = []
-    for entry in ordered:
-        if run and (entry.offset != run[-1].end or entry.end - run[0].offset > _SPAN):
-            yield run
-            run = []
-        run.append(entry)
-    if run:
-        yield run

@@ -8,7 +8,7 @@ copied so, for nodes must not be there before what they name.
 
 import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from dver.errors import FormatError, IntegrityError, UnsupportedFormatError
 from dver.objects.ids import PackId
@@ -24,7 +24,7 @@ from dver.objects.pack import (
 )
 from dver.storage.backend import Backend
 from dver.storage.local import LocalBackend
-from dver.storage.packs import pack_key, read_footer
+from dver.storage.packs import pack_key, read_footer, runs
 
 _WINDOW = 4 * 1024 * 1024
 
@@ -89,7 +89,7 @@ def _checked(fd: int, pack: PackId, size: int, where: str, *, verify: bool) -> E
     if at != size - TRAILER_LENGTH - len(footer):
         raise FormatError(where, "it holds bytes that belong to no object")
     window = bytearray(_WINDOW)
-    for run in _runs(entries):
+    for run in runs(entries, _WINDOW):
         _check_run(fd, run, window, where, verify=verify)
     return EncodedPack(pack, footer, (), size)
 
@@ -109,17 +109,6 @@ def _check_run(fd: int, run: Sequence[PackEntry], window: bytearray, where: str,
             raise IntegrityError(where, "a record is not what the pack's list says")
         if verify:
             record.verified(where)
-
-
-def _runs(entries: Sequence[PackEntry]) -> Iterator[Sequence[PackEntry]]:
-    """Yield records that lie side by side, in runs of a few MiB."""
-    first = 0
-    for number, entry in enumerate(entries):
-        if number > first and entry.end - entries[first].offset > _WINDOW:
-            yield entries[first:number]
-            first = number
-    if first < len(entries):
-        yield entries[first:]
 
 
 def _read(fd: int, offset: int, length: int) -> bytes:
