@@ -36,7 +36,7 @@ class _Date(click.ParamType[datetime]):
             return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-class _Count(click.IntRange):
+class Count(click.IntRange):
     """A whole number from 1; what else is given is refused with what the option is for."""
 
     def __init__(self, option: str, hint: str) -> None:
@@ -54,8 +54,8 @@ class _Count(click.IntRange):
 TAG = _Pair("tag")
 PROPERTY = _Pair("property")
 DATE = _Date()
-DEPTH = _Count("--depth", "without --depth the lineage is followed to its end")
-COUNT = _Count("--limit", "without --limit all that fit are listed")
+DEPTH = Count("--depth", "without --depth the lineage is followed to its end")
+COUNT = Count("--limit", "without --limit all that fit are listed")
 
 
 def unique(pairs: Sequence[tuple[str, str]], kind: click.ParamType[tuple[str, str]]) -> dict[str, str]:

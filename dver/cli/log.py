@@ -82,13 +82,16 @@ def _show(session: Session, entry: LogEntry, dataset: str) -> None:
 
 
 def _changes(changes: ChangeCounts) -> str:
-    counts = {
+    return ", ".join(f"{count:,} {word}" for word, count in _counts(changes).items() if count) or "same content"
+
+
+def _counts(changes: ChangeCounts) -> dict[str, int]:
+    return {
         "added": changes.added,
         "modified": changes.modified,
         "deleted": changes.deleted,
         "renamed": changes.renamed,
     }
-    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "same content"
 
 
 def _document(entry: LogEntry) -> dict[str, object]:
@@ -103,12 +106,5 @@ def _document(entry: LogEntry) -> dict[str, object]:
         "kind": None if pointer is None else pointer.kind.value,
         "size": None if pointer is None else pointer.size,
         "files": None if pointer is None else pointer.files,
-        "changes": None
-        if changes is None
-        else {
-            "added": changes.added,
-            "modified": changes.modified,
-            "deleted": changes.deleted,
-            "renamed": changes.renamed,
-        },
+        "changes": None if changes is None else _counts(changes),
     }

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from dver.cli.command import PATH, Command
+from dver.cli.filters import Count
 from dver.cli.records import no_runs_text, report_damage, short_version, time_text, title
 from dver.cli.run import FAILED, show_plan, show_result
 from dver.cli.session import Session
@@ -33,23 +34,14 @@ _EXAMPLES = {
     "dver repro --recover": "put back what killed runs had set aside, and run nothing",
 }
 _WIDEST_LABEL = 20
-
-
-class _Jobs(click.IntRange):
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            return int(super().convert(value, param, ctx))
-        except click.BadParameter as exc:
-            raise UsageError(
-                f"-j takes a whole number from 1, not {value!r}", hint="without -j one step runs after the other"
-            ) from exc
+_JOBS = Count("-j", "without -j one step runs after the other")
 
 
 @click.command("repro", cls=Command, examples=_EXAMPLES)
 @click.argument("targets", metavar="[TARGET]...", nargs=-1, type=PATH)
 @click.option("--downstream", is_flag=True, help="Also run what uses the targets, and what uses that, and so on.")
 @click.option(
-    "-j", "--jobs", metavar="N", type=_Jobs(min=1), default=1, help="Run up to N steps side by side; 1 if not given."
+    "-j", "--jobs", metavar="N", type=_JOBS, default=1, help="Run up to N steps side by side; 1 if not given."
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would run, and why.")
 @click.option("--recover", "only_recover", is_flag=True, help="Only put back what killed runs had set aside.")
