@@ -8,8 +8,7 @@ from dver.cli.branching import BranchingCommand, BranchPath
 from dver.cli.filters import DEPTH, refuse_empty
 from dver.cli.graphs import dot_lines, graph_json, mermaid_lines, tree_lines
 from dver.cli.records import no_runs_text, report_damage, short_version
-from dver.cli.revisions import revision_hint, split_place
-from dver.cli.run_words import existing_run, is_surely_run, run_hint
+from dver.cli.run_words import existing_run, is_surely_run, named_place
 from dver.cli.session import Session
 from dver.cli.wording import path_json, path_text
 from dver.errors import PathError, UsageError
@@ -92,16 +91,14 @@ def _find_start(session: Session, repo: Repo, place: str) -> tuple[str | None, S
     """Return the revision and the version that a word means; with `run:` in front that is what the run made."""
     if is_surely_run(place):
         return None, _made_by(session, existing_run(repo, place))
-    with run_hint(place):
-        revision, path = split_place(session, repo, place)
-        with revision_hint(repo, place):
-            try:
-                return revision, find_start(repo, revision, path)
-            except PathError:
-                file = find_git_file(repo, revision, path)
-                if file is None:
-                    raise
-                return revision, file
+    with named_place(session, repo, place) as (revision, path):
+        try:
+            return revision, find_start(repo, revision, path)
+        except PathError:
+            file = find_git_file(repo, revision, path)
+            if file is None:
+                raise
+            return revision, file
 
 
 def _made_by(session: Session, record: Record) -> Start:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dver.cli.revisions import revision_hint, split_place
 from dver.cli.session import Session
 from dver.errors import NotFoundError, PathError, UsageError
 from dver.objects.ids import VERSION_PREFIX
@@ -62,7 +63,16 @@ def run_or_path(session: Session, repo: Repo, word: str, *, command: str) -> Rec
 
 
 @contextmanager
-def run_hint(word: str) -> Iterator[None]:
+def named_place(session: Session, repo: Repo, word: str) -> Iterator[tuple[str | None, str]]:
+    """Give the revision and the path that a word names; errors about these say what it may have been meant for."""
+    with _run_hint(word):
+        revision, path = split_place(session, repo, word)
+        with revision_hint(repo, word):
+            yield revision, path
+
+
+@contextmanager
+def _run_hint(word: str) -> Iterator[None]:
     """Where a word that is no path looks like the id of a run, say that there is none, or that it is too short."""
     try:
         yield

@@ -18,8 +18,7 @@ from dver.cli.records import (
     state_text,
     time_text,
 )
-from dver.cli.revisions import revision_hint, split_place
-from dver.cli.run_words import run_hint, run_or_path
+from dver.cli.run_words import named_place, run_or_path
 from dver.cli.session import Session
 from dver.cli.wording import escape_text
 from dver.errors import NotFoundError, UsageError
@@ -77,10 +76,8 @@ def _find(session: Session, repo: Repo, word: str) -> tuple[Sequence[Record], st
         by_id = run_or_path(session, repo, word, command="dver show")
         if by_id is not None:
             return [by_id], ""
-        with run_hint(word):
-            revision, path = split_place(session, repo, word)
-            with revision_hint(repo, word):
-                start = find_start(repo, revision, path)
+        with named_place(session, repo, word) as (revision, path):
+            start = find_start(repo, revision, path)
     except NotFoundError as exc:
         return [], f"{exc.message}; {exc.hint}"
     found = runs_that_made(repo, start.artifact)

@@ -8,8 +8,7 @@ import click
 from dver.cli.command import PATH, Command
 from dver.cli.filters import DEPTH, refuse_empty
 from dver.cli.records import no_runs_text, report_damage, short_version, title
-from dver.cli.revisions import revision_hint, split_place
-from dver.cli.run_words import run_hint, run_or_path
+from dver.cli.run_words import named_place, run_or_path
 from dver.cli.session import Session
 from dver.cli.verify_words import finding_lines, rerun_lines, summary_lines, verification_json
 from dver.errors import UsageError
@@ -77,10 +76,8 @@ def _target(session: Session, repo: Repo, word: str) -> Record | ArtifactId:
     by_id = run_or_path(session, repo, word, command="dver lineage verify")
     if by_id is not None:
         return by_id
-    with run_hint(word):
-        revision, path = split_place(session, repo, word)
-        with revision_hint(repo, word):
-            start = find_start(repo, revision, path)
+    with named_place(session, repo, word) as (revision, path):
+        start = find_start(repo, revision, path)
     if start.part:
         whole = session.shown(start.artifact.path)
         session.console.note(
