@@ -38,18 +38,18 @@ _MOST_READ = 1 << 22
 class RootKind(StrEnum):
     """What names a version."""
 
-    HEAD = "HEAD"
+    HEAD = TipKind.HEAD.value
     WORKING_TREE = "working tree"
     INDEX = "index"
     BASE = "base"
     HISTORY = "history"
-    BRANCH = "branch"
-    TAG = "tag"
-    REMOTE = "remote branch"
-    STASH = "stash"
-    REF = "reference"
-    OPERATION = "operation"
-    REFLOG = "reflog"
+    BRANCH = TipKind.BRANCH.value
+    TAG = TipKind.TAG.value
+    REMOTE = TipKind.REMOTE.value
+    STASH = TipKind.STASH.value
+    REF = TipKind.REF.value
+    OPERATION = TipKind.OPERATION.value
+    REFLOG = TipKind.REFLOG.value
     RECORD = "record"
 
 
