@@ -147,9 +147,9 @@ class Repo:
         jobs = self.settings.transfer_jobs or DEFAULT_TRANSFER_JOBS
         return Workers(None, jobs, name="dver-net")
 
-    def workers_for(self, store: "Store") -> Workers:
-        """Return the threads that suit reading from a store."""
-        return self.workers if store.backend.is_local else self.transfer_workers
+    def workers_for(self, backend: "Backend") -> Workers:
+        """Return the threads that suit reading from a place."""
+        return self.workers if backend.is_local else self.transfer_workers
 
     @cached_property
     def stat_cache(self) -> StatCache:

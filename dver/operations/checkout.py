@@ -199,7 +199,7 @@ def carry_out(
                     dataset_folders(repo.root, dataset.dataset),
                     repo.cache,
                     scratch,
-                    repo.workers_for(repo.cache),
+                    repo.workers_for(repo.cache.backend),
                     verify=options.verify or not repo.cache.backend.is_local,
                     task=task,
                 )

@@ -63,7 +63,7 @@ def fsck(
     check = _Fsck(repo, store, remote, options, scope)
     with repo.scratch() as scratch, progress.task(f"checking {store.name}", bytes=0) as task:
         audit_options = AuditOptions(options.depth, options.sample, options.max_age, scope, is_whole=remote is not None)
-        tools = AuditTools(repo.workers_for(store), _below(scratch, "first"), task, _nearer(repo, remote))
+        tools = AuditTools(repo.workers_for(store.backend), _below(scratch, "first"), task, _nearer(repo, remote))
         with Auditor(store, audit_options, tools).opened() as auditor:
             audit = auditor.run()
             if remote is not None and _is_nothing(audit) and store.read_params() is None:
@@ -169,7 +169,7 @@ class _Fsck:
         mender.done.trouble += trouble
         mender.restore([StoreSource(one) for one in sources], self._files(params, task), task)
         options = AuditOptions(Depth.STRUCTURE, max_age=_AGES, is_whole=self._remote is not None)
-        tools = AuditTools(self._repo.workers_for(self._store), _below(scratch, "second"), task)
+        tools = AuditTools(self._repo.workers_for(self._store.backend), _below(scratch, "second"), task)
         with Auditor(self._store, options, tools).opened() as again:
             after = again.run()
             touched = self._touched(after, again.found)

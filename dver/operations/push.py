@@ -336,7 +336,7 @@ def _run(repo: Repo, route: _Route, wanted: Sequence[Wanted], progress: Progress
         with _catching_up(repo, target):
             if not target.backend.is_local:
                 target.prepare(params_of(repo, repo.cache))
-        is_cache, workers = target is repo.cache, repo.workers_for(route.source)
+        is_cache, workers = target is repo.cache, repo.workers_for(route.source.backend)
         transfer = Transfer(
             route.source, writer, workers, into_cache=is_cache, has_whole_trees=route.has_whole_trees, task=task
         )

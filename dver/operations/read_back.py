@@ -54,7 +54,7 @@ def read_back(repo: Repo, store: Store, versions: Sequence[VersionId], *, label:
         packs |= needed
         if not is_all and not stock.has(version):
             problems.append(f"{format_version(version)}: not all of it is there")
-    checks = _check(repo.workers_for(store), store, sorted(packs), label, progress)
+    checks = _check(repo.workers_for(store.backend), store, sorted(packs), label, progress)
     problems += [f"{pack_key(check.pack)}: {check.problem}" for check in checks if check.problem]
     return ReadBack(len(versions), len(packs), sum(check.bytes for check in checks), tuple(problems))
 

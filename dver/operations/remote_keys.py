@@ -33,7 +33,6 @@ from dver.storage.keyring import (
 )
 from dver.storage.keyring_secrets import Encryption, Secret
 from dver.storage.keyring_slot import Slot
-from dver.workers import Workers
 
 INIT_HINT = "dver remote add NAME URL --encrypt, for a place of its own"
 
@@ -219,7 +218,7 @@ def reencrypt_remote(
     backend = open_with(opened.backend, opened.ring)
     leftover = find_leftover(backend)
     with progress.task(f"encrypting {name} anew", files=len(leftover.blobs)) as task:
-        done = reencrypt(backend, leftover, _workers(repo, opened.backend), task)
+        done = reencrypt(backend, leftover, repo.workers_for(opened.backend), task)
     is_clean = not done.damaged and forget_older(backend)
     return Rotated(opened.ring.slot, (), done.blobs, done.damaged, is_clean)
 
@@ -281,7 +280,3 @@ def _others(opened: _Opened) -> tuple[Slot, ...]:
     """Return the slots that the key which opened the remote does not open."""
     own = {opened.ring.slot.id, *(ring.slot.id for ring in own_slots(opened.backend, opened.ring))}
     return tuple(slot for slot in read_slots(opened.backend).good if slot.id not in own)
-
-
-def _workers(repo: Repo, backend: Backend) -> Workers:
-    return repo.workers if backend.is_local else repo.transfer_workers

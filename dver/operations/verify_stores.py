@@ -124,7 +124,7 @@ def where_to_look(repo: Repo, artifact: Artifact) -> str | None:
 def _whole(repo: Repo, stock: Stock, versions: Iterable[VersionId], progress: Progress) -> frozenset[VersionId]:
     """Return those of some versions that a store has all of."""
     ordered = sorted(versions)
-    workers = repo.workers_for(stock.store)
+    workers = repo.workers_for(stock.store.backend)
     found = []
     with progress.task("looking for versions", files=0) as task:
         task.expect(files=len(ordered))

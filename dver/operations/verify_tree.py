@@ -131,7 +131,7 @@ def _write_data(repo: Repo, artifact: Artifact, root: Path, temporary: Path, pro
     manifest = lazy_manifest(repo, version, dataset)
     part = encode_path(artifact.path[len(dataset) + 1 :])
     with progress.task(f"checking out {dataset}", bytes=0, files=0) as task:
-        workers, is_local = repo.workers_for(store), store.backend.is_local
+        workers, is_local = repo.workers_for(store.backend), store.backend.is_local
         assembler = Assembler(dataset_folders(root, dataset), store, temporary, workers, verify=not is_local, task=task)
         if manifest.get(b"") is None:
             (root / dataset).mkdir(exist_ok=True)
