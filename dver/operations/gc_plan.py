@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dver.errors import BackendError, DataLossError, DverError, UsageError, first_of
 from dver.objects.ids import NodeId, VersionId
-from dver.operations.liveness import live_objects
+from dver.operations.liveness import live_objects, totals_of_garbage
 from dver.operations.proof import proven_versions
 from dver.operations.registering import NOT_PERMITTED
 from dver.operations.relying import leave_word
@@ -325,24 +325,16 @@ def _would_be_lost(repo: Repo, unproven: Mapping[VersionId, tuple[RootName, ...]
 
 
 def _unnamed(store: Store, version: VersionId) -> Leaving:
-    files, size = _totals(store, version)
+    files, size = totals_of_garbage(store, version)
     dataset = store.marked_dataset(version)
     datasets = (dataset,) if dataset else ()
     return Leaving(version, Why.UNNAMED, datasets, (), files, size, _sample(store, version) if not datasets else ())
 
 
 def _named(store: Store, version: VersionId, names: tuple[RootName, ...], why: Why) -> Leaving:
-    files, size = _totals(store, version)
+    files, size = totals_of_garbage(store, version)
     datasets = tuple(dict.fromkeys(name.dataset for name in names if name.dataset))
     return Leaving(version, why, datasets, names, files, size)
-
-
-def _totals(store: Store, version: VersionId) -> tuple[int | None, int | None]:
-    try:
-        return store.manifest(version).totals()
-    except DverError:
-        # What goes need not be sound.
-        return None, None
 
 
 def _sample(store: Store, version: VersionId) -> tuple[str, ...]:

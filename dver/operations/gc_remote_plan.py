@@ -10,9 +10,9 @@ little that frees.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from dver.errors import DverError, IntegrityError
+from dver.errors import IntegrityError
 from dver.objects.ids import IndexId, PackId, VersionId
-from dver.operations.liveness import LiveWalk, live_objects
+from dver.operations.liveness import LiveWalk, live_objects, totals_of_garbage
 from dver.progress import Task
 from dver.storage.condemned import Condemned, CondemnedPack, CondemnedVersion
 from dver.storage.index_files import list_index_files, listed_nodes
@@ -80,7 +80,7 @@ def find_garbage(
     ]
     versions = sorted(marked - set(named) - known.versions)
     return Garbage(
-        tuple(CondemnedVersion(version, *_totals(store, version)) for version in versions),
+        tuple(CondemnedVersion(version, *totals_of_garbage(store, version)) for version in versions),
         tuple(sorted(packs, key=lambda one: one.pack)),
         len(marked & set(named)),
     )
@@ -149,11 +149,3 @@ def _is_last(store: Store, pack: PackUse, live: ObjectSet) -> bool:
     ids = [entry.id for entry in read_pack_entries(store.backend, pack.id, pack.size)]
     needed = live.intersection(ids)
     return len(store.index.located(needed)) < len(needed)
-
-
-def _totals(store: Store, version: VersionId) -> tuple[int | None, int | None]:
-    try:
-        return store.manifest(version).totals()
-    except DverError:
-        # What goes need not be sound.
-        return None, None

@@ -8,7 +8,7 @@ which is there: a cache may hold parts, or nothing, of a version.
 from collections.abc import Iterable, Sequence
 
 from dver.database import batches
-from dver.errors import FormatError, IntegrityError, ObjectNotFoundError, UnsupportedFormatError
+from dver.errors import DverError, FormatError, IntegrityError, ObjectNotFoundError, UnsupportedFormatError
 from dver.objects.ids import Bytes, NodeId, VersionId, format_version
 from dver.objects.references import References, node_references
 from dver.progress import NO_TASK, Task
@@ -114,3 +114,12 @@ class LiveWalk:
 
 def _hint(store: Store) -> str:
     return f"dver fsck says what {store.name} lacks, and dver fsck --repair mends it; nothing was deleted"
+
+
+def totals_of_garbage(store: Store, version: VersionId) -> tuple[int | None, int | None]:
+    """Return the number of files and bytes of a version that is to go, None where its manifest cannot be read."""
+    try:
+        return store.manifest(version).totals()
+    except DverError:
+        # What goes need not be sound.
+        return None, None
