@@ -9,32 +9,28 @@ Invariants: a row is in the copy only if a pack that was whole when it was read 
 `present` has its whole tree in the store, as far as the store may hold no parts of versions.
 """
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from dver.database import batches
 from dver.errors import BackendError, BackendProblem, LockedError
 from dver.objects.ids import IndexId, ObjectId, PackId, VersionId
 from dver.objects.indexfile import IndexedPack, encode_index
-from dver.objects.pack import ENTRY_LENGTH, Kind, PackEntry
+from dver.objects.pack import Kind, PackEntry
 from dver.storage.backend import Backend, BlobInfo, settle
 from dver.storage.cachelock import writing_to
 from dver.storage.condemned import packs_going, read_folder
 from dver.storage.index_copy import IndexCopy, Location
 from dver.storage.index_files import (
     MAX_INDEX_FILE,
-    IndexFile,
     index_files_among,
     index_groups,
     index_key,
     list_index_files,
     read_index_file,
-    read_index_files,
-    read_once_more,
 )
-from dver.storage.index_rows import SortedRows
+from dver.storage.index_filling import fill
 from dver.storage.markers import read_if_there, version_key
 from dver.storage.packs import is_complete, list_packs, pack_key, read_packs, whole_trees
 
@@ -42,8 +38,6 @@ LOOKUP_BATCH = 4096
 """How many objects to ask a store for at once, where there may be any number."""
 
 _RECOVER_BATCH = 16
-# From so many new entries on they are sorted first; and so many are taken in at once, while which others wait.
-_MANY_ENTRIES, _MOST_AT_ONCE = 100_000, 4_000_000
 _FEW = 16
 # Whoever may only read a store uses what its packs hold without telling others.
 _NOT_WRITABLE = frozenset({BackendProblem.DENIED, BackendProblem.READ_ONLY, BackendProblem.NO_SPACE})
@@ -199,7 +193,8 @@ class ChunkIndex:
                 self._copy.clear()
             known = self._copy.files()
             damaged = len(self._damaged)
-            self._load({i: info for i, info in listed.items() if i not in known and info.key not in self._damaged})
+            new = {i: info for i, info in listed.items() if i not in known and info.key not in self._damaged}
+            self._damaged |= fill(self._copy, self._backend, new, None if self.path is None else self.path.parent)
             self._fresh = True
             is_short = vanished or len(self._damaged) > damaged or not (listed or self._recovered)
             if self._only_looks:
@@ -365,50 +360,6 @@ class ChunkIndex:
             if read_index_file(self._backend, key) is None:
                 self._backend.delete(key)
         self._damaged.clear()
-
-    def _load(self, files: Mapping[IndexId, BlobInfo]) -> None:
-        """Take index files into the copy, and note those that are damaged."""
-        with closing(read_index_files(self._backend, files)) as read:
-            if sum(info.size for info in files.values()) >= _MANY_ENTRIES * ENTRY_LENGTH:
-                self._load_sorted(read)
-            else:
-                self._load_each(read)
-
-    def _load_each(self, read: Iterator[IndexFile]) -> None:
-        for file in read:
-            packs = file.decode()
-            if packs is None:
-                packs = read_once_more(self._backend, file).decode()
-            if packs is None:
-                self._damaged.add(file.key)
-            elif packs:
-                self._copy.put(file.id, packs, self._is_there)
-
-    def _load_sorted(self, read: Iterator[IndexFile]) -> None:
-        folder = self.path.parent if self.path is not None and os.access(self.path.parent, os.W_OK) else None
-        is_done = False
-        while not is_done:
-            with SortedRows(folder) as rows:
-                is_done = self._fill(rows, read)
-                self._copy.put_sorted(rows, self._is_there)
-
-    def _fill(self, rows: SortedRows, read: Iterator[IndexFile]) -> bool:
-        """Add index files to `rows` until there are enough, and return whether these were the last."""
-        for file in read:
-            packs = file.split()
-            if packs is None:
-                packs = read_once_more(self._backend, file).split()
-            if packs is None:
-                self._damaged.add(file.key)
-            elif packs:
-                rows.add(file.id, packs)
-            if len(rows) >= _MOST_AT_ONCE:
-                return False
-        return True
-
-    def _is_there(self, index: IndexId) -> bool:
-        """Whether an index file was not replaced since it was read; from afar it is believed."""
-        return not self._backend.is_local or self._backend.size(index_key(index)) is not None
 
     def _lookup(self, ids: Set[ObjectId]) -> dict[ObjectId, Location]:
         return {identity: self._loose[identity] for identity in ids & self._loose.keys()} | self._copy.located(ids)

@@ -19,10 +19,10 @@ from tests.stores import StorePlace, flip, keys, local_place, memory_place, nois
 
 @pytest.fixture(autouse=True)
 def _little_is_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dver.storage.index._MANY_ENTRIES", 1)
+    monkeypatch.setattr("dver.storage.index_filling._MANY_ENTRIES", 1)
     # A few index files a time, each in several runs.
-    monkeypatch.setattr("dver.storage.index._MOST_AT_ONCE", 40)
-    monkeypatch.setattr("dver.storage.index.SortedRows", partial(SortedRows, run_length=5))
+    monkeypatch.setattr("dver.storage.index_filling._MOST_AT_ONCE", 40)
+    monkeypatch.setattr("dver.storage.index_filling.SortedRows", partial(SortedRows, run_length=5))
 
 
 def stored(place: StorePlace, versions: int = 12) -> Store:
@@ -41,7 +41,7 @@ def test_finds_all_that_one_by_one_would(near_place: StorePlace, monkeypatch: py
     store = stored(near_place)
     late = near_place.open("late")
     late.index.ensure_fresh()
-    monkeypatch.setattr("dver.storage.index._MANY_ENTRIES", 1 << 40)
+    monkeypatch.setattr("dver.storage.index_filling._MANY_ENTRIES", 1 << 40)
     slow = near_place.open("slow")
     slow.index.ensure_fresh()
     assert rows_of(late.index) == rows_of(slow.index) == rows_of(store.index)
