@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dver.config import add_remote
+from dver.config import add_remote, set_value
 from dver.operations.remote_keys import set_up_keys
 from dver.storage.backend import Backend
 from dver.storage.crypt import CryptBackend
 from dver.storage.keyring import OpenKeyring, create_keyring, open_keyring, read_slots
 from dver.storage.keyring_secrets import Encryption, Secret, SecretKind, SecretSource, make_key_file
 from dver.storage.keyring_slot import ScryptCost
+from dver.storage.open import as_encrypted
 
 if TYPE_CHECKING:
     from tests.clones import Clone
@@ -49,6 +50,17 @@ def encrypted(inner: Backend) -> CryptBackend:
     # Now and not with the first call, for several threads may make that at once.
     ring = open_or_create(inner)
     return CryptBackend(inner, lambda: ring)
+
+
+def stored_path(backend: Backend, key: str) -> Path:
+    """Return the file that holds a blob of a store in a folder, encrypted or not."""
+    crypt = as_encrypted(backend)
+    return Path(backend.location) / (key if crypt is None else crypt.keyring.masters.newest.stored_key(key))
+
+
+def give_key(clone: "Clone", key_file: Path) -> None:
+    """Name the key file of the remote `origin` in the settings of one clone."""
+    set_value(clone.root / ".dver", "remotes.origin.key_file", str(key_file), local=True)
 
 
 def add_encrypted_remote(clone: "Clone", url: str, key_file: Path) -> None:

@@ -4,7 +4,6 @@ What opens the remote is in the key file `folder / "key"`, which the settings na
 file anew. That is no step of the command that is killed.
 """
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,6 @@ from dver.storage.crypt_primitives import NotSealedError
 from dver.storage.keyring import read_slots
 from dver.storage.keyring_secrets import Secret, SecretKind
 from dver.storage.keyring_slot import Slot, open_slot
-from dver.storage.lease import LEASE_SECONDS
 from dver.storage.open import as_encrypted
 from tests.clones import Clone
 from tests.encryption import add_encrypted_remote
@@ -24,6 +22,7 @@ from tests.faults.scenarios import (
     Scenario,
     begin,
     clean_remote,
+    end_leases,
     prepare_fetch,
     prepare_marking,
     prepare_push,
@@ -82,17 +81,6 @@ def opened_by(slot: Slot, secret: Secret) -> int:
         return min(2, len(open_slot(slot, secret, "here").keys))
     except NotSealedError:
         return 0
-
-
-def end_encrypted_leases(clone: Clone) -> None:
-    """Let the time pass after which nobody heeds a lease of one that was killed."""
-    with clone.open() as repo:
-        crypt = as_encrypted(repo.remote().backend)
-        assert crypt is not None
-        leases = [info.key for info in crypt.list("gc/") if info.key.endswith(".lease.json")]
-        paths = [Path(crypt.location) / crypt.keyring.masters.newest.stored_key(key) for key in leases]
-    for path in paths:
-        os.utime(path, (0, path.stat().st_mtime - LEASE_SECONDS - 1))
 
 
 # Keys that come and go
@@ -165,11 +153,9 @@ def _of_keys(prepare: Callable[[Path], object], command: Callable[[Clone], objec
 ENCRYPTED = {
     "push, encrypted": Scenario(_over(prepare_push), Clone.push, reads=True),
     "fetch, encrypted": Scenario(_over(prepare_fetch), Clone.fetch, reads=True),
-    "gc --remote, marking, encrypted": Scenario(
-        _over(prepare_marking), clean_remote, reads=True, later=end_encrypted_leases
-    ),
+    "gc --remote, marking, encrypted": Scenario(_over(prepare_marking), clean_remote, reads=True, later=end_leases),
     "gc --remote, sweeping, encrypted": Scenario(
-        _over(prepare_sweeping), clean_remote, reads=True, cleans=True, later=end_encrypted_leases
+        _over(prepare_sweeping), clean_remote, reads=True, cleans=True, later=end_leases
     ),
     "remote key add": _of_keys(begin, add_second),
     "remote key remove": _of_keys(prepare_two_keys, remove_second),

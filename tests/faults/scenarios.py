@@ -21,6 +21,7 @@ from dver.storage.packs import list_packs, pack_key, read_pack_entries
 from dver.storage.store import Store
 from dver.storage.writer import StoreWriter
 from tests.clones import Clone, noise
+from tests.encryption import stored_path
 from tests.stores import flip, replace
 
 SMALL_PACK = 4 * 1024
@@ -308,7 +309,11 @@ def clean_remote(clone: Clone, grace_days: float = 1) -> None:
 
 def end_leases(clone: Clone) -> None:
     """Let the time pass after which nobody heeds a lease of one that was killed."""
-    for path in (clone.root.parent / "remote" / "gc").glob("*.lease.json"):
+    with clone.open() as repo:
+        backend = repo.remote().backend
+        leases = [info.key for info in backend.list("gc/") if info.key.endswith(".lease.json")]
+        paths = [stored_path(backend, key) for key in leases]
+    for path in paths:
         os.utime(path, (0, path.stat().st_mtime - LEASE_SECONDS - 1))
 
 

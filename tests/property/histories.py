@@ -34,6 +34,7 @@ from dver.operations.resolve import resolve
 from dver.storage.audit_findings import Depth, Problem, Thing
 from dver.storage.store import Store
 from tests.clones import Clone, Snapshot, noise
+from tests.encryption import add_encrypted_remote, give_key
 from tests.property.people import add, check_out, collect, fetch, merge_packs, push, read_version, run_and_kill
 from tests.property.remote_cleaning import Said, clean_remote, forget_others, let_time_pass, named, undelete
 
@@ -64,7 +65,7 @@ class Person:
 
 
 class Histories(RuleBasedStateMachine):
-    """Two clones, which may share a cache, a git server and a remote."""
+    """Two clones, which may share a cache, a git server and a remote, which may be encrypted."""
 
     counts = Counts()
     remote_url: str | None = None
@@ -77,15 +78,19 @@ class Histories(RuleBasedStateMachine):
         self.pushed: list[str] = []
         self.said = Said()
         self.people: list[Person] = []
+        self.key: Path | None = None
         os.environ["DVER_INDEX_DIR"] = str(self.folder / "indexes")
 
-    @initialize(shared=st.booleans())
-    def begin(self, shared: bool) -> None:
+    @initialize(shared=st.booleans(), encrypted=st.booleans())
+    def begin(self, shared: bool, encrypted: bool) -> None:
         os.environ.pop("DVER_CACHE_DIR", None)
         if shared:
             os.environ["DVER_CACHE_DIR"] = str(self.folder / "cache")
         remote = f"{self.remote_url}/{uuid.uuid4().hex}" if self.remote_url else self.folder / "remote"
-        first = Person(Clone.make(self.folder / "0", remote=remote))
+        self.key = self.folder / "key" if encrypted else None
+        first = Person(Clone.make(self.folder / "0", remote=None if self.key else remote))
+        if self.key:
+            add_encrypted_remote(first.clone, str(remote), self.key)
         first.clone.git("symbolic-ref", "HEAD", "refs/heads/main")
         first.clone.write("data/a", CONTENTS[3])
         self.people = [first]
@@ -94,10 +99,16 @@ class Histories(RuleBasedStateMachine):
         first.clone.git("remote", "add", "origin", str(self.folder / "server"))
         first.clone.git("fetch", "--quiet", "origin")
         self.push(0)
-        second = Person(Clone(self.folder / "server").clone(self.folder / "1"), [*first.commits])
+        second = Person(self._clone(self.folder / "1"), [*first.commits])
         self.people.append(second)
         self.fetch(1)
         second.clone.checkout()
+
+    def _clone(self, root: Path) -> Clone:
+        clone = Clone(self.folder / "server").clone(root)
+        if self.key:
+            give_key(clone, self.key)
+        return clone
 
     # What people do
 
@@ -220,7 +231,7 @@ class Histories(RuleBasedStateMachine):
         """Clean the remote, where versions that no repository named when it last pushed may go."""
         self.counts.steps += 1
         clone, clones = self.people[who].clone, [person.clone for person in self.people]
-        let_time_pass(self.folder / "remote")
+        let_time_pass(clone)
         if how == "undelete":
             undelete(clone)
             return
@@ -254,7 +265,7 @@ class Histories(RuleBasedStateMachine):
         self.counts.steps += 1
         root = self.people[1].clone.root
         shutil.rmtree(root)
-        self.people[1] = Person(Clone(self.folder / "server").clone(root))
+        self.people[1] = Person(self._clone(root))
         self.fetch(1)
 
     @rule(who=PEOPLE, what=st.sampled_from(KILLED), at=EARLY_OR_LATE, choice=st.integers(0, 50))
@@ -309,7 +320,7 @@ class Histories(RuleBasedStateMachine):
         """Check that who clones now gets what the server names, and that all that must be on the remote is."""
         place = {"DVER_INDEX_DIR": str(self.folder / "new indexes"), "DVER_CACHE_DIR": str(self.folder / "new cache")}
         with patch.dict(os.environ, place):
-            clone = Clone(self.folder / "server").clone(self.folder / "new")
+            clone = self._clone(self.folder / "new")
             clone.pull()
             assert clone.data() == self.contents[clone.git("rev-parse", "HEAD").strip()]
             with clone.open() as repo:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from dver.errors import UsageError
 from dver.operations.gc_remote import RemoteGcOptions, RemoteGcResult, gc_remote
@@ -12,6 +11,7 @@ from dver.operations.registering import registrant
 from dver.storage.condemned import RESCUE_SECONDS
 from dver.storage.registrations import registrations
 from tests.clones import Clone
+from tests.encryption import stored_path
 
 AT_ONCE = RemoteGcOptions(grace_days=0)
 
@@ -74,8 +74,11 @@ def undelete(clone: Clone) -> None:
         gc_remote(repo, None, RemoteGcOptions(undelete=True))
 
 
-def let_time_pass(remote: Path) -> None:
+def let_time_pass(clone: Clone) -> None:
     """Let leases and rescues of those that were killed run out, in a remote that is a folder."""
-    for kind in ("lease", "rescue"):
-        for path in (remote / "gc").glob(f"*.{kind}.json"):
-            os.utime(path, (0, path.stat().st_mtime - RESCUE_SECONDS - 1))
+    with clone.open() as repo:
+        backend = repo.remote().backend
+        left = [info.key for info in backend.list("gc/") if info.key.endswith((".lease.json", ".rescue.json"))]
+        paths = [stored_path(backend, key) for key in left if backend.is_local]
+    for path in paths:
+        os.utime(path, (0, path.stat().st_mtime - RESCUE_SECONDS - 1))
