@@ -251,8 +251,7 @@ class _Collector:
         if lists and not free:
             raise UsageError(
                 f"{self._store.name}: a sweep has begun with all that was to be deleted, so it cannot be taken back",
-                hint=f"dver gc --remote {self._name} ends that sweep;"
-                " dver push sends again what a repository here has",
+                hint=f"dver gc --remote {self._name} ends that sweep; dver push sends again what a repository here has",
             )
         return free
 

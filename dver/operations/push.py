@@ -225,7 +225,7 @@ def fetch(
 def _asking_for_garbage(repo: Repo, store: Store, wanted: Sequence[Wanted]) -> Iterator[list[tuple[Wanted, float]]]:
     """Yield a list that has in the end what of `wanted` a remote lists as garbage, which it is asked for meanwhile."""
     found: list[tuple[Wanted, float]] = []
-    folder = repo.workers_for(store).executor.submit(read_folder, store.backend)
+    folder = repo.workers_for(store.backend).executor.submit(read_folder, store.backend)
     yield found
     # That has to be told, but nothing depends on it.
     with suppress(DverError):
