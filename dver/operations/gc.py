@@ -83,6 +83,7 @@ def _carry_out(store: Store, plan: GcPlan, live: ObjectSet, progress: Progress) 
         sweeper.unmark([one.version for one in plan.leaving])
         sweeper.delete(census.dead)
         sweeper.repack(census.due, live)
+        sweeper.tidy()
     if isinstance(store.backend, LocalBackend):
         # Nobody is writing now, but a remote in the same folder may have another idea of who is.
         store.backend.remove_stale_temporaries(STALE_SECONDS)

@@ -80,6 +80,7 @@ def _tidy(store: Store, progress: Progress, deadline: float, clock: Callable[[],
                 if clock() >= deadline:
                     return True
                 sweeper.repack(group, None)
+            sweeper.tidy()
         sweeper.merge_index_files(_small_files(store))
     return True
 

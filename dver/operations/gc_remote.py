@@ -360,6 +360,7 @@ class _Collector:
                 )
             sweeper.delete(plan.dead)
             sweeper.catch_up(plan.packs - sweeper.written)
+            sweeper.tidy()
         sweep.end(plan, sweeper.swept)
         return sweeper.swept
 

@@ -36,6 +36,7 @@ from dver.storage.backend import BlobInfo
 _T = TypeVar("_T")
 _BLOB_MODE = 0o444
 _OPEN_FILES = 64
+_TRIES = 20
 
 
 class LocalBackend:
@@ -110,13 +111,19 @@ class LocalBackend:
 
     def _settle(self, folder: Path) -> None:
         """Flush a folder and, once, those above it: who made it may have been killed before that."""
-        sync_directory(folder)
-        while folder not in self._settled and folder.is_relative_to(self._root):
+        # Gone with what was in it: whoever deleted that had the right to, and found the folder empty.
+        with suppress(FileNotFoundError):
+            sync_directory(folder)
+        while folder.is_relative_to(self._root) and (folder not in self._settled or self._comes_and_goes(folder)):
             self._settled.add(folder)
             folder = folder.parent
             # One above the store may be such that others can only go through it.
             with suppress(PermissionError):
                 sync_directory(folder)
+
+    def _comes_and_goes(self, folder: Path) -> bool:
+        """Whether a folder is one of those that are removed when they are empty, so that it may be a new one by now."""
+        return self._root not in {folder, folder.parent}
 
     def read(self, key: str) -> bytes:
         """Return a whole blob."""
@@ -165,11 +172,16 @@ class LocalBackend:
         """Return when a blob was written, in seconds since 1970 by the file system's clock."""
         return self._run("look up", key, lambda: self._path(key).stat().st_mtime)
 
-    def remove_empty_folders(self, prefix: str) -> None:
-        """Remove a folder and those in it that have no files, as far as that may be."""
-        for folder, _, _ in os.walk(self._path(prefix), topdown=False):
-            with suppress(OSError):
-                os.rmdir(folder)
+    def remove_empty_folders(self, prefix: str, *, inside: bool = False) -> None:
+        """Remove a folder and those in it that have no files, as far as that may be; `inside` leaves itself.
+
+        Whoever is about to write into one makes it again.
+        """
+        top = str(self._path(prefix))
+        for folder, _, _ in os.walk(top, topdown=False):
+            if not (inside and folder == top):
+                with suppress(OSError):
+                    os.rmdir(folder)
 
     def remove_stale_temporaries(self, max_age_seconds: float) -> int:
         """Delete what writers that were killed left behind, and return how many files that was.
@@ -212,18 +224,25 @@ def _refresh(path: Path, size: int) -> bool:
 
 
 def _write_temporary(path: Path, fill: Callable[[int], None]) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    try:
-        fd = os.open(path, flags, _BLOB_MODE)
-    except FileNotFoundError:
-        make_folder(path.parent)
-        fd = os.open(path, flags, _BLOB_MODE)
+    fd = _create(path)
     try:
         fill(fd)
         os.fsync(fd)
     finally:
         # Network file systems report a full disk or quota here at the latest, so this may raise as well.
         os.close(fd)
+
+
+def _create(path: Path) -> int:
+    """Create a file, and the folders above it; as long as these are empty, somebody else may be removing them."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):
+            return os.open(path, flags, _BLOB_MODE)
+        with suppress(FileNotFoundError, FileExistsError):
+            make_folder(path.parent)
+    make_folder(path.parent)
+    return os.open(path, flags, _BLOB_MODE)
 
 
 def _scan(folder: Path) -> tuple[Sequence[os.DirEntry[str]], Sequence[os.DirEntry[str]]]:

@@ -17,8 +17,10 @@ from dver.objects.pack import ENTRY_LENGTH, HEAD_LENGTH, TARGET_SIZE, TRAILER_LE
 from dver.progress import NO_TASK, Task
 from dver.storage.backend import settle
 from dver.storage.index_files import index_key
+from dver.storage.local import LocalBackend
 from dver.storage.markers import version_key
 from dver.storage.objectset import ObjectSet
+from dver.storage.open import inner_of
 from dver.storage.packs import NOT_WHOLE, is_complete, list_packs, pack_key, read_pack_entries, whole_trees
 from dver.storage.repack import Repacker
 from dver.storage.store import Store
@@ -275,6 +277,12 @@ class Sweeper:
             if sound != packs:
                 # All that the local copy has of it is taken out and put in anew.
                 self._put_in_place([index], {pack.id for pack in packs}, sound)
+
+    def tidy(self) -> None:
+        """Remove the folders of packs that are empty, where there are folders."""
+        place = inner_of(self._store.backend)
+        if isinstance(place, LocalBackend):
+            place.remove_empty_folders("packs", inside=True)
 
     def _without(self, index: IndexId, gone: Collection[PackId]) -> Collection[IndexId]:
         """Take packs out of an index file, and return what stands in its place."""

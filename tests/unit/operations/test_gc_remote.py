@@ -11,6 +11,7 @@ from dver.errors import ConfigError, IntegrityError, LockedError, UsageError
 from dver.objects.entry import FileEntry
 from dver.objects.ids import VersionId, chunk_id
 from dver.objects.pointer import decode_pointer
+from dver.operations.gc import gc
 from dver.operations.gc_remote import RemoteGcOptions, RemoteGcResult, gc_remote
 from dver.operations.push import fetch, wanted_versions
 from dver.operations.registering import registrant
@@ -105,6 +106,22 @@ def test_what_nothing_names_is_listed_first_and_deleted_by_the_next_run(ann: Clo
     assert second.condemned is None
     assert fresh_data(ann, tmp_path / "new") == ann.data()
     assert collect(ann).condemned is None
+
+
+@pytest.mark.parametrize("of_remote", [True, False])
+def test_a_sweep_leaves_no_empty_folders(ann: Clone, tmp_path: Path, of_remote: bool) -> None:
+    change(ann, 3)
+    drop_last(ann)
+    for _ in range(2):
+        if of_remote:
+            collect(ann)
+        else:
+            with ann.open() as repo:
+                gc(repo)
+    packs = tmp_path / "remote/packs" if of_remote else ann.root / ".dver/cache/packs"
+    folders = [path for path in packs.iterdir() if path.is_dir()]
+    assert folders
+    assert all(any(folder.iterdir()) for folder in folders)
 
 
 def test_nothing_goes_before_its_time(ann: Clone, tmp_path: Path) -> None:

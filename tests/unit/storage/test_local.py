@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dver.errors import BackendError, BackendProblem
+from dver.fileio import make_folder
 from dver.storage import local
 from dver.storage.backend import BlobInfo
 from dver.storage.local import LocalBackend
@@ -301,3 +302,77 @@ def test_other_read_errors_are_told(backend: LocalBackend, monkeypatch: pytest.M
     with pytest.raises(BackendError, match=r"cannot read .*: Input/output error"):
         backend.read_range(KEY, 4, 2)
     backend.close()
+
+
+def test_empty_folders_inside_one_are_removed_and_others_stay(backend: LocalBackend, root: Path) -> None:
+    backend.write(KEY, [b"x"])
+    for name in ("packs/aa", "packs/bb/deep", "versions"):
+        (root / name).mkdir(parents=True)
+    backend.remove_empty_folders("packs", inside=True)
+    assert sorted(str(path.relative_to(root)) for path in root.rglob("*")) == ["packs", "packs/4f", KEY, "versions"]
+    backend.delete(KEY)
+    backend.remove_empty_folders("packs", inside=True)
+    assert sorted(path.name for path in root.iterdir()) == ["packs", "versions"]
+
+
+def test_a_writer_makes_its_folder_again_if_it_is_removed_before_anything_is_in_it(
+    backend: LocalBackend, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+
+    def make_and_lose(folder: Path) -> None:
+        make_folder(folder)
+        made.append(folder)
+        if len(made) < 3:
+            backend.remove_empty_folders("packs", inside=True)
+
+    monkeypatch.setattr(local, "make_folder", make_and_lose)
+    backend.write(KEY, [b"x"])
+    assert backend.read(KEY) == b"x"
+    assert made == [root / "packs/4f"] * 3
+
+
+def test_a_folder_that_goes_with_what_was_just_written_is_no_failure(
+    backend: LocalBackend, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Path.replace
+
+    def replace_and_lose(self: Path, target: Path) -> Path:
+        found = replace(self, target)
+        target.unlink()
+        backend.remove_empty_folders("packs", inside=True)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace_and_lose)
+        backend.write(KEY, [b"x"])
+    assert backend.size(KEY) is None
+    backend.write(KEY, [b"x"])
+    assert backend.read(KEY) == b"x"
+
+
+def test_writers_and_one_that_removes_empty_folders_do_not_disturb_each_other(root: Path) -> None:
+    is_over = threading.Event()
+
+    def remove() -> None:
+        other = LocalBackend(root)
+        while not is_over.is_set():
+            other.remove_empty_folders("packs", inside=True)
+
+    def write(number: int) -> None:
+        backend = LocalBackend(root)
+        for one in range(20):
+            key = f"packs/{number:02x}/{one}.pack"
+            backend.write(key, [b"x"])
+            assert backend.read(key) == b"x"
+            backend.delete(key)
+
+    with ThreadPoolExecutor(5) as pool:
+        removing = pool.submit(remove)
+        try:
+            list(pool.map(write, range(4)))
+        finally:
+            is_over.set()
+        removing.result()
+    LocalBackend(root).remove_empty_folders("packs", inside=True)
+    assert [path.name for path in root.rglob("*")] == ["packs"]
