@@ -27,7 +27,8 @@ def test(session: Session, name: str | None, quick: bool, as_json: bool) -> int:
 
     Tries each promise that dver counts on: that what was written is there at once and whole, that lists are complete
     and up to date, that names, sizes and parts are exact, and that several writers do no harm. Writes about 30 MiB and
-    a thousand small files into a folder dver-test-… of the remote, and deletes them; the data there is not touched.
+    a thousand small files into a folder in dver-test of the remote, and deletes them; the data there is not touched.
+    What a test that was killed left there goes when it is a day old.
     dver remote check is the short question whether address and rights are as they should be.
 
     Exits with 1 if something does not work, or could not be deleted.
@@ -41,6 +42,11 @@ def test(session: Session, name: str | None, quick: bool, as_json: bool) -> int:
     else:
         console.lines(table_lines([_row(trial) for trial in result.trials], "<<><"))
         console.lines(f"could not be deleted: {escape_text(key)}" for key in result.left)
+        console.lines(f"removed {folder}, which a test that was killed had left" for folder in result.removed)
+        console.lines(
+            f"{folder} is of another test: if that was killed, delete it there, or test again when it is a day old"
+            for folder in result.others
+        )
         console.out(_verdict(result))
     return 0 if result.is_good else 1
 
@@ -81,4 +87,6 @@ def _document(result: RemoteTest) -> dict[str, Any]:
             for trial in result.trials
         ],
         "left": list(result.left),
+        "removed": list(result.removed),
+        "other_tests": list(result.others),
     }

@@ -22,6 +22,8 @@ from dver.storage.check import BrokenPromiseError, expect
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
+# Of all trials, each in a folder of its own: so those that were left behind can be listed.
+FOLDER = "dver-test/"
 LARGE = 24 * 1024 * 1024
 MORE_THAN_A_PAGE = 1003
 _THREADS = 8
@@ -55,7 +57,7 @@ class Scratch:
     backend: Backend
     place: Backend
     task: Task
-    folder: str = field(default_factory=lambda: f"dver-test-{secrets.token_hex(8)}/")
+    folder: str = field(default_factory=lambda: f"{FOLDER}{secrets.token_hex(8)}/")
     written: set[str] = field(default_factory=set)
 
     def write(self, name: str, pieces: Sequence[Bytes]) -> str:

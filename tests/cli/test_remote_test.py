@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from dver.objects.ids import Bytes
+from dver.repo import Repo
+from dver.storage.backend import Backend
 from dver.storage.local import LocalBackend
+from dver.storage.open import as_encrypted
+from dver.storage.selftest_trials import Scratch
 from tests.cli.runner import Cli
 from tests.faults.backends.faulty_s3 import Request, S3Failure, running_faulty_s3
 from tests.servers.s3 import S3Server
@@ -122,7 +126,7 @@ def test_what_could_not_be_deleted_is_named(cli: Cli, monkeypatch: pytest.Monkey
     monkeypatch.setattr("dver.storage.open.open_backend", lambda _url, _options, **_keywords: Keeping())
     result = cli("remote", "test", "m", "--quick")
     assert result.code == 1
-    assert "could not be deleted: dver-test-" in result.out
+    assert "could not be deleted: dver-test/" in result.out
     assert "do not count on it for: everything; fsck --repair" in result.out
 
 
@@ -143,6 +147,48 @@ def test_an_interrupt_leaves_nothing_behind(cli: Cli, tmp_path: Path, monkeypatc
     assert result.code == 130
     assert "interrupted" in result.err
     assert files(tmp_path / "store") == []
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_what_a_test_that_was_killed_left_goes_when_it_is_a_day_old(
+    cli: Cli, tmp_path: Path, encrypted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = ["--encrypt", "--new-key-file", str(tmp_path / "key")] if encrypted else []
+    cli.ok("remote", "add", "disk", str(tmp_path / "store"), *key)
+    with monkeypatch.context() as patch:
+        patch.setattr(Scratch, "clean", lambda _scratch: ())
+        for _ in range(2):
+            assert cli("remote", "test", "--quick").code == 0
+    left = files(tmp_path / "store/dver-test")
+    assert left
+
+    young = cli("remote", "test", "--quick", "--json").json
+    assert (young["good"], young["removed"], len(young["other_tests"])) == (True, [], 2)
+    assert files(tmp_path / "store/dver-test") == left
+    old, new = young["other_tests"]
+    assert f"{new} is of another test: if that was killed, delete it there" in cli.ok("remote", "test", "--quick")
+
+    with Repo.find(cli.folder, env=os.environ) as repo:
+        backends = (repo.remote().backend, repo.remote_backend())
+        names = {stored for backend in backends for stored in stored_names(backend, tmp_path / "store", old)}
+    assert names
+    for name in names:
+        os.utime(name, (0, name.stat().st_mtime - 25 * 3600))
+    lines = cli.ok("remote", "test", "--quick").splitlines()
+    assert f"removed {old}, which a test that was killed had left" in lines
+    assert not any(name.exists() for name in names)
+    assert cli("remote", "test", "--quick", "--json").json["other_tests"] == [new]
+
+
+def stored_names(backend: Backend, store: Path, folder: str) -> list[Path]:
+    """Return the files that blobs in a folder are stored in."""
+    if isinstance(backend, LocalBackend):
+        return [store / info.key for info in backend.list(folder)]
+    crypt = as_encrypted(backend)
+    assert crypt is not None
+    master = crypt.keyring.masters.keys[0]
+    inner = crypt.inner.list("dver-test/")
+    return [store / info.key for info in inner if (master.plain_key(info.key) or "").startswith(folder)]
 
 
 def test_help_tells_it_from_check(cli: Cli) -> None:
