@@ -6,20 +6,18 @@ crash completes.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import chain
 
 from dver.config import Link
-from dver.errors import DataLossError, FormatError, LockedError, ObjectNotFoundError, PathError, VersionNotFoundError
-from dver.objects.entry import Entry, FileEntry, LinkEntry
-from dver.objects.ids import ChunkId, NodeId
-from dver.objects.manifest import Manifest
+from dver.errors import DataLossError, FormatError, LockedError, PathError
+from dver.objects.entry import LinkEntry
+from dver.objects.ids import NodeId
 from dver.objects.pointer import SUFFIX, DatasetKind, Pointer, decode_pointer, pointer_path
 from dver.operations.addable import check_parents
 from dver.operations.checkout_limits import check_limits
 from dver.operations.checkout_plan import DatasetPlan, Planner
-from dver.operations.chunk_sizes import params_of
 from dver.operations.datasets import (
     Target,
     decode_path,
@@ -34,11 +32,9 @@ from dver.operations.reading import check_kind
 from dver.operations.run_guard import recovery_hint, spare
 from dver.operations.selection import check_matches, narrowable, not_in_dataset
 from dver.operations.sharing import Sharing, Sources
-from dver.operations.transfer import Transfer
-from dver.operations.wanted import missing_chunks
+from dver.operations.wanted import chunks_of, missing_chunks
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
-from dver.storage.writer import StoreWriter
 from dver.workspace.assemble import Assembler
 from dver.workspace.choice import NO_PATTERNS, Patterns
 from dver.workspace.deletion import dataset_folders, delete_files
@@ -284,44 +280,13 @@ def _check_parts_exist(plan: DatasetPlan, parts: Sequence[bytes]) -> None:
 def _fetch_missing(repo: Repo, plan: CheckoutPlan, progress: Progress) -> None:
     """Bring what the cache lacks for a plan from the default remote."""
     for dataset in plan.datasets:
-        missing = list(missing_chunks(repo.cache, _chunks(dataset.manifest, dataset.writes)))
-        if missing and not repo.has_remote:
-            raise _not_here(repo, dataset)
+        missing = list(missing_chunks(repo.cache, chunks_of(dataset.manifest, dataset.writes)))
         # Nodes that came from the remote while planning are kept too, so that the next command finds them here.
         if missing or (repo.has_remote and not repo.cache.present([NodeId(dataset.version)])):
-            _fetch(repo, dataset, missing, progress)
+            # Deferred: most checkouts find everything in the cache.
+            from dver.operations.checkout_fetch import fetch_missing  # noqa: PLC0415
 
-
-def _fetch(repo: Repo, dataset: DatasetPlan, missing: Sequence[ChunkId], progress: Progress) -> None:
-    remote = repo.remote()
-    repo.cache.prepare(params_of(repo, remote))
-    with StoreWriter(repo.cache) as writer, progress.task(f"fetching {dataset.dataset}", bytes=0) as task:
-        transfer = Transfer(remote, writer, repo.transfer_workers, into_cache=True, task=task)
-        try:
-            transfer.copy_chunks(missing)
-            transfer.copy_nodes(dataset.manifest)
-        except ObjectNotFoundError as exc:
-            raise _not_here(repo, dataset) from exc
-        transfer.flush()
-    if not any(missing_chunks(repo.cache, _chunks(dataset.manifest, dataset.manifest.entries()))):
-        files, size = dataset.manifest.totals()
-        repo.cache.mark_version(dataset.version, files=files, size=size, dataset=dataset.dataset)
-
-
-def _not_here(repo: Repo, dataset: DatasetPlan) -> VersionNotFoundError:
-    where = f"the cache and {repo.remote().name}" if repo.has_remote else "the cache, and no remote is set up"
-    hint = (
-        f"dver fetch -r REMOTE {typed(dataset.dataset)}, if another remote has it; or dver push where it was added"
-        if repo.has_remote
-        else f"dver remote add origin URL, then dver pull {typed(dataset.dataset)}"
-    )
-    return VersionNotFoundError(dataset.version, dataset.dataset, where, hint=hint)
-
-
-def _chunks(manifest: Manifest, entries: Iterable[Entry]) -> Iterator[ChunkId]:
-    for entry in entries:
-        if isinstance(entry, FileEntry):
-            yield from (chunk for chunk, _ in manifest.distinct_chunks(entry))
+            fetch_missing(repo, dataset, missing, progress)
 
 
 def _execute(repo: Repo, plan: DatasetPlan, assembler: Assembler, sources: Sources, task: Task) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dver.database import batches
 from dver.errors import ObjectNotFoundError
-from dver.objects.entry import FileEntry, unpack_chunks
+from dver.objects.entry import Entry, FileEntry, unpack_chunks
 from dver.objects.ids import ChunkId, NodeId, ObjectId, VersionId
 from dver.objects.manifest import Manifest
 from dver.objects.paths import is_within
@@ -114,3 +114,10 @@ def _file_chunks(
         for identity, node in manifest.chunk_tree_nodes(entry.chunk_tree):
             nodes.append(identity)
             yield from (chunk for chunk, _ in unpack_chunks(node.packed, manifest.where))
+
+
+def chunks_of(manifest: Manifest, entries: Iterable[Entry]) -> Iterator[ChunkId]:
+    """Yield the chunks of those of a version's entries that are files."""
+    for entry in entries:
+        if isinstance(entry, FileEntry):
+            yield from (chunk for chunk, _ in manifest.distinct_chunks(entry))
