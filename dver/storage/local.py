@@ -37,6 +37,7 @@ _T = TypeVar("_T")
 _BLOB_MODE = 0o444
 _OPEN_FILES = 64
 _TRIES = 20
+_WAIT_SECONDS = 0.001
 
 
 class LocalBackend:
@@ -236,9 +237,11 @@ def _write_temporary(path: Path, fill: Callable[[int], None]) -> None:
 def _create(path: Path) -> int:
     """Create a file, and the folders above it; as long as these are empty, somebody else may be removing them."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    for _ in range(_TRIES):
+    for attempt in range(_TRIES):
         with suppress(FileNotFoundError):
             return os.open(path, flags, _BLOB_MODE)
+        if attempt:
+            time.sleep(_WAIT_SECONDS * attempt)
         with suppress(FileNotFoundError, FileExistsError):
             make_folder(path.parent)
     make_folder(path.parent)

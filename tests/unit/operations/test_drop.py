@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from dver.operations.drop import CACHE, Drop, drop
 from dver.operations.status import State
 from dver.workspace.deletion import delete_files
 from dver.workspace.folders import Folders
+from dver.workspace.statcache import TICK_NS
 from tests.clones import Clone, noise
 from tests.unit.operations.conftest import fill
 
@@ -28,6 +30,8 @@ def run_drop(clone: Clone, *paths: str, force: bool = False, dry_run: bool = Fal
 def stored(clone: Clone) -> Clone:
     """A committed dataset that is in the cache only."""
     fill(clone)
+    # The stat of what was written within the last clock tick is not trusted.
+    time.sleep(2 * TICK_NS / 1e9)
     clone.save()
     return clone
 

@@ -358,6 +358,7 @@ def test_writers_and_one_that_removes_empty_folders_do_not_disturb_each_other(ro
         other = LocalBackend(root)
         while not is_over.is_set():
             other.remove_empty_folders("packs", inside=True)
+            time.sleep(0.0005)
 
     def write(number: int) -> None:
         backend = LocalBackend(root)
