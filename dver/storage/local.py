@@ -37,7 +37,6 @@ _T = TypeVar("_T")
 _BLOB_MODE = 0o444
 _OPEN_FILES = 64
 _TRIES = 20
-_WAIT_SECONDS = 0.001
 
 
 class LocalBackend:
@@ -93,7 +92,7 @@ class LocalBackend:
         if not _refresh(path, size):
             temporary = path.parent / temporary_name()
             try:
-                _write_temporary(temporary, fill)
+                _write_temporary(temporary, self._root, fill)
                 temporary.replace(path)
             except BaseException:
                 with suppress(OSError):
@@ -224,8 +223,8 @@ def _refresh(path: Path, size: int) -> bool:
     return True
 
 
-def _write_temporary(path: Path, fill: Callable[[int], None]) -> None:
-    fd = _create(path)
+def _write_temporary(path: Path, root: Path, fill: Callable[[int], None]) -> None:
+    fd = _create(path, root)
     try:
         fill(fd)
         os.fsync(fd)
@@ -234,17 +233,18 @@ def _write_temporary(path: Path, fill: Callable[[int], None]) -> None:
         os.close(fd)
 
 
-def _create(path: Path) -> int:
-    """Create a file, and the folders above it; as long as these are empty, somebody else may be removing them."""
+def _create(path: Path, root: Path) -> int:
+    """Create a file below `root`, and the folders above it; somebody else may remove them as long as they are empty.
+
+    What is made below `root` is not durable yet.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    for attempt in range(_TRIES):
+    for _ in range(_TRIES):
         with suppress(FileNotFoundError):
             return os.open(path, flags, _BLOB_MODE)
-        if attempt:
-            time.sleep(_WAIT_SECONDS * attempt)
-        with suppress(FileNotFoundError, FileExistsError):
-            make_folder(path.parent)
-    make_folder(path.parent)
+        make_folder(root)
+        with suppress(FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
     return os.open(path, flags, _BLOB_MODE)
 
 
