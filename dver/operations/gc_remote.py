@@ -355,8 +355,7 @@ class _Collector:
                 raise IntegrityError(
                     self._store.name,
                     f"{len(sweeper.swept.damaged):,} packs are damaged, so the sweep has stopped",
-                    hint=f"dver fsck --repair --remote {self._store.remote}, then the same command again:"
-                    " it goes on from there",
+                    hint=f"{self._store.repair}, then the same command again: it goes on from there",
                 )
             sweeper.delete(plan.dead)
             sweeper.catch_up(plan.packs - sweeper.written)

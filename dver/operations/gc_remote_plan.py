@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from dver.errors import IntegrityError
 from dver.objects.ids import IndexId, PackId, VersionId
+from dver.objects.indexfile import IndexedPack
 from dver.operations.liveness import LiveWalk, live_objects, totals_of_garbage
 from dver.progress import Task
 from dver.storage.condemned import Condemned, CondemnedPack, CondemnedVersion
 from dver.storage.index_files import list_index_files, listed_nodes
 from dver.storage.objectset import ObjectSet
-from dver.storage.packs import read_pack_entries
+from dver.storage.packs import is_complete, read_pack_entries
 from dver.storage.store import Store
 from dver.storage.sweep import Census, PackUse, take_census
 
@@ -71,7 +72,7 @@ def find_garbage(
     with live_objects(store, named, nearer=cache, task=task) as live:
         census = take_census(store, live)
         _check_all_there(store, census, frozenset())
-        listed = listed_nodes(store.backend, list_index_files(store.backend))
+        listed = listed_nodes(store.backend, list_index_files(store.backend), hint=_hint(store))
         useless = {pack for pack, nodes in listed if any(node not in live for node in nodes)}
     packs = [
         CondemnedPack(pack.id, pack.size, pack.garbage)
@@ -103,7 +104,7 @@ def plan_sweep(
         files = list_index_files(store.backend)
         # So that this copy of the index knows of all packs that an object is in.
         store.index.refresh(files.values)
-        listed = list(listed_nodes(store.backend, files))
+        listed = list(listed_nodes(store.backend, files, hint=_hint(store)))
         _find_needed(LiveWalk(store, live, nearer=cache), named, marked - unmarked, task)
         walk = LiveWalk(store, live, nearer=cache)
         for pack, nodes in listed:
@@ -138,14 +139,22 @@ def _check_all_there(store: Store, census: Census, packs: Collection[PackId]) ->
         raise IntegrityError(
             store.name,
             f"{what}, so nobody can tell what is needed of the others",
-            hint=f"dver fsck --repair --remote {store.remote}, then the same command again",
+            hint=_hint(store),
         )
+
+
+def _hint(store: Store) -> str:
+    return f"{store.repair}, then the same command again"
 
 
 def _is_last(store: Store, pack: PackUse, live: ObjectSet) -> bool:
     """Whether a pack that no index file lists has something that is needed and nowhere else."""
     if store.index.pack_size(pack.id) is not None:
         return False
-    ids = [entry.id for entry in read_pack_entries(store.backend, pack.id, pack.size)]
+    entries = tuple(read_pack_entries(store.backend, pack.id, pack.size))
+    if not is_complete(IndexedPack(pack.id, pack.size, entries)):
+        # Nobody knows what else it has.
+        return True
+    ids = [entry.id for entry in entries]
     needed = live.intersection(ids)
     return len(store.index.located(needed)) < len(needed)

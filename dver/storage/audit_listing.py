@@ -6,6 +6,7 @@ looking at the index files once more.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -106,9 +107,7 @@ def listed_footer(backend: Backend, listing: Listing, pack: PackId) -> bytes | N
     known = listing.packs.get(pack)
     if known is None or known.whole is None:
         return None
-    data = _read_index(backend, known.whole)
-    key = index_key(known.whole)
-    for one, _, entries in split_index(data, key) if data is not None else ():
+    for one, _, entries in _listed_in(backend, known.whole):
         if one == pack:
             return bytes(entries)
     return None
@@ -116,9 +115,8 @@ def listed_footer(backend: Backend, listing: Listing, pack: PackId) -> bytes | N
 
 def listed_ids(backend: Backend, index: IndexId, pack: PackId) -> set[bytes]:
     """Return the entries, as bytes, that an index file has of a pack."""
-    data = _read_index(backend, index)
     found: set[bytes] = set()
-    for one, _, entries in split_index(data, index_key(index)) if data is not None else ():
+    for one, _, entries in _listed_in(backend, index):
         if one == pack:
             found.update(bytes(entries[at : at + ENTRY_LENGTH]) for at in range(0, len(entries), ENTRY_LENGTH))
     return found
@@ -151,9 +149,10 @@ def _names(backend: Backend, prefix: str, key: Callable[..., str], odd: list[str
 def _read_or_problem(backend: Backend, index: IndexId) -> bytes | str | None:
     """Return an index file, or what is wrong where it cannot be read; None where it is gone."""
     try:
-        data = _read_index(backend, index)
-        if data is None or backend.is_local or index_id(data) == index:
-            return data
+        with suppress(IntegrityError):
+            data = _read_index(backend, index)
+            if data is None or backend.is_local or index_id(data) == index:
+                return data
         # It may have been damaged on its way.
         return _read_index(backend, index)
     except IntegrityError as exc:
@@ -163,6 +162,17 @@ def _read_or_problem(backend: Backend, index: IndexId) -> bytes | str | None:
         if is_disk_failure(backend, exc):
             return "the disk cannot read it"
         raise
+
+
+def _listed_in(backend: Backend, index: IndexId) -> Sequence[tuple[PackId, int, memoryview]]:
+    """Return what an index file lists that was sound before; nothing if it is not any more."""
+    data = _read_or_problem(backend, index)
+    try:
+        return [*split_index(data, index_key(index))] if isinstance(data, bytes) else []
+    except UnsupportedFormatError:
+        raise
+    except (FormatError, IntegrityError):
+        return []
 
 
 def _read_index(backend: Backend, index: IndexId) -> bytes | None:

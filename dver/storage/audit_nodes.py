@@ -143,7 +143,10 @@ class _Reader:
             return [self._decode(place, near[place.id]) for place in run]
         where = f"{self._store.backend.location}/{pack_key(run[0].pack)}"
         try:
-            data = _read_run(self._store.backend, run)
+            plains = self._plains(run, where)
+            if None in plains and not self._store.backend.is_local:
+                # What comes from afar may have been damaged on its way.
+                plains = self._plains(run, where)
         except BackendError as exc:
             if exc.problem is BackendProblem.NOT_FOUND:
                 return None
@@ -152,7 +155,11 @@ class _Reader:
             return self._read_singly(run)
         except IntegrityError:
             return self._read_singly(run)
-        return [self._decode(place, _plain(data, place, run[0].offset, where)) for place in run]
+        return [self._decode(place, plain) for place, plain in zip(run, plains, strict=True)]
+
+    def _plains(self, run: Sequence[NodePlace], where: str) -> list[Bytes | None]:
+        data = _read_run(self._store.backend, run)
+        return [_plain(data, place, run[0].offset, where) for place in run]
 
     def _read_singly(self, run: Sequence[NodePlace]) -> list[_Node] | None:
         """Return the nodes of a run of which not all bytes can be read."""
@@ -196,7 +203,14 @@ class _Reader:
 
 def _read_run(backend: Backend, run: Sequence[NodePlace]) -> bytes:
     start = run[0].offset
-    return backend.read_range(pack_key(run[0].pack), start, run[-1].end - start)
+    span = (start, run[-1].end - start)
+    try:
+        return backend.read_range(pack_key(run[0].pack), *span)
+    except IntegrityError:
+        # An encrypted store answers so, also to what was damaged on its way.
+        if backend.is_local:
+            raise
+        return backend.read_range(pack_key(run[0].pack), *span)
 
 
 def _plain(data: bytes, place: NodePlace, base: int, where: str) -> bytes | None:

@@ -5,11 +5,14 @@ appears whole or not at all; writing a key again with the same meaning is harmle
 All methods may be called from several threads at once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from dver.errors import BackendError, BackendProblem, IntegrityError
 from dver.objects.ids import Bytes
+
+_LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,34 @@ class Backend(Protocol):
 
     def delete(self, key: str) -> None:
         """Delete a blob; a missing one is no error."""
+
+
+def read_alike(backend: Backend, key: str, read: Callable[[], bytes]) -> bytes:
+    """Return of a blob without a checksum what two reads in a row have: from afar, one may be damaged on its way.
+
+    Raises:
+        BackendError: it is read differently each time.
+        IntegrityError: the store is encrypted, and the blob is damaged.
+    """
+    before: bytes | None = None
+    was_damaged = False
+    for _ in range(_LOOKS):
+        try:
+            data = read()
+        except IntegrityError:
+            if was_damaged:
+                raise
+            was_damaged = True
+            continue
+        if data == before or backend.is_local:
+            return data
+        before, was_damaged = data, False
+    raise BackendError(
+        backend.location,
+        BackendProblem.OTHER,
+        f"{key} is read differently each time",
+        hint="run the same command again",
+    )
 
 
 @runtime_checkable

@@ -22,7 +22,7 @@ from typing import Any
 from dver.errors import FormatError, UnsupportedFormatError
 from dver.objects.ids import PackId, VersionId, format_version, parse_id, parse_version
 from dver.processes import ProcessName
-from dver.storage.backend import Backend, BlobInfo, check_keys
+from dver.storage.backend import Backend, BlobInfo, check_keys, read_alike
 
 FORMAT = 1
 FOLDER = "gc/"
@@ -326,7 +326,8 @@ def _encode(fields: Mapping[str, object]) -> bytes:
 
 def _read(backend: Backend, key: str) -> tuple[dict[str, Any], str]:
     where = f"{backend.location}/{key}"
-    data = backend.read(key)
+    # These files have no checksum.
+    data = read_alike(backend, key, lambda: backend.read(key))
     try:
         fields: Any = json.loads(data) if len(data) <= MAX_FILE else None
     except (ValueError, RecursionError) as exc:

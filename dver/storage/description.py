@@ -73,6 +73,11 @@ def remote_of(name: str) -> str:
     return words[1] if words[:1] == ["remote"] and len(words) > 1 else "NAME"
 
 
+def repair_of(name: str) -> str:
+    """Return the command that mends the store that messages call `name`."""
+    return "dver fsck --repair" if name == "the cache" else f"dver fsck --remote {remote_of(name)} --repair"
+
+
 def _decode(data: bytes, backend: Backend, name: str) -> ChunkerParams:
     where = f"{backend.location}/{DESCRIPTION_KEY}"
     try:

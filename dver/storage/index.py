@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dver.database import batches
-from dver.errors import BackendError, BackendProblem, LockedError
+from dver.errors import DAMAGE_HINT, BackendError, BackendProblem, LockedError
 from dver.objects.ids import IndexId, ObjectId, PackId, VersionId
 from dver.objects.indexfile import IndexedPack, encode_index
 from dver.objects.pack import Kind, PackEntry
@@ -28,6 +28,7 @@ from dver.storage.index_files import (
     index_groups,
     index_key,
     list_index_files,
+    listed_in,
     read_index_file,
 )
 from dver.storage.index_filling import fill
@@ -323,9 +324,13 @@ class ChunkIndex:
         """Return the index files of the store and their sizes in bytes."""
         return {index: info.size for index, info in list_index_files(self._backend).items()}
 
-    def read_file(self, index: IndexId) -> list[IndexedPack]:
-        """Return what an index file lists; nothing for one that is gone or damaged."""
-        return read_index_file(self._backend, index_key(index)) or []
+    def read_file(self, index: IndexId, *, hint: str = DAMAGE_HINT) -> list[IndexedPack]:
+        """Return what an index file lists; nothing for one that is gone.
+
+        Raises:
+            IntegrityError: it is damaged; `hint` says what helps.
+        """
+        return listed_in(self._backend, index, hint=hint)
 
     def pack_count(self) -> int:
         """Return how many packs this copy knows."""

@@ -10,7 +10,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dver.errors import BackendError, BackendProblem, FormatError, IntegrityError, UnsupportedFormatError
+from dver.errors import (
+    DAMAGE_HINT,
+    BackendError,
+    BackendProblem,
+    FormatError,
+    IntegrityError,
+    UnsupportedFormatError,
+)
 from dver.objects.ids import ID_LENGTH, IndexId, NodeId, PackId, pack_id, parse_id
 from dver.objects.indexfile import IndexedPack, decode_index, split_index
 from dver.objects.pack import ENTRY_KIND_OFFSET, ENTRY_LENGTH, Kind, decode_entries
@@ -84,10 +91,24 @@ def index_files_among(blobs: Iterable[BlobInfo]) -> dict[IndexId, BlobInfo]:
 
 
 def read_index_file(backend: Backend, key: str) -> list[IndexedPack] | None:
-    """Return what an index file lists, None if it is damaged; one that vanished lists nothing."""
-    for data in _read(backend, key):
-        return None if data is None else _decode(data, f"{backend.location}/{key}")
-    return []
+    """Return what an index file lists, None if it is damaged; one that vanished lists nothing.
+
+    From afar it may have been damaged on its way: so it is read once more before it is called damaged.
+    """
+    packs = _read_packs(backend, key)
+    return _read_packs(backend, key) if packs is None and not backend.is_local else packs
+
+
+def listed_in(backend: Backend, index: IndexId, *, hint: str = DAMAGE_HINT) -> list[IndexedPack]:
+    """Return what an index file lists, for those who delete by it; one that vanished lists nothing.
+
+    Raises:
+        IntegrityError: it is damaged. That it lists nothing would be wrong; `hint` says what helps.
+    """
+    packs = read_index_file(backend, index_key(index))
+    if packs is None:
+        raise _damaged(f"{backend.location}/{index_key(index)}", hint)
+    return packs
 
 
 def read_index_files(backend: Backend, files: Mapping[IndexId, BlobInfo]) -> Generator[IndexFile, None, None]:
@@ -108,7 +129,7 @@ def read_once_more(backend: Backend, file: IndexFile) -> IndexFile:
 def damaged_index_files(backend: Backend) -> list[str]:
     """Return the keys of a store's index files that are damaged; all are read for it."""
     with closing(read_index_files(backend, list_index_files(backend))) as read:
-        return [file.key for file in read if file.split() is None]
+        return [file.key for file in read if _split_surely(backend, file) is None]
 
 
 def listed_whole(backend: Backend, packs: Set[PackId]) -> Iterator[IndexedPack]:
@@ -116,24 +137,42 @@ def listed_whole(backend: Backend, packs: Set[PackId]) -> Iterator[IndexedPack]:
     left = set(packs)
     with closing(read_index_files(backend, list_index_files(backend))) as read:
         for file in read:
-            for pack in file.split() or ():
+            for pack in _split_surely(backend, file) or ():
                 if pack.complete and pack.id in left:
                     left.discard(pack.id)
                     yield IndexedPack(pack.id, pack.size, tuple(decode_entries(pack.entries, file.where)))
 
 
-def listed_nodes(backend: Backend, files: Mapping[IndexId, BlobInfo]) -> Iterator[tuple[PackId, list[NodeId]]]:
+def listed_nodes(
+    backend: Backend, files: Mapping[IndexId, BlobInfo], *, hint: str = DAMAGE_HINT
+) -> Iterator[tuple[PackId, list[NodeId]]]:
     """Yield the packs that index files list, each with the nodes that it holds; a pack may come several times.
 
     Raises:
-        IntegrityError: an index file is damaged.
+        IntegrityError: an index file is damaged; `hint` says what helps.
     """
     for file in read_index_files(backend, files):
-        packs = file.split()
+        packs = _split_surely(backend, file)
         if packs is None:
-            raise IntegrityError(file.where, "the index file is damaged", hint="dver fsck --repair makes it anew")
+            raise _damaged(file.where, hint)
         for pack in packs:
             yield pack.id, [NodeId(bytes(pack.entries[at : at + ID_LENGTH])) for at in _node_places(pack.entries)]
+
+
+def _split_surely(backend: Backend, file: IndexFile) -> list[ListedPack] | None:
+    """Return what a file lists, None if it is damaged and was not only so on its way."""
+    packs = file.split()
+    return read_once_more(backend, file).split() if packs is None else packs
+
+
+def _damaged(where: str, hint: str) -> IntegrityError:
+    return IntegrityError(where, "the index file is damaged", hint=hint)
+
+
+def _read_packs(backend: Backend, key: str) -> list[IndexedPack] | None:
+    for data in _read(backend, key):
+        return None if data is None else _decode(data, f"{backend.location}/{key}")
+    return []
 
 
 def _node_places(entries: memoryview) -> Iterator[int]:

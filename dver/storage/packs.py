@@ -79,8 +79,17 @@ def is_complete(pack: IndexedPack) -> bool:
 def read_pack_entries(backend: Backend, pack: PackId, size: int) -> list[PackEntry]:
     """Return what a pack of `size` bytes holds, from its footer or, where that is damaged, from its whole records.
 
-    A file that is no pack at all, too large for one, or gone by now, gives nothing.
+    A file that is no pack at all, too large for one, or gone by now, gives nothing. What comes from afar is read once
+    more before it is called damaged.
     """
+    if not backend.is_local:
+        entries = _read_entries(backend, pack, size)
+        if is_complete(IndexedPack(pack, size, tuple(entries))):
+            return entries
+    return _read_entries(backend, pack, size)
+
+
+def _read_entries(backend: Backend, pack: PackId, size: int) -> list[PackEntry]:
     where = f"{backend.location}/{pack_key(pack)}"
     try:
         footer, expected = read_footer(lambda *span: backend.read_range(pack_key(pack), *span), size, where)

@@ -7,13 +7,14 @@ wanted one day. A blob of a name that is there already gets a number behind its 
 import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 from dver.errors import BackendError, BackendProblem, IntegrityError
 from dver.fileio import make_folder, sync_directory
 from dver.objects.ids import Bytes, PackId, VersionId, parse_id
-from dver.storage.backend import Backend, BlobInfo
+from dver.storage.backend import Backend, BlobInfo, read_alike
 from dver.storage.local import LocalBackend
 from dver.storage.open import as_encrypted
 from dver.storage.packs import pack_key
@@ -56,7 +57,11 @@ def _move(backend: Backend, key: str, target: str) -> str | None:
     if size > MOST_COPIED:
         return None
     try:
-        pieces = [backend.read_range(key, at, min(_PIECE, size - at)) for at in range(0, size, _PIECE)]
+        # What is damaged on its way would be all that is left.
+        pieces = [
+            read_alike(backend, key, partial(backend.read_range, key, at, min(_PIECE, size - at)))
+            for at in range(0, size, _PIECE)
+        ]
     except IntegrityError:
         return None
     backend.write(target, pieces)

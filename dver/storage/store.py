@@ -32,7 +32,7 @@ from dver.progress import NO_PROGRESS
 from dver.storage.backend import Backend
 from dver.storage.cachelock import writing
 from dver.storage.clones import Place, register
-from dver.storage.description import DESCRIPTION_KEY, encode_description, read_description, remote_of
+from dver.storage.description import DESCRIPTION_KEY, encode_description, read_description, remote_of, repair_of
 from dver.storage.index import ChunkIndex
 from dver.storage.index_copy import Location
 from dver.storage.markers import VersionMarkers, read_if_there, version_key
@@ -121,6 +121,11 @@ class Store(VersionMarkers):
     def remote(self) -> str:
         """What commands know the remote by; NAME for a store that is called otherwise."""
         return remote_of(self.name)
+
+    @property
+    def repair(self) -> str:
+        """The command that mends it."""
+        return repair_of(self.name)
 
     def close(self) -> None:
         """Close the local index copy."""

@@ -196,11 +196,7 @@ class Sweeper:
         repacker = Repacker(self._store, pack_size=self._pack_size)
         copied: dict[PackId, int] = {}
         for pack in packs:
-            try:
-                repacker.copy(pack.id, self._wanted(pack, live))
-            except (IntegrityError, BackendError) as exc:
-                if isinstance(exc, BackendError) and exc.problem not in NOT_WHOLE:
-                    raise
+            if not self._copy(repacker, pack, live):
                 self.swept.damaged.append(pack.id)
                 continue
             copied[pack.id] = pack.size
@@ -210,13 +206,36 @@ class Sweeper:
                 copied = {}
         self._replace(copied, repacker.finish())
 
+    def _copy(self, repacker: Repacker, pack: PackUse, live: ObjectSet | None) -> bool:
+        """Copy what is needed of a pack, and return whether that could be read."""
+        # From afar it may have been damaged on its way, so it is read once more.
+        for _ in range(1 if self._store.backend.is_local else 2):
+            try:
+                repacker.copy(pack.id, self._wanted(pack, live))
+            except IntegrityError:
+                continue
+            except BackendError as exc:
+                if exc.problem not in NOT_WHOLE:
+                    raise
+                return False
+            return True
+        return False
+
     def merge_index_files(self, files: Collection[IndexId]) -> None:
         """Put as few index files as possible in the place of some."""
         self._replace_files(sorted(files), {}, [])
 
     def _wanted(self, pack: PackUse, live: ObjectSet | None) -> list[PackEntry]:
-        """Return the records to copy: what is needed, unless it is read from another pack."""
+        """Return the records to copy: what is needed, unless it is read from another pack.
+
+        Raises:
+            IntegrityError: not all that the pack holds can be told, and what is left out would be lost with it.
+        """
         entries = read_pack_entries(self._store.backend, pack.id, pack.size)
+        if not is_complete(IndexedPack(pack.id, pack.size, tuple(entries))):
+            raise IntegrityError(
+                f"{self._store.backend.location}/{pack_key(pack.id)}", "its list of records is damaged"
+            )
         located = self._store.index.located([entry.id for entry in entries])
         return [
             entry
@@ -246,7 +265,7 @@ class Sweeper:
         batch: list[IndexId] = []
         entries = 0
         for index in files:
-            for pack in self._store.index.read_file(index):
+            for pack in self._read_file(index):
                 known = packs.get(pack.id)
                 if pack.id not in gone and (known is None or len(known.entries) < len(pack.entries)):
                     packs[pack.id] = pack
@@ -271,7 +290,7 @@ class Sweeper:
         self._store.index.start_over()
         self._store.index.refresh()
         for index in left:
-            packs = self._store.index.read_file(index)
+            packs = self._read_file(index)
             whole = whole_trees(self._store.backend, packs, lambda ids: self._store.index.known(ids, frozenset(gone)))
             sound = [replace(pack, entries=tuple(_sound(pack.entries, whole))) for pack in packs]
             if sound != packs:
@@ -286,7 +305,7 @@ class Sweeper:
 
     def _without(self, index: IndexId, gone: Collection[PackId]) -> Collection[IndexId]:
         """Take packs out of an index file, and return what stands in its place."""
-        packs = self._store.index.read_file(index)
+        packs = self._read_file(index)
         here = [pack for pack in packs if pack.id not in gone]
         return [index] if len(here) == len(packs) else self._put_in_place([index], (), here)
 
@@ -305,5 +324,13 @@ class Sweeper:
         """Return which packs each index file lists, of those that are known and those that were written here."""
         if self._files is None:
             known = self._store.index.file_sizes() if self._known_files is None else self._known_files
-            self._files = {index: frozenset(pack.id for pack in self._store.index.read_file(index)) for index in known}
+            self._files = {index: frozenset(pack.id for pack in self._read_file(index)) for index in known}
         return self._files
+
+    def _read_file(self, index: IndexId) -> list[IndexedPack]:
+        """Return what an index file lists. Where that cannot be known nothing more is deleted."""
+        return self._store.index.read_file(index, hint=self._hint)
+
+    @property
+    def _hint(self) -> str:
+        return f"{self._store.repair} makes it anew; then run the same command again"

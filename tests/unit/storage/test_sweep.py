@@ -1,16 +1,20 @@
 """Sweeps that were cut off, and what the next one makes of what they left."""
 
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from dver.errors import IntegrityError
 from dver.objects.ids import NodeId, VersionId
 from dver.storage.index_files import list_index_files, listed_nodes
 from dver.storage.local import LocalBackend
+from dver.storage.packs import list_packs
 from dver.storage.store import Store
 from dver.storage.sweep import PackUse, Sweeper
-from tests.stores import local_place, noise, read_files, store_files
+from tests.stores import WatchedBackend, flip, local_place, noise, read_files, store_files
 
 
 def merge(store: Store) -> None:
@@ -136,4 +140,109 @@ def test_what_an_index_file_says_that_comes_up_at_the_last_moment_does_not_count
 
     assert len(listings) >= 2
     assert NodeId(second) not in nodes_listed(store)
+    place.close()
+
+
+@dataclass(slots=True)
+class Faraway(WatchedBackend):
+    """A backend in another place; of whole blobs below `prefix`, the reads from `first` to `last` come damaged."""
+
+    prefix: str = "index/"
+    first: int = 0
+    last: int = 0
+    reads: int = 0
+
+    @property
+    def is_local(self) -> bool:
+        return False
+
+    def read(self, key: str) -> bytes:
+        return self._altered(key, self.inner.read(key))
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        return self._altered(key, self.inner.read_range(key, offset, length))
+
+    def _altered(self, key: str, data: bytes) -> bytes:
+        if not key.startswith(self.prefix):
+            return data
+        self.reads += 1
+        # In the middle, and where a pack has its list of records.
+        return flip(flip(data, len(data) // 2), -30) if self.first <= self.reads <= self.last else data
+
+
+def sweep_all_but(store: Store, gone: VersionId) -> None:
+    """Delete a version: its packs where nothing else is in them, and copy the others into one."""
+    index = store.index
+    (pack,) = [at.pack for at in index.located([NodeId(gone)]).values()]
+    sizes = index.packs()
+    sweeper = Sweeper(store, files=list_index_files(store.backend))
+    sweeper.delete([PackUse(pack, sizes.pop(pack), 0, 0)])
+    sweeper.repack([PackUse(one, size, size, 1) for one, size in sizes.items()], None)
+    sweeper.catch_up({pack})
+
+
+@pytest.mark.parametrize("prefix", ["index/", "packs/"])
+def test_a_sweep_reads_again_what_was_damaged_on_its_way(tmp_path: Path, prefix: str) -> None:
+    for turn in count(1):
+        place = local_place(tmp_path / f"{turn}")
+        backend = Faraway(place.make(), prefix=prefix)
+        store = place.open(backend=backend)
+        put_version(store, [1])
+        kept = [put_version(store, [seed]) for seed in (2, 3, 4)]
+        gone = VersionId(next(iter(store.versions() - {*kept})))
+        backend.reads, backend.first, backend.last = 0, turn, turn
+        sweep_all_but(store, gone)
+        was_there = backend.reads >= turn
+        backend.first = backend.last = 0
+        assert NodeId(gone) not in nodes_listed(place.open())
+        listed = {pack for pack, _ in listed_nodes(store.backend, list_index_files(store.backend))}
+        assert listed == set(list_packs(store.backend))
+        assert [read_files(place.open(), one) for one in kept] == [{f"{n}": noise(3000, n)} for n in (2, 3, 4)]
+        place.close()
+        if not was_there:
+            break
+    assert turn > 4
+
+
+def test_a_sweep_that_cannot_tell_what_an_index_file_lists_deletes_no_pack_of_it(tmp_path: Path) -> None:
+    for turn in count(1):
+        place = local_place(tmp_path / f"{turn}")
+        backend = Faraway(place.make())
+        store = place.open(backend=backend)
+        put_version(store, [1])
+        kept = [put_version(store, [seed]) for seed in (2, 3, 4)]
+        gone = VersionId(next(iter(store.versions() - {*kept})))
+        backend.reads, backend.first, backend.last = 0, turn, 1 << 30
+        try:
+            sweep_all_but(store, gone)
+        except IntegrityError as exc:
+            told = exc
+        else:
+            break
+        assert "/index/" in told.where
+        assert "dver fsck --remote NAME --repair" in (told.hint or "")
+        backend.first = backend.last = 0
+        listed = {pack for pack, _ in listed_nodes(store.backend, list_index_files(store.backend))}
+        # One that was copied may be there still, and its copy.
+        assert listed <= set(list_packs(store.backend))
+        assert [read_files(place.open(), one) for one in kept] == [{f"{n}": noise(3000, n)} for n in (2, 3, 4)]
+        place.close()
+    assert turn > 4
+
+
+@pytest.mark.parametrize(("last", "damaged"), [(2, 0), (1 << 30, 1)], ids=["on its way", "each time"])
+def test_a_pack_whose_list_of_records_is_damaged_is_not_taken_for_copied(
+    tmp_path: Path, last: int, damaged: int
+) -> None:
+    place = local_place(tmp_path)
+    backend = Faraway(place.make(), prefix="packs/")
+    store = place.open(backend=backend)
+    version = put_version(store, [1, 2])
+    backend.reads, backend.first, backend.last = 0, 1, last
+    (pack,) = store.index.packs()
+    sweeper = Sweeper(store)
+    sweeper.repack([PackUse(pack, store.index.packs()[pack], 1, 1)], None)
+    backend.first = backend.last = 0
+    assert len(sweeper.swept.damaged) == damaged
+    assert read_files(place.open(), version) == {"1": noise(3000, 1), "2": noise(3000, 2)}
     place.close()
