@@ -14,9 +14,12 @@ from dver.records.record import Scalar, scalar_text
 from dver.repo import Repo
 
 
-def find_stale_datasets(repo: Repo, found: Sequence[DatasetStatus]) -> dict[str, tuple[Reason, ...]]:
-    """Return the datasets among those that are stale, and why."""
-    return find_stale(repo, {one.dataset: one.pointer.version for one in found if one.pointer is not None})
+def find_stale_datasets(
+    repo: Repo, found: Sequence[DatasetStatus], note: Callable[[str], None]
+) -> dict[str, tuple[Reason, ...]]:
+    """Return the datasets among those that are stale, and why; `note` is told of what cannot be compared."""
+    versions = {one.dataset: one.pointer.version for one in found if one.pointer is not None}
+    return find_stale(repo, versions, note=note)
 
 
 def stale_text(reasons: Sequence[Reason], shown: Callable[[str], str]) -> str:

@@ -65,7 +65,7 @@ def command(session: Session, paths: Sequence[str], as_json: bool, exit_code: bo
         found = status(repo, wanted, remote=remote, progress=session.console)
         name = repo.remote_settings().name if remote else ""
         silent = session.console.quiet and exit_code and not as_json
-        stale = {} if silent else _find_stale(repo, found, path_text if as_json else session.shown)
+        stale = {} if silent else _find_stale(session, repo, found, path_text if as_json else session.shown)
     if as_json:
         datasets = [_document(one, stale.get(one.dataset)) for one in found]
         session.console.document({"datasets": datasets, **_runs_json(runs)})
@@ -80,14 +80,17 @@ def command(session: Session, paths: Sequence[str], as_json: bool, exit_code: bo
     return 1 if exit_code and differs else 0
 
 
-def _find_stale(repo: "Repo", found: Sequence[DatasetStatus], shown: Callable[[str], str]) -> dict[str, str]:
+def _find_stale(
+    session: Session, repo: "Repo", found: Sequence[DatasetStatus], shown: Callable[[str], str]
+) -> dict[str, str]:
     """Return why datasets are stale; `shown` says how paths are put."""
     if not (repo.root / LINEAGE_FILE).is_file():
         return {}
     # Deferred: records take their time to load, and there are none.
     from dver.cli.stale import find_stale_datasets, stale_text  # noqa: PLC0415
 
-    return {dataset: stale_text(reasons, shown) for dataset, reasons in find_stale_datasets(repo, found).items()}
+    reasons = find_stale_datasets(repo, found, session.console.note)
+    return {dataset: stale_text(why, shown) for dataset, why in reasons.items()}
 
 
 def _find_runs(repo: "Repo", paths: Sequence[str]) -> "list[FoundRun]":

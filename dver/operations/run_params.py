@@ -7,24 +7,20 @@ value in it. What JSON has no single value for is recorded as text that begins w
 same, within lists too. Parameters from a file are named `FILE:KEY`.
 """
 
-import difflib
 import json
 import math
-import os
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from dver.errors import PathError, UsageError, os_hint
+from dver.errors import DverError, PathError, UsageError
+from dver.operations.param_files import PARAM_HINT, SMALLER_HINT, ParamFiles
+from dver.operations.param_limits import Amount, TooMuchError
 from dver.operations.run_secrets import mask
 from dver.records.record import VALUE_MARK, Scalar
-
-MAX_FILE = 16 * 1024 * 1024
-_HINT = "-p FILE:KEY reads a value from a YAML, TOML or JSON file; -p KEY=VALUE gives one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +41,11 @@ def parse_param(text: str) -> ParamSource:
     name, equals, value = text.partition("=")
     if equals and ":" not in name:
         if not name:
-            raise UsageError(f"-p {text}: the parameter has no name", hint=_HINT)
+            raise UsageError(f"-p {text}: the parameter has no name", hint=PARAM_HINT)
         return ParamSource(name, value=parse_value(value))
     file, colon, key = text.rpartition(":")
     if not colon or not file or not key:
-        raise UsageError(f"-p {text}: names no parameter", hint=_HINT)
+        raise UsageError(f"-p {text}: names no parameter", hint=PARAM_HINT)
     return ParamSource(key, file)
 
 
@@ -82,20 +78,40 @@ def read_params(root: Path, sources: Sequence[ParamSource]) -> dict[str, Scalar]
     """Return the parameters by name; files are relative to `root`.
 
     Raises:
-        PathError: a file cannot be read, or has no such key.
+        PathError: a file cannot be read, has no such key, or has more values than may be.
         UsageError: the same name was given twice with different values.
     """
-    documents: dict[str, Any] = {}
+    return collect_params(ParamFiles(root), sources)
+
+
+def collect_params(files: ParamFiles, sources: Sequence[ParamSource], *, lenient: bool = False) -> dict[str, Scalar]:
+    """Return the parameters by name as `read_params` does; if `lenient`, without those that are not to be had."""
     params: dict[str, Scalar] = {}
+    amount = Amount()
     for source in sources:
-        for name, value in _values(root, source, documents):
-            if name in params and not _same(params[name], value):
-                raise UsageError(
-                    f"the parameter {name} was given twice, with different values",
-                    hint=f"leave one of them out; to try several values, make a run for each, with one {name}",
-                )
-            params[name] = value
+        try:
+            _collect(files, source, params, amount)
+        except DverError:
+            if not lenient:
+                raise
     return params
+
+
+def _collect(files: ParamFiles, source: ParamSource, params: dict[str, Scalar], amount: Amount) -> None:
+    for name, value in _values(files, source):
+        if source.file is not None:
+            try:
+                amount.add(1, len(name) + (len(value) if isinstance(value, str) else 0))
+            except TooMuchError as exc:
+                raise PathError(
+                    source.file, f"has more parameters than a run can have: {exc}", hint=SMALLER_HINT
+                ) from exc
+        if name in params and not _same(params[name], value):
+            raise UsageError(
+                f"the parameter {name} was given twice, with different values",
+                hint=f"leave one of them out; to try several values, make a run for each, with one {name}",
+            )
+        params[name] = value
 
 
 def changed_params(root: Path, sources: Sequence[ParamSource], before: Mapping[str, Scalar]) -> tuple[str, ...]:
@@ -111,17 +127,12 @@ def changed_params(root: Path, sources: Sequence[ParamSource], before: Mapping[s
     return tuple(changed)
 
 
-def _values(root: Path, source: ParamSource, documents: dict[str, Any]) -> Iterator[tuple[str, Scalar]]:
+def _values(files: ParamFiles, source: ParamSource) -> Iterator[tuple[str, Scalar]]:
     file = source.file
     if file is None:
         yield source.key, source.value
         return
-    if file not in documents:
-        documents[file] = _read_document(root, file)
-    try:
-        found = _look_up(documents[file], source.key)
-    except KeyError:
-        raise PathError(file, f"has no value {source.key}", hint=f"keys are dotted: {_HINT}") from None
+    found = files.value(file, source.key)
     try:
         yield from _flatten(f"{file}:{source.key}", found)
     except (TypeError, ValueError, RecursionError) as exc:
@@ -144,79 +155,6 @@ def _is_odd(value: object) -> bool:
 
 def _same(first: Scalar, second: Scalar) -> bool:
     return type(first) is type(second) and first == second
-
-
-def _read_document(root: Path, file: str) -> Any:
-    reader = _READERS.get(Path(file).suffix.lower())
-    if reader is None:
-        raise PathError(file or ".", "is no file that parameters can be read from", hint=_HINT)
-    try:
-        with (root / file).open("rb") as stream:
-            data = stream.read(MAX_FILE + 1)
-    except FileNotFoundError as exc:
-        raise PathError(file, "there is no such file", hint=_missing_hint(root, file)) from exc
-    except OSError as exc:
-        raise PathError(file, f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
-    if len(data) > MAX_FILE:
-        raise PathError(file, f"is larger than a file of parameters may be ({MAX_FILE:,} bytes)")
-    try:
-        return reader(data.decode())
-    except (ValueError, RecursionError) as exc:
-        raise PathError(file, f"cannot be read: {' '.join(str(exc).split())}") from exc
-
-
-def _missing_hint(root: Path, file: str) -> str:
-    """Name the file of settings beside it whose name is most like that of a missing one."""
-    folder = Path(file).parent
-    try:
-        names = sorted(name for name in os.listdir(root / folder) if Path(name).suffix.lower() in _READERS)
-    except OSError:
-        names = []
-    # Their ends are like one another anyway.
-    by_stem = {Path(name).stem: name for name in names}
-    like = difflib.get_close_matches(Path(file).stem, by_stem, n=1)
-    if like:
-        return f"there is {folder / by_stem[like[0]]}"
-    return "FILE of -p FILE:KEY is looked for from the folder where dver runs; -p KEY=VALUE gives a value without one"
-
-
-def _read_yaml(text: str) -> Any:
-    # Deferred: it takes long to load, and most runs have no parameters from such a file.
-    import yaml  # noqa: PLC0415
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as exc:
-        raise ValueError(str(exc)) from exc
-
-
-_READERS: Mapping[str, Callable[[str], Any]] = {
-    ".yaml": _read_yaml,
-    ".yml": _read_yaml,
-    ".toml": tomllib.loads,
-    ".json": json.loads,
-}
-
-
-def _look_up(document: Any, key: str) -> Any:
-    """Return the value of a dotted key; a key that has dots of its own is found too."""
-    children = _children(document)
-    if key in children:
-        return children[key]
-    parts = key.split(".")
-    for length in range(len(parts) - 1, 0, -1):
-        head = ".".join(parts[:length])
-        if head in children:
-            return _look_up(children[head], ".".join(parts[length:]))
-    raise KeyError(key)
-
-
-def _children(value: Any) -> Mapping[str, Any]:
-    if isinstance(value, dict):
-        return {str(key): below for key, below in value.items()}
-    if isinstance(value, list):
-        return {str(at): below for at, below in enumerate(value)}
-    return {}
 
 
 def _flatten(name: str, value: Any) -> Iterator[tuple[str, Scalar]]:

@@ -7,7 +7,7 @@ version that is not in the cache, is not said to have changed, and nothing here 
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -17,9 +17,10 @@ from dver.objects.ids import VersionId, format_version
 from dver.objects.manifest import Manifest
 from dver.operations.datasets import encode_path
 from dver.operations.loose_files import LOOSE_KINDS, loose_version
+from dver.operations.param_files import ParamFiles
 from dver.operations.run_cache import Reason, ReasonKind, input_reason
 from dver.operations.run_inputs import part_version
-from dver.operations.run_params import ParamSource, read_params
+from dver.operations.run_params import ParamSource, collect_params, read_params
 from dver.operations.run_secrets import MASK, mask
 from dver.progress import NO_PROGRESS
 from dver.records.record import BLOB_PREFIX, Artifact, Record, Scalar, State
@@ -95,10 +96,13 @@ def compare(record: Record, versions: Mapping[str, str | None], params: Mapping[
             yield Reason(ReasonKind.PARAM, name, value, params[name])
 
 
-def find_stale(repo: Repo, versions: Mapping[str, VersionId]) -> dict[str, tuple[Reason, ...]]:
+def find_stale(
+    repo: Repo, versions: Mapping[str, VersionId], *, note: Callable[[str], None] = lambda _: None
+) -> dict[str, tuple[Reason, ...]]:
     """Return those datasets whose version a run made from what is not what is here now, and what that is.
 
     What counts of the inputs are their pointers. Where several runs made a version, the one that started last counts.
+    `note` is told of files of parameters that cannot be read; nothing is said to have changed for them.
     """
     present = _Present(repo)
     found = {}
@@ -113,6 +117,8 @@ def find_stale(repo: Repo, versions: Mapping[str, VersionId]) -> dict[str, tuple
             reasons = tuple(compare(record, present.versions(record), present.params(record)))
             if reasons:
                 found[dataset] = reasons
+    for problem in present.unreadable():
+        note(f"the parameters in this file cannot be compared: {problem}")
     return found
 
 
@@ -127,6 +133,7 @@ class _Present:
 
     def __init__(self, repo: Repo) -> None:
         self._repo = repo
+        self._files = ParamFiles(repo.root)
 
     def versions(self, record: Record) -> dict[str, str | None]:
         """Return the versions of inputs by path, None for one that is gone; those not to be found out are left out."""
@@ -137,15 +144,29 @@ class _Present:
         return found
 
     def params(self, record: Record) -> Mapping[str, Scalar]:
-        """Return the values of parameters by name, without those that are not to be had."""
-        sources = param_sources(record)
-        with suppress(DverError):
-            return present_params(self._repo, sources)
+        """Return the values of parameters by name, without those that are not to be had.
+
+        Those in files that cannot be read are not known, and so have the values that they had.
+        """
+        sources = [source for source in param_sources(record) if self._is_inside(source)]
         found: dict[str, Scalar] = {}
-        for source in sources:
-            with suppress(DverError):
-                found.update(present_params(self._repo, [source]))
-        return found
+        with suppress(DverError):
+            found.update(mask((), collect_params(self._files, sources, lenient=True), {}).params)
+        unknown = [f"{one.file}:{one.key}" for one in sources if one.file in self._files.unreadable]
+        return {**{name: record.params[name] for name in unknown if name in record.params}, **found}
+
+    def unreadable(self) -> Sequence[PathError]:
+        """Return what is wrong with files of parameters that could not be read."""
+        return list(self._files.unreadable.values())
+
+    def _is_inside(self, source: ParamSource) -> bool:
+        if source.file:
+            try:
+                # A record is anybody's work.
+                self._repo.relative(source.file, self._repo.root)
+            except PathError:
+                return False
+        return True
 
     def _version(self, artifact: Artifact) -> str | None:
         if artifact.observed and artifact.kind in LOOSE_KINDS:

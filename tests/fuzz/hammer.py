@@ -14,11 +14,17 @@ import time
 from collections.abc import Sequence
 
 from dver.errors import DverError
-from tests.fuzz import cleaning, files, formats, sealed
+from tests.fuzz import cleaning, files, formats, params, sealed
 from tests.fuzz.mutations import Mutator
 from tests.fuzz.target import Target, plausible
 
-TARGETS: dict[str, Target] = {**formats.TARGETS, **files.TARGETS, **sealed.TARGETS, **cleaning.TARGETS}
+TARGETS: dict[str, Target] = {
+    **formats.TARGETS,
+    **files.TARGETS,
+    **sealed.TARGETS,
+    **cleaning.TARGETS,
+    **params.TARGETS,
+}
 MEMORY = 256 * 1024 * 1024
 SECONDS = 10.0
 _SHOWN = 4000

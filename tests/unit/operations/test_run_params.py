@@ -1,11 +1,13 @@
 """The parameters of a run."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 
 from dver.errors import PathError, UsageError
-from dver.operations.run_params import MAX_FILE, ParamSource, given_params, parse_param, read_params
+from dver.operations.param_limits import MAX_DEPTH, MAX_FILE
+from dver.operations.run_params import ParamSource, given_params, parse_param, read_params
 from dver.records.record import Scalar
 
 YAML = """\
@@ -119,6 +121,74 @@ def test_a_file_without_the_value_is_named(tmp_path: Path, name: str, content: s
     with pytest.raises(PathError) as caught:
         read(tmp_path, f"{name}:{key}")
     assert caught.value.path == name
+
+
+def billions(*, merge: bool = False) -> str:
+    """Return a YAML text of some hundred bytes in which each line repeats the one before ten times."""
+    names = "abcdefghij"
+    first = "a: &a {k: v}" if merge else "a: &a [x, x]"
+    lines = [first]
+    for below, name in itertools.pairwise(names):
+        again = ", ".join([f"*{below}"] * 10)
+        lines.append(f"{name}: &{name} {{<<: [{again}]}}" if merge else f"{name}: &{name} [{again}]")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "key"),
+    [
+        ("p.yaml", billions(), "a"),
+        ("p.yaml", billions(merge=True), "a"),
+        ("p.yaml", "a: &a " + "x" * 100_000 + "\nb: [" + "*a, " * 100 + "]", "b"),
+        ("p.yaml", "lr: " + "[" * 100_000, "lr"),
+        ("p.yaml", "lr: " + "{a: " * (MAX_DEPTH + 1) + "1" + "}" * (MAX_DEPTH + 1), "lr"),
+        ("p.yaml", "a: &a " + "[" * 40 + "]" * 40 + "\nb: " + "[" * 40 + "*a" + "]" * 40, "a"),
+        ("p.yaml", "lr: &a {b: *a}", "lr"),
+        ("p.yaml", "lr: 1" + ":1" * 100_000, "lr"),
+        ("p.json", '{"lr": ' + "[" * 100_000, "lr"),
+        ("p.json", '{"lr": ' + "[" * 500 + "]" * 500 + "}", "lr"),
+        ("p.json", '{"lr": [' + "1," * 100_000 + "1]}", "lr"),
+        ("p.toml", "lr = " + "[" * 100_000, "lr"),
+        ("p.toml", "a." * 200_000 + "lr = 1", "a"),
+        ("p.toml", '"a".' * 100_000 + "lr = 1", "a"),
+        ("p.json", " " * MAX_FILE + "1", "a"),
+    ],
+)
+def test_a_file_that_stands_for_too_much_is_refused_with_what_helps(
+    tmp_path: Path, name: str, content: str, key: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(PathError, match="a file of parameters may be") as caught:
+        read(tmp_path, f"{name}:{key}")
+    assert caught.value.path == name
+    assert "a smaller file" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "text", ["!!bool x", "!!int ''", "!!timestamp x", "!!float ''", "{{}: 1}", "*none", "1:" * 300 + "1.0"]
+)
+def test_a_value_that_is_not_what_its_mark_says_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "p.yaml").write_text(f"lr: {text}\n")
+    with pytest.raises(PathError, match=r"p\.yaml"):
+        read(tmp_path, "p.yaml:lr")
+
+
+def test_what_yaml_repeats_by_a_name_is_read_as_often(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("base: &base {a: 1}\nuse: {<<: *base, b: [*base, *base]}\n")
+    assert read(tmp_path, "p.yaml:use") == {"p.yaml:use.a": 1, "p.yaml:use.b": '!list [{"a": 1}, {"a": 1}]'}
+
+
+def test_a_long_name_above_many_values_is_refused(tmp_path: Path) -> None:
+    values = ",".join(f"v{number}: 1" for number in range(10_000))
+    (tmp_path / "p.yaml").write_text("? " + "n" * 900 + f"\n: {{{values}}}\n")
+    with pytest.raises(PathError, match="more parameters than a run can have"):
+        read(tmp_path, f"p.yaml:{'n' * 900}")
+
+
+def test_a_name_of_very_many_parts_is_not_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("a: {a: 1}")
+    with pytest.raises(PathError, match="has no value a"):
+        read(tmp_path, f"p.yaml:{'a.' * 1_000_000}a")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

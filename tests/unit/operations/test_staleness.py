@@ -175,3 +175,15 @@ def test_a_failed_run_made_nothing(made: Clone) -> None:
     made.write("code.py", b"changed")
     assert stale(made) == []
     assert os.path.exists(made.root / "out")
+
+
+@pytest.mark.parametrize("content", [b"lr: " + b"[" * 100_000, b"lr: [", b"\xff"])
+def test_a_file_of_parameters_that_cannot_be_read_is_named_and_makes_nothing_stale(made: Clone, content: bytes) -> None:
+    made.write("params.yaml", content)
+    pointer = made.status("out").pointer
+    assert pointer is not None
+    said: list[str] = []
+    with made.open() as repo:
+        assert find_stale(repo, {"out": pointer.version}, note=said.append) == {}
+    assert len(said) == 1
+    assert "params.yaml" in said[0]
