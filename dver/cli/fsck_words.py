@@ -4,12 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, path_json, path_text, size_text, version_text
+from dver.errors import first_of
 from dver.objects.ids import format_version
 from dver.operations.fsck_results import LINEAGE, POINTER, Damage, Effect, FsckResult
 from dver.storage.audit_findings import Counts, Depth
 
 _MOST_PATHS = 5
 _MOST_COMMITS = 3
+_MOST_NAMES = 3
 _COMMIT_DIGITS = 7
 _FILES = (POINTER, LINEAGE)
 _DEPTHS = {Depth.STRUCTURE: "structure", Depth.RECORDS: "checksums", Depth.CONTENT: "content"}
@@ -124,13 +126,16 @@ def _effect_json(effect: Effect) -> dict[str, object]:
         "more_unknown": effect.unknown,
         "commits": list(effect.commits),
         "commit_count": effect.commit_count,
+        "named_by": list(effect.named_by),
     }
 
 
 def _effect_lines(session: Session, effect: Effect) -> Iterator[str]:
     dataset = session.shown(effect.dataset) if effect.dataset else "a dataset that no commit here names"
     commits = _commits_text(effect)
-    yield f"    touches {dataset} at {version_text(effect.version)}{f', in {commits}' if commits else ''}"
+    named = escape_text(first_of(effect.named_by, _MOST_NAMES))
+    where = f"{f', in {commits}' if commits else ''}{f', named by {named}' if named else ''}"
+    yield f"    touches {dataset} at {version_text(effect.version)}{where}"
     paths = [path_text(path) for path in effect.paths[:_MOST_PATHS] if path]
     more = effect.files - min(effect.files, _MOST_PATHS)
     if paths:

@@ -14,8 +14,9 @@ from dver.cli.wording import count_text, path_json, path_text, size_text, table_
 from dver.errors import UsageError
 from dver.objects.ids import format_version
 from dver.operations.gc import GcResult, gc
-from dver.operations.gc_plan import Absent, GcOptions, GcPlan, Leaving, Why
+from dver.operations.gc_plan import GcOptions, GcPlan, Leaving, Why
 from dver.operations.gc_remote import GRACE_DAYS, RemoteGcOptions, gc_remote
+from dver.operations.neighbours import Absent
 from dver.operations.roots import RootName
 
 _MOST_NAMES = 3

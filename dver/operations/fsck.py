@@ -6,6 +6,7 @@ touches. Beside the store, the pointers at the tips of branches and tags and the
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from dver.errors import ConfigError, DverError, FormatError, IntegrityError, first_of
@@ -13,7 +14,7 @@ from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import NodeId, VersionId, format_version
 from dver.operations.datasets import typed, working_datasets
 from dver.operations.fsck_files import WorkingFiles
-from dver.operations.fsck_missing import MissingVersions, missing_here, missing_notes, missing_there
+from dver.operations.fsck_missing import MissingVersions, missing_here, missing_notes, missing_there, partly_wanted
 from dver.operations.fsck_names import BadText, Names, datasets_of, find_names, lineage_problems
 from dver.operations.fsck_results import LINEAGE, POINTER, Damage, Effect, FsckOptions, FsckResult, Repaired
 from dver.operations.fsck_scope import versions_at
@@ -151,7 +152,12 @@ class _Fsck:
             self._remote,
             self._options.depth,
             tuple(damages),
-            (*audit.notes, *self._unmarked_note(unmarked), *missing_notes(missing, self._remote)),
+            (
+                *audit.notes,
+                *self._names.notes,
+                *self._unmarked_note(unmarked),
+                *missing_notes(missing, self._remote),
+            ),
             audit.counts,
         )
 
@@ -228,7 +234,8 @@ class _Fsck:
         shared = (tuple(needing.paths), needing.count, needing.unknown)
         named = self._names.of(version)
         for dataset, naming in sorted(named.items()):
-            yield Effect(dataset, version, *shared, tuple(naming.commits), naming.count)
+            commits = (tuple(naming.commits), naming.count)
+            yield Effect(dataset, version, *shared, *commits, () if naming.historic else tuple(naming.by))
         if not named:
             yield Effect(self._dataset(version), version, *shared)
 
@@ -256,9 +263,9 @@ class _Fsck:
 
     def _dataset(self, version: VersionId) -> str:
         """Return a dataset that a version is of, as commits name it or its marker says; "" where nobody knows."""
-        named = self._names.of(version)
-        if named:
-            return min(named)
+        known = [dataset for dataset in self._names.of(version) if dataset]
+        if known:
+            return min(known)
         try:
             return self._store.marked_dataset(version)
         except IntegrityError:
@@ -282,22 +289,23 @@ class _Fsck:
 
     def _nowhere(self, version: VersionId) -> Damage:
         datasets = self._names.of(version)
-        shown = " ".join(typed(dataset) for dataset in sorted(datasets))
+        shown = " ".join(typed(dataset) for dataset in sorted(datasets) if dataset)
+        add = f"dver add {shown}, if the files are as they were; or " if shown else ""
         if self._remote is None:
             known = bool(self._repo.settings.remotes)
             detail = "is not in the cache, and there is no remote to fetch it from"
             other = "dver remote add NAME URL, then dver fetch"
             if known:
                 detail, other = "is neither in the cache nor on a remote", "dver push in a clone that has it"
-            remedy = f"dver add {shown}, if the files are as they were; or {other}"
+            remedy = f"{add}{other}"
         else:
             detail = "was here, and something of it was lost"
             remedy = f"dver push --all -r {typed(self._remote)}, in a clone that has it"
-        tips = self._names.tips_of(version)
+        namers = self._names.namers_of(version)
         effects = tuple(self._effects(version, Needing()))
         name = format_version(version)
         return Damage(
-            Thing.VERSION.value, Problem.MISSING.value, name, first_of(tips, _MOST_TIPS), detail, 0, effects, remedy
+            Thing.VERSION.value, Problem.MISSING.value, name, first_of(namers, _MOST_TIPS), detail, 0, effects, remedy
         )
 
     def _markerless(self, version: VersionId) -> Damage:
@@ -312,10 +320,9 @@ class _Fsck:
             return []
         return sorted(self._names.current().intersection(unmarked) - self._partial)
 
-    @property
+    @cached_property
     def _partial(self) -> set[VersionId]:
-        """The versions of which only a part is wanted here."""
-        return {base.version for base in self._repo.stat_cache.bases().values() if base.choice is not None}
+        return partly_wanted(self._repo)
 
     def _unmarked(self, found: StoreMap) -> list[VersionId]:
         """Return the versions that commits name, that are wholly there and have no marker."""
@@ -324,7 +331,9 @@ class _Fsck:
         return sorted(version for version in named if NodeId(version) not in absent)
 
     def _unmarked_note(self, unmarked: Sequence[VersionId]) -> Iterator[str]:
-        count = len(unmarked) - len(self._wanted(unmarked))
+        # What only a reflog or working data goes back to is not asked for.
+        known = (self._names.current() | self._names.historic()).intersection(unmarked)
+        count = len(known.difference(self._wanted(unmarked)))
         if count:
             are, it = ("1 version is", "it") if count == 1 else (f"{count:,} versions are", "them")
             command = _command(self._remote)

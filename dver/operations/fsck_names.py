@@ -1,23 +1,32 @@
 """What versions are to people: which datasets and commits name them; and which pointers and records name nothing.
 
-Pointers of the whole history count for saying what damage touches. What is wrong with a pointer counts only where it
-can be put right: in the working tree, in what is staged, and at the tips of branches and tags.
+For saying what damage touches all counts that a garbage collection keeps versions for, in this repository and in others
+that use the same cache, and it is called what it is called there. Of the history here, all commits are counted.
+
+What is wrong with a pointer counts only where it can be put right: in the working tree, in what is staged, and at the
+tips of branches and tags.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from dver.errors import DverError, FormatError, PathError, first_of
+from dver.errors import BackendError, DverError, FormatError, PathError, first_of
 from dver.git import CommitId
 from dver.objects.ids import VersionId
 from dver.objects.pointer import SUFFIX, checked_dataset_path, decode_pointer, has_conflict_markers, pointer_path
 from dver.operations.datasets import working_datasets
+from dver.operations.neighbours import ask_neighbours
+from dver.operations.roots import CURRENT, RootKind, RootName, collect_roots
 from dver.records.journal import Journal
 from dver.repo import LINEAGE_FILE, LINEAGE_NAME, Repo
+from dver.storage.clones import known_clones
 from dver.workspace.pointers import read_pointer
 
 MOST_COMMITS = 100
 _MOST_PLACES = 5
+# What is not at work any more, as in a reflog, or is only counted on, as a base, need not be had.
+_AT_WORK = (CURRENT - {RootKind.BASE}) | {RootKind.STASH, RootKind.REF, RootKind.OPERATION}
 
 
 @dataclass(slots=True)
@@ -27,14 +36,18 @@ class Naming:
     Attributes:
         commits: the first that were met, from the tips of history backwards.
         count: how many there are.
-        here: whether the pointer in the working tree, or the one that is staged, names it.
+        here: whether a working tree, what is staged, a stash or an unfinished operation of git names it directly.
+        historic: whether a commit that HEAD, a branch or a tag leads to names it.
         tips: the branches and tags that name it, and HEAD where no branch is checked out.
+        by: all that names it, in words, as a garbage collection does.
     """
 
     commits: list[CommitId] = field(default_factory=list)
     count: int = 0
     here: bool = False
+    historic: bool = False
     tips: list[str] = field(default_factory=list)
+    by: dict[str, None] = field(default_factory=dict)
 
     @property
     def is_current(self) -> bool:
@@ -59,28 +72,48 @@ class BadText:
 
 @dataclass(slots=True)
 class Names:
-    """All versions that a repository names, and what in it names none."""
+    """All versions that a repository and its neighbours name, and what in it names none.
+
+    Attributes:
+        versions: by version and dataset, "" where that is not known.
+        neighbours: where other repositories are that use the same cache.
+        notes: of which repositories nobody can tell what they name.
+    """
 
     versions: dict[VersionId, dict[str, Naming]] = field(default_factory=dict)
     problems: list[BadText] = field(default_factory=list)
+    neighbours: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def of(self, version: VersionId) -> dict[str, Naming]:
         """Return the datasets under which a version is named."""
         return self.versions.get(version, {})
 
     def current(self) -> set[VersionId]:
-        """Return the versions that the working tree, what is staged, HEAD, a branch or a tag names."""
+        """Return the versions that more than mere history names."""
         return {
             version for version, datasets in self.versions.items() if any(one.is_current for one in datasets.values())
         }
 
-    def tips_of(self, version: VersionId) -> list[str]:
-        """Return the branches and tags that name a version."""
-        return list(dict.fromkeys(tip for one in self.of(version).values() for tip in one.tips))
+    def historic(self) -> set[VersionId]:
+        """Return the versions that commits name which HEAD, a branch or a tag leads to."""
+        return {
+            version for version, datasets in self.versions.items() if any(one.historic for one in datasets.values())
+        }
+
+    def namers_of(self, version: VersionId) -> list[str]:
+        """Return the branches and tags that name a version or, where none does, what else."""
+        namings = self.of(version).values()
+        tips = [tip for one in namings for tip in one.tips]
+        return list(dict.fromkeys(tips or [name for one in namings for name in one.by]))
+
+    def datasets(self) -> set[str]:
+        """Return the datasets that are named."""
+        return {dataset for datasets in self.versions.values() for dataset in datasets if dataset}
 
 
 def find_names(repo: Repo) -> Names:
-    """Read the pointers of the working tree, of what is staged, and of all commits that branches and tags lead to."""
+    """Read all that names versions here, and in the repositories that use the same cache."""
     return _Finder(repo).run()
 
 
@@ -117,7 +150,54 @@ class _Finder:
                 self._take(path, data, tips.get(commit), commit)
         for (path, reason, hint), places in self._bad.items():
             self._names.problems.append(BadText(path, first_of(places, _MOST_PLACES), reason, hint))
+        self._roots()
+        self._neighbours()
         return self._names
+
+    def _roots(self) -> None:
+        """Add what a garbage collection keeps versions for: stashes, reflogs, linked work trees and more."""
+        # What cannot be read has been told of, or is of a newer dver and names what nobody here can know.
+        roots = collect_roots(self._repo, trouble=[])
+        at_work = {tip.target for tip in self._repo.git.reach().tips()}
+        for version, names in roots.versions.items():
+            for name in names:
+                naming = self._add_name(version, name, name.by)
+                # The pointers of this working tree and its index have been read.
+                is_read = name.commit is None and not name.name
+                if name.kind in _AT_WORK and not is_read and (name.commit is None or name.commit in at_work):
+                    naming.here = True
+
+    def _neighbours(self) -> None:
+        def ask(other: Repo) -> None:
+            trouble: list[DverError] = []
+            for version, names in collect_roots(other, trouble=trouble).versions.items():
+                for name in names:
+                    self._add_name(version, name, f"{name.by} in {other.root}")
+            self._names.neighbours.append(other.root)
+            self._note_absent(str(other.root), [one.message for one in trouble])
+
+        try:
+            clones = known_clones(self._repo.cache.backend)
+        except BackendError as exc:
+            self._names.notes.append(f"which other repositories use the cache cannot be known: {exc.message}")
+            return
+        for absent in ask_neighbours(self._repo, clones, ask):
+            self._note_absent(absent.path, [absent.reason])
+
+    def _note_absent(self, path: str, reasons: Sequence[str]) -> None:
+        if reasons:
+            what = f"what {path}, which uses the cache too, names cannot all be known"
+            self._names.notes.append(f"{what}: {first_of(reasons, 1)}")
+
+    def _add_name(self, version: VersionId, name: RootName, by: str) -> Naming:
+        naming = self._naming(version, name.dataset)
+        naming.by[by] = None
+        # Of those that are counted already, a root names one again.
+        if name.commit is not None and not naming.historic and name.commit not in naming.commits:
+            naming.count += 1
+            if len(naming.commits) < MOST_COMMITS:
+                naming.commits.append(name.commit)
+        return naming
 
     def _working_tree(self) -> None:
         for dataset in working_datasets(self._repo):
@@ -152,6 +232,7 @@ class _Finder:
         if commit is None:
             naming.here = True
             return
+        naming.historic = True
         if tip is not None:
             naming.tips.append(tip)
         naming.count += 1

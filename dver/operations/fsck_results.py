@@ -32,6 +32,7 @@ class Effect:
         unknown: whether more files may be among them, since a part of the manifest cannot be had either.
         commits: commits that name the version, some of them where there are very many.
         commit_count: how many there are.
+        named_by: where no branch or tag leads to such a commit, what else names the version, such as "stash".
     """
 
     dataset: str
@@ -41,6 +42,7 @@ class Effect:
     unknown: bool = False
     commits: tuple[CommitId, ...] = ()
     commit_count: int = 0
+    named_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

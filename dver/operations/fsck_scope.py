@@ -15,12 +15,11 @@ def versions_at(repo: Repo, names: Names, paths: Sequence[str]) -> frozenset[Ver
     Raises:
         PathError: there is no dataset, or a path is in none of its versions.
     """
-    known = {dataset for datasets in names.versions.values() for dataset in datasets}
-    targets = select(known, paths)
+    targets = select(names.datasets(), paths)
     for target in targets:
         if target.part and not _is_known(repo, names, target):
             path = f"{target.dataset}/{decode_path(target.part)}"
-            raise PathError(path, f"no version of {target.dataset} has it", hint="dver ls -r DATASET lists its files")
+            raise PathError(path, f"no version of {target.dataset} has it", hint="dver ls -R DATASET lists its files")
     chosen = {target.dataset for target in targets}
     return frozenset(version for version, datasets in names.versions.items() if not chosen.isdisjoint(datasets))
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from dver.errors import BackendError, DataLossError, DverError, UsageError, first_of
 from dver.objects.ids import NodeId, VersionId
 from dver.operations.liveness import live_objects, totals_of_garbage
+from dver.operations.neighbours import Absent, ask_neighbours, shown_path
 from dver.operations.proof import proven_versions
 from dver.operations.registering import NOT_PERMITTED
 from dver.operations.relying import leave_word
@@ -84,15 +85,6 @@ class Leaving:
     files: int | None = None
     size: int | None = None
     sample: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """A repository that uses the cache and cannot be asked what it needs. `path` is its place, "" if unknown."""
-
-    path: str
-    host: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +194,6 @@ def _to_forget(clones: Sequence[KnownClone], paths: Sequence[str]) -> list[Known
     return found
 
 
-def shown_path(clone: KnownClone) -> str:
-    """Return what a repository is called: its folder or, where that cannot be known, the key of its file."""
-    return clone.key if clone.place is None else str(clone.place.root)
-
-
 def _is_at(clone: KnownClone, path: str) -> bool:
     """Whether a path, made absolute, is what a repository is called; of a key, only the end was given."""
     if clone.place is None:
@@ -216,31 +203,17 @@ def _is_at(clone: KnownClone, path: str) -> bool:
 
 def _ask_all(repo: Repo, clones: Sequence[KnownClone], options: GcOptions) -> _Named:
     named = _Named()
-    named.take(collect_roots(repo, keep_days=options.keep_days, keep_last=options.keep_last))
-    for clone in clones:
-        if clone.place is None:
-            named.absent.append(Absent(clone.key, clone.host, "cannot be read, or was written by a newer dver"))
-        elif not clone.is_there:
-            named.absent.append(Absent(str(clone.place.root), clone.host, _why_gone(clone, clones)))
-        elif clone.place.git_dir != repo.git.common_dir:
-            try:
-                with repo.beside(clone.place.root) as other:
-                    named.others.append(clone.place.root)
-                    named.take(collect_roots(other, keep_days=options.keep_days, keep_last=options.keep_last))
-            except DverError as exc:
-                named.absent.append(Absent(str(clone.place.root), clone.host, exc.message))
-    named.absent = list(dict.fromkeys(named.absent))
+
+    def ask(one: Repo) -> None:
+        named.take(collect_roots(one, keep_days=options.keep_days, keep_last=options.keep_last))
+
+    def ask_other(other: Repo) -> None:
+        named.others.append(other.root)
+        ask(other)
+
+    ask(repo)
+    named.absent = ask_neighbours(repo, clones, ask_other)
     return named
-
-
-def _why_gone(gone: KnownClone, clones: Sequence[KnownClone]) -> str:
-    there = [one for one in clones if one.place is not None and one.is_there]
-    if any(shown_path(one) == shown_path(gone) for one in there):
-        return "is not there any more, but another one in its place"
-    alike = next((one for one in there if one.identity == gone.identity), None)
-    if alike is not None:
-        return f"is not there any more; it was moved to {shown_path(alike)}, or that is a copy of it"
-    return "is not there any more"
 
 
 def _everything(store: Store, task: Task) -> ObjectSet:

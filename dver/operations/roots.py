@@ -12,12 +12,13 @@ is needed.
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from dver.errors import FormatError, PathError, UnsupportedFormatError, os_hint
+from dver.errors import DverError, FormatError, PathError, UnsupportedFormatError, os_hint
 from dver.git import CommitId
 from dver.git.reach import Reach, Reached, Tip, TipKind, WorkTree
 from dver.objects.ids import VersionId
@@ -64,7 +65,8 @@ class RootName:
     Attributes:
         dataset: the path of the dataset, "" where it is not known, as of a list of packages.
         kind: what sort of thing names it.
-        name: which one, such as "main"; "" where there is only one, as with HEAD.
+        name: which one, such as "main"; "" where there is only one, as with HEAD. Of a working tree and its index,
+            the folder, where that is not the working tree from which was asked.
         commit: the newest commit in which it does; None for what is no commit.
     """
 
@@ -92,12 +94,20 @@ class Roots:
     old: Mapping[VersionId, tuple[RootName, ...]] = field(default_factory=dict)
 
 
-def collect_roots(repo: Repo, *, keep_days: float | None = None, keep_last: int | None = None) -> Roots:
+def collect_roots(
+    repo: Repo,
+    *,
+    keep_days: float | None = None,
+    keep_last: int | None = None,
+    trouble: list[DverError] | None = None,
+) -> Roots:
     """Return the versions that a repository names, with all work trees that are linked to it.
 
     By default the whole history counts. With `keep_days`, only its commits of so many days; with `keep_last`, only so
     many of the latest versions of each dataset; with both, what either of them keeps. What HEAD, a branch, a tag, an
     index, a work tree, a stash or an unfinished operation names directly counts in any case.
+
+    With `trouble`, what cannot be read is passed over and put there: for those who only look, and delete nothing.
 
     Raises:
         GitError: a commit or a pointer in git cannot be read.
@@ -105,7 +115,7 @@ def collect_roots(repo: Repo, *, keep_days: float | None = None, keep_last: int 
         UnsupportedFormatError: a newer dver wrote a pointer.
     """
     reach = repo.git.reach()
-    found = _Finder(repo, reach)
+    found = _Finder(repo, reach, trouble)
     for tree in reach.work_trees:
         found.look_at_index(tree)
         if tree.root is not None and (tree.root / DVER_DIRECTORY).is_dir():
@@ -116,7 +126,7 @@ def collect_roots(repo: Repo, *, keep_days: float | None = None, keep_last: int 
     # Each on its own: a tree that two tips have in common is told of once.
     found.look_at(reach.files(heads, SUFFIX, history=False))
     found.look_at(reach.files(lasting, SUFFIX, history=False))
-    found.look_at_records(blob for tip in lasting if (blob := reach.file_at(tip, LINEAGE_FILE)) is not None)
+    found.look_at_records(lasting)
     history = reach.files(tips, SUFFIX)
     if keep_days is None and keep_last is None:
         found.look_at(history)
@@ -129,9 +139,10 @@ def collect_roots(repo: Repo, *, keep_days: float | None = None, keep_last: int 
 class _Finder:
     """Collects the versions that one repository names."""
 
-    def __init__(self, repo: Repo, reach: Reach) -> None:
+    def __init__(self, repo: Repo, reach: Reach, trouble: list[DverError] | None) -> None:
         self._repo = repo
         self._reach = reach
+        self._trouble = trouble
         self._kept: dict[VersionId, dict[RootName, None]] = {}
         self._old: dict[VersionId, dict[RootName, None]] = {}
         self._read: dict[tuple[str, str], list[VersionId]] = {}
@@ -144,19 +155,24 @@ class _Finder:
         return {version: tuple(names) for version, names in self._old.items() if version not in self._kept}
 
     def look_at_index(self, tree: WorkTree) -> None:
-        for path, blob in self._reach.staged(tree, SUFFIX):
-            self._keep(self._versions(path, blob, "git's index"), RootName(dataset_path(path), RootKind.INDEX))
+        name = self._name_of(tree.root or tree.git_dir)
+        with self._passing_over():
+            for path, blob in self._reach.staged(tree, SUFFIX):
+                versions = self._versions(path, blob, "git's index")
+                self._keep(versions, RootName(dataset_path(path), RootKind.INDEX, name))
 
     def look_at_working_tree(self, root: Path) -> None:
-        if root == self._repo.root:
-            self._look_at_files(self._repo)
-        else:
-            with self._repo.beside(root) as other:
-                self._look_at_files(other)
+        with self._passing_over():
+            if root == self._repo.root:
+                self._look_at_files(self._repo)
+            else:
+                with self._repo.beside(root) as other:
+                    self._look_at_files(other)
 
     def look_at(self, files: Iterable[Reached]) -> None:
-        for file in files:
-            self._keep(self._versions_in(file), _name(file))
+        with self._passing_over():
+            for file in files:
+                self._keep(self._versions_in(file), _name(file))
 
     def look_out_for(self, files: Iterable[Reached]) -> None:
         """Take note of what history that lasts has, to name that where a reflog leads to the same."""
@@ -177,13 +193,29 @@ class _Finder:
                     name = self._better.get((file.path, file.blob)) or _name(file)
                     self._old.setdefault(version, {})[name] = None
 
-    def look_at_records(self, blobs: Iterable[str]) -> None:
-        for blob in dict.fromkeys(blobs):
-            self._keep_lists(self._reach.read(blob))
+    def look_at_records(self, tips: Iterable[Tip]) -> None:
+        with self._passing_over():
+            for blob in dict.fromkeys(self._reach.file_at(tip, LINEAGE_FILE) for tip in tips):
+                if blob is not None:
+                    self._keep_lists(self._reach.read(blob))
+
+    @contextmanager
+    def _passing_over(self) -> Iterator[None]:
+        try:
+            yield
+        except DverError as exc:
+            if self._trouble is None:
+                raise
+            self._trouble.append(exc)
+
+    def _name_of(self, root: Path) -> str:
+        return "" if root == self._repo.root else str(root)
 
     def _look_at_files(self, repo: Repo) -> None:
+        name = self._name_of(repo.root)
         for dataset in working_datasets(repo):
-            self._keep(_working_versions(repo, dataset), RootName(dataset, RootKind.WORKING_TREE))
+            with self._passing_over():
+                self._keep(_working_versions(repo, dataset), RootName(dataset, RootKind.WORKING_TREE, name))
         bases = foreign_bases(repo.dver_dir / "state.db")
         if bases is None:
             raise PathError(
@@ -192,7 +224,7 @@ class _Finder:
                 hint=f"let yourself read and write it; or delete it: dver status in {repo.root} makes it anew",
             )
         for dataset, version in bases.items():
-            self._keep([version], RootName(dataset, RootKind.BASE))
+            self._keep([version], RootName(dataset, RootKind.BASE, name))
         lineage = repo.root / LINEAGE_FILE
         if lineage.is_file():
             try:
@@ -215,7 +247,10 @@ class _Finder:
     def _versions(self, path: str, blob: str, where: str) -> list[VersionId]:
         known = self._read.get((path, blob))
         if known is None:
-            known = self._read[path, blob] = versions_in(self._reach.read(blob), f"{path} in {where}")
+            known = []
+            with self._passing_over():
+                known = versions_in(self._reach.read(blob), f"{path} in {where}")
+            self._read[path, blob] = known
         return known
 
 
