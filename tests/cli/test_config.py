@@ -83,3 +83,17 @@ def test_can_mend_a_file_that_other_commands_refuse(cli: Cli) -> None:
     assert ".dver/config.toml" in cli.fails(3, "status")
     cli.ok("config", "set", "core.jobs", "2")
     cli.ok("status")
+
+
+def test_only_get_shows_a_secret(cli: Cli) -> None:
+    cli.ok("remote", "add", "origin", "s3://bucket/data")
+    cli.ok("remote", "add", "other", "sftp://me:hush-url@127.0.0.1:1/data", "--local")
+    for name, value in [("endpoint_url", "http://127.0.0.1:1"), ("key", "hush-key"), ("secret", "hush-secret")]:
+        cli.ok("remote", "set", "origin", name, value, "--local")
+    for json in ((), ("--json",)):
+        for command in (("remote", "list"), ("config", "list"), ("status",)):
+            result = cli(*command, *json)
+            assert result.code == 0
+            assert "hush" not in result.out + result.err
+    assert "hush" not in (cli.folder / ".dver/config.toml").read_text()
+    assert cli.ok("config", "get", "remotes.origin.secret") == "hush-secret\n"
