@@ -6,13 +6,12 @@ from dver.cli.session import Session
 from dver.cli.wording import count_text, escape_text, path_json, path_text, size_text, version_text
 from dver.errors import first_of
 from dver.objects.ids import format_version
-from dver.operations.fsck_results import LINEAGE, POINTER, Damage, Effect, FsckResult
+from dver.operations.fsck_results import LINEAGE, POINTER, SHOWN_DIGITS, Damage, Effect, FsckResult
 from dver.storage.audit_findings import Counts, Depth
 
 _MOST_PATHS = 5
 _MOST_COMMITS = 3
 _MOST_NAMES = 3
-_COMMIT_DIGITS = 7
 _FILES = (POINTER, LINEAGE)
 _DEPTHS = {Depth.STRUCTURE: "structure", Depth.RECORDS: "checksums", Depth.CONTENT: "content"}
 
@@ -24,6 +23,8 @@ def damage_lines(session: Session, damages: Iterable[Damage], *, with_remedy: bo
         where = f", {damage.where}" if damage.where else ""
         head = session.console.style(f"{damage.thing} {damage.problem}", "red")
         yield f"{head}: {name}{where}: {escape_text(damage.detail)}{_lost_text(damage)}"
+        if damage.extent:
+            yield f"    touches {escape_text(damage.extent)}"
         for effect in damage.effects:
             yield from _effect_lines(session, effect)
         if with_remedy:
@@ -113,6 +114,7 @@ def _damage_json(damage: Damage) -> dict[str, object]:
         "detail": damage.detail,
         "lost": damage.lost,
         "touched": [_effect_json(effect) for effect in damage.effects],
+        "extent": damage.extent or None,
         "remedy": damage.remedy,
     }
 
@@ -120,7 +122,7 @@ def _damage_json(damage: Damage) -> dict[str, object]:
 def _effect_json(effect: Effect) -> dict[str, object]:
     return {
         "dataset": path_json(effect.dataset) if effect.dataset else None,
-        "version": format_version(effect.version),
+        "version": None if effect.version is None else format_version(effect.version),
         "paths": [path_json(path) for path in effect.paths],
         "files": effect.files,
         "more_unknown": effect.unknown,
@@ -135,7 +137,8 @@ def _effect_lines(session: Session, effect: Effect) -> Iterator[str]:
     commits = _commits_text(effect)
     named = escape_text(first_of(effect.named_by, _MOST_NAMES))
     where = f"{f', in {commits}' if commits else ''}{f', named by {named}' if named else ''}"
-    yield f"    touches {dataset} at {version_text(effect.version)}{where}"
+    version = "" if effect.version is None else f" at {version_text(effect.version)}"
+    yield f"    touches {dataset}{version}{where}"
     paths = [path_text(path) for path in effect.paths[:_MOST_PATHS] if path]
     more = effect.files - min(effect.files, _MOST_PATHS)
     if paths:
@@ -145,7 +148,7 @@ def _effect_lines(session: Session, effect: Effect) -> Iterator[str]:
 
 
 def _commits_text(effect: Effect) -> str:
-    shown = [commit[:_COMMIT_DIGITS] for commit in effect.commits[:_MOST_COMMITS]]
+    shown = [commit[:SHOWN_DIGITS] for commit in effect.commits[:_MOST_COMMITS]]
     if not shown:
         return ""
     more = effect.commit_count - len(shown)

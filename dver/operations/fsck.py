@@ -13,15 +13,17 @@ from dver.errors import ConfigError, DverError, FormatError, IntegrityError, fir
 from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import NodeId, VersionId, format_version
 from dver.operations.datasets import typed, working_datasets
+from dver.operations.fsck_extent import EVERYTHING, extent_of, versions_needing
 from dver.operations.fsck_files import WorkingFiles
 from dver.operations.fsck_missing import MissingVersions, missing_here, missing_notes, missing_there, partly_wanted
 from dver.operations.fsck_names import BadText, Names, datasets_of, find_names, lineage_problems
+from dver.operations.fsck_pointers import pointer_damage
 from dver.operations.fsck_results import LINEAGE, POINTER, Damage, Effect, FsckOptions, FsckResult, Repaired
 from dver.operations.fsck_scope import versions_at
 from dver.operations.fsck_touched import Needing, Touched, find_touched
 from dver.operations.reading import no_store_hint
 from dver.progress import NO_PROGRESS, Progress, Task
-from dver.repo import Repo
+from dver.repo import LINEAGE_FILE, Repo
 from dver.storage.audit import AuditOptions, Auditor, AuditTools
 from dver.storage.audit_findings import Audit, Counts, Depth, Finding, Problem, Thing
 from dver.storage.audit_map import StoreMap
@@ -82,7 +84,7 @@ def _clear_way(repo: Repo, store: Store, remote: str | None, options: FsckOption
     """Return what is a folder where a file should be, or the other way round; a repair sets it aside first."""
     found = []
     for key, thing, detail in misplaced(store.backend):
-        found.append(Damage(thing.value, Problem.DAMAGED.value, key, "", detail, 0, (), _command(remote)))
+        found.append(Damage(thing.value, Problem.DAMAGED.value, key, "", detail, 0, (), _command(remote), EVERYTHING))
         if options.repair:
             with repo.lock():
                 set_misplaced_aside(store.backend, key)
@@ -140,9 +142,9 @@ class _Fsck:
         # What a repair does not bring back of these stays damage, be its marker there or not.
         self._lost = touched.versions() | set(audit.marked)
         unmarked = self._unmarked(found)
-        damages = [self._damage(finding, touched) for finding in audit.findings]
-        damages += [_text_damage(POINTER, one) for one in self._names.problems]
-        damages += [_text_damage(LINEAGE, one) for one in lineage_problems(self._repo)]
+        damages = [self._damage(finding, touched, audit, found) for finding in audit.findings]
+        damages += [pointer_damage(self._repo, one) for one in self._names.problems]
+        damages += [_lineage_damage(one) for one in lineage_problems(self._repo)]
         damages += [self._markerless(version) for version in self._wanted(unmarked)]
         missing = self._missing(unmarked)
         damages += [self._nowhere(version) for version in missing.versions]
@@ -201,13 +203,18 @@ class _Fsck:
         except DverError:
             return []
 
-    def _damage(self, finding: Finding, touched: Touched) -> Damage:
+    def _damage(self, finding: Finding, touched: Touched, audit: Audit, found: StoreMap) -> Damage:
         effects: list[Effect] = []
+        needing: list[VersionId] = []
+        if finding.packs:
+            needing = versions_needing(found, finding.packs, audit.marked)
         if finding.thing is Thing.PACK:
-            for version, needing in touched.at(finding.pack).items():
-                effects += self._effects(version, needing)
+            for version, lacking in touched.at(finding.pack).items():
+                effects += self._effects(version, lacking)
         elif finding.version is not None:
             effects += self._effects(finding.version, touched.at(None).get(finding.version, Needing()))
+        for version in needing:
+            effects += self._effects(version, Needing())
         return Damage(
             finding.thing.value,
             finding.problem.value,
@@ -217,6 +224,7 @@ class _Fsck:
             finding.lost,
             tuple(effects),
             self._remedy(finding),
+            extent_of(finding, needing, audit.marked),
         )
 
     def _remedy(self, finding: Finding) -> str:
@@ -374,9 +382,10 @@ class _Fsck:
         return WorkingFiles(self._repo.root, ordered, params, self._repo.workers, task)
 
 
-def _text_damage(thing: str, text: BadText) -> Damage:
-    remedy = text.hint or "git log -- FILE lists its commits; git checkout COMMIT -- FILE takes a whole one"
-    return Damage(thing, Problem.DAMAGED.value, text.path, text.where, text.reason, 0, (), remedy)
+def _lineage_damage(line: BadText) -> Damage:
+    remedy = line.hint or f"git log -p {LINEAGE_FILE} shows what it was; take the line out or put it right"
+    extent = "the record on that line only: no data"
+    return Damage(LINEAGE, Problem.DAMAGED.value, line.path, line.where, line.reason, 0, (), remedy, extent)
 
 
 def _with(result: FsckResult, repaired: Repaired) -> FsckResult:

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dver.errors import BackendError, DverError, FormatError, PathError, first_of
+from dver.errors import BackendError, DverError, FormatError, PathError, UnsupportedFormatError, first_of
 from dver.git import CommitId
 from dver.objects.ids import VersionId
 from dver.objects.pointer import SUFFIX, checked_dataset_path, decode_pointer, has_conflict_markers, pointer_path
-from dver.operations.datasets import working_datasets
+from dver.operations.datasets import typed, working_datasets
 from dver.operations.neighbours import ask_neighbours
 from dver.operations.roots import CURRENT, RootKind, RootName, collect_roots
 from dver.records.journal import Journal
@@ -24,7 +24,6 @@ from dver.storage.clones import known_clones
 from dver.workspace.pointers import read_pointer
 
 MOST_COMMITS = 100
-_MOST_PLACES = 5
 # What is not at work any more, as in a reflog, or is only counted on, as a base, need not be had.
 _AT_WORK = (CURRENT - {RootKind.BASE}) | {RootKind.STASH, RootKind.REF, RootKind.OPERATION}
 
@@ -57,15 +56,30 @@ class Naming:
 
 @dataclass(frozen=True, slots=True)
 class BadText:
-    """A pointer or line of the lineage file that cannot be read.
+    """A line of the lineage file that cannot be read.
 
     Attributes:
         path: of the file.
-        where: in which states of it, such as "branch main".
+        where: which line, in which states of the file.
     """
 
     path: str
     where: str
+    reason: str
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BadPointer:
+    """A pointer that cannot be read.
+
+    Attributes:
+        places: where it is so, such as "working tree" or "branch main", each with the commit at that tip.
+        hint: what helps, where that is another thing than a whole pointer.
+    """
+
+    path: str
+    places: tuple[tuple[str, CommitId | None], ...]
     reason: str
     hint: str | None
 
@@ -81,7 +95,7 @@ class Names:
     """
 
     versions: dict[VersionId, dict[str, Naming]] = field(default_factory=dict)
-    problems: list[BadText] = field(default_factory=list)
+    problems: list[BadPointer] = field(default_factory=list)
     neighbours: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -134,7 +148,7 @@ class _Finder:
         self._repo = repo
         self._names = Names()
         self._decoded: dict[tuple[str, bytes], tuple[str, VersionId] | FormatError] = {}
-        self._bad: dict[tuple[str, str, str | None], list[str]] = {}
+        self._bad: dict[tuple[str, str, str | None], list[tuple[str, CommitId | None]]] = {}
 
     def run(self) -> Names:
         self._working_tree()
@@ -149,7 +163,7 @@ class _Finder:
             for path, data in git.list_files(commit, suffix=SUFFIX).items():
                 self._take(path, data, tips.get(commit), commit)
         for (path, reason, hint), places in self._bad.items():
-            self._names.problems.append(BadText(path, first_of(places, _MOST_PLACES), reason, hint))
+            self._names.problems.append(BadPointer(path, tuple(places), reason, hint))
         self._roots()
         self._neighbours()
         return self._names
@@ -205,8 +219,7 @@ class _Finder:
                 pointer = read_pointer(self._repo.root, dataset)
             except DverError as exc:
                 if not self._is_in_conflict(dataset):
-                    reason = exc.reason if isinstance(exc, FormatError | PathError) else exc.message
-                    self._note(pointer_path(dataset), reason, exc.hint, "working tree")
+                    self._note(pointer_path(dataset), exc, "working tree")
                 continue
             if pointer is not None:
                 self._naming(pointer.version, dataset).here = True
@@ -226,7 +239,7 @@ class _Finder:
         found = self._decode(path, data)
         if isinstance(found, FormatError):
             if tip is not None:
-                self._note(path, found.reason, found.hint, tip)
+                self._note(path, found, tip, commit)
             return
         naming = self._naming(found[1], found[0])
         if commit is None:
@@ -239,8 +252,14 @@ class _Finder:
         if len(naming.commits) < MOST_COMMITS:
             naming.commits.append(commit)
 
-    def _note(self, path: str, reason: str, hint: str | None, place: str) -> None:
-        self._bad.setdefault((path, reason, hint), []).append(place)
+    def _note(self, path: str, problem: DverError, place: str, commit: CommitId | None = None) -> None:
+        reason = problem.reason if isinstance(problem, FormatError | PathError) else problem.message
+        # What is wrong with the text itself is put right by a whole one, which is looked for later.
+        is_text = isinstance(problem, FormatError) and not isinstance(problem, UnsupportedFormatError)
+        hint = None if is_text else problem.hint
+        if is_text and is_refused(path):
+            hint = f"git rm {typed(path)}, then git commit"
+        self._bad.setdefault((path, reason, hint), []).append((place, commit))
 
     def _decode(self, path: str, data: bytes) -> tuple[str, VersionId] | FormatError:
         known = self._decoded.get((path, data))
@@ -254,6 +273,15 @@ class _Finder:
 
     def _naming(self, version: VersionId, dataset: str) -> Naming:
         return self._names.versions.setdefault(version, {}).setdefault(dataset, Naming())
+
+
+def is_refused(path: str) -> bool:
+    """Whether a pointer lies where no dataset may be."""
+    try:
+        checked_dataset_path(path, path)
+    except FormatError:
+        return True
+    return False
 
 
 def _shown(name: str) -> str:

@@ -9,6 +9,8 @@ from dver.storage.repair import Mended
 
 POINTER = "pointer"
 LINEAGE = "lineage"
+SHOWN_DIGITS = 7
+"""How many digits of a commit are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Effect:
 
     Attributes:
         dataset: its path, "" where no commit here names the version.
+        version: None where a damaged pointer does not say it.
         paths: of files in it that cannot be had, some of them where there are very many; "" for a dataset of one file.
         files: how many files these are.
         unknown: whether more files may be among them, since a part of the manifest cannot be had either.
@@ -36,7 +39,7 @@ class Effect:
     """
 
     dataset: str
-    version: VersionId
+    version: VersionId | None
     paths: tuple[str, ...] = ()
     files: int = 0
     unknown: bool = False
@@ -57,6 +60,7 @@ class Damage:
         where: which state of the file; "" for a blob.
         lost: how many objects are nowhere in the store because of it.
         remedy: the command that puts it right, or what else helps.
+        extent: what it touches, in words, where that is not a matter of some versions; "" else.
     """
 
     thing: str
@@ -67,6 +71,7 @@ class Damage:
     lost: int
     effects: tuple[Effect, ...]
     remedy: str
+    extent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

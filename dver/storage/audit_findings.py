@@ -57,6 +57,7 @@ class Finding:
         pack: the pack that it is about.
         version: the version that it is about.
         lost: how many objects are in no other place of the store because of it.
+        packs: packs that no index file lists any more, where that is what it is about.
     """
 
     thing: Thing
@@ -66,6 +67,7 @@ class Finding:
     pack: PackId | None = None
     version: VersionId | None = None
     lost: int = 0
+    packs: frozenset[PackId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

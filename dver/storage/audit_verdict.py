@@ -1,6 +1,6 @@
 """From what an audit saw to what is wrong: findings, and notes on what is merely worth knowing."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from dver.errors import FormatError, IntegrityError, UnsupportedFormatError, first_of
@@ -105,16 +105,18 @@ class Verdict:
 
     def _indexes(self) -> Iterator[Finding]:
         listing = self._seen.listing
+        loose = frozenset(self._seen.found.needed_loose(self._versions))
         for key, reason in sorted(listing.damaged.items()):
-            yield Finding(Thing.INDEX, Problem.DAMAGED, key, reason)
+            unlisted = f"; in no other index file: {_pack_names(loose)}" if loose else ""
+            yield Finding(Thing.INDEX, Problem.DAMAGED, key, f"{reason}{unlisted}", packs=loose)
         for pack in sorted(listing.packs.keys() - self._seen.packs.problems.keys()):
             for key, reason in self._untrue(pack):
                 self._damaged_indexes.add(key)
                 yield Finding(Thing.INDEX, Problem.DAMAGED, key, reason, pack=pack)
-        loose = self._seen.found.needed_loose(self._versions)
         if loose and not listing.damaged:
-            what = "1 pack is" if len(loose) == 1 else f"{len(loose):,} packs are"
-            yield Finding(Thing.INDEX, Problem.UNLISTED, "index/", f"{what} in no index file, and versions need them")
+            need = "versions need it" if len(loose) == 1 else "versions need them"
+            detail = f"{_packs(len(loose))} in no index file, and {need}: {_pack_names(loose)}"
+            yield Finding(Thing.INDEX, Problem.UNLISTED, "index/", detail, packs=loose)
 
     def _untrue(self, pack: PackId) -> Iterator[tuple[str, str]]:
         """Yield the index files that say of a sound pack what is not so."""
@@ -185,6 +187,10 @@ class Verdict:
             yield f"{_packs(len(loose))} {unneeded}: a writer that was cut off left {it}"
         if listing.odd:
             yield f"not dver's, and passed over: {first_of(sorted(listing.odd), _NAMED)}"
+
+
+def _pack_names(packs: Collection[PackId]) -> str:
+    return first_of([pack_key(pack) for pack in sorted(packs)], _NAMED)
 
 
 def _packs(count: int) -> str:

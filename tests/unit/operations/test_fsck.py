@@ -439,7 +439,8 @@ def test_a_pointer_that_cannot_be_read_is_found_where_it_can_be_put_right(clone:
     found = check(clone).damages
     assert [(one.thing, one.name, one.where) for one in found] == [("pointer", "data.dver", "working tree")]
     clone.commit("a bad pointer")
-    assert [one.where for one in check(clone).damages] == ["working tree, what is staged, branch main"]
+    tip = clone.git("rev-parse", "HEAD").strip()[:7]
+    assert [one.where for one in check(clone).damages] == [f"working tree, what is staged, branch main at {tip}"]
     clone.write("data.dver", good.encode())
     clone.commit("put right")
     assert check(clone).damages == ()
@@ -641,8 +642,9 @@ def test_a_missing_marker_alone_is_one_finding_and_repaired(clone: Clone) -> Non
 
 
 def test_a_path_in_no_version_is_refused(clone: Clone) -> None:
-    with pytest.raises(PathError, match="no version of data has it"):
+    with pytest.raises(PathError, match="no version of data has it") as caught:
         check(clone, "data/none")
+    assert caught.value.hint == "dver ls -R DATASET lists its files"
     assert check(clone, "data/deep").is_sound
     assert check(clone, "data/deep/c").is_sound
 

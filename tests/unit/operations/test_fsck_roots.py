@@ -59,7 +59,8 @@ def said(result: FsckResult) -> list[tuple[str, str, str]]:
 
 def touched_by(result: FsckResult, version: str) -> tuple[set[str], set[str]]:
     """Return what names a version that damage touches, and the commits."""
-    found = [one for damage in result.damages for one in damage.effects if format_version(one.version) == version]
+    effects = [one for damage in result.damages for one in damage.effects if one.version is not None]
+    found = [one for one in effects if one.version is not None and format_version(one.version) == version]
     assert all(one.dataset == "data" for one in found)
     return {name for one in found for name in one.named_by}, {commit for one in found for commit in one.commits}
 
