@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all.
+"""Files that appear whole or not at all, and files that are opened only if they are files.
 
 A file is written under a temporary name in the same directory, flushed to the disk, then renamed over the target, so
 that a reader, a crash or a full disk never meets half of it. This module knows nothing of dver's formats.
@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import resource
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,14 @@ _COPY_PIECE = 8 * 1024 * 1024
 # Between some kinds of file systems, and on some at all.
 _CANNOT_COPY = frozenset({errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ETXTBSY})
 _PART_KEPT_OPEN = 8
+# Opening a pipe would wait for its other end.
+_SAFELY = os.O_NONBLOCK | os.O_CLOEXEC
+# What opening a link, a folder or a socket fails with.
+_NO_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
+
+
+class IrregularFileError(OSError):
+    """What is to be opened is no regular file, but a link, a folder, a pipe or a device."""
 
 
 def temporary_name() -> str:
@@ -28,6 +37,33 @@ def kept_open(most: int) -> int:
     """Return how many files one cache of open files may hold: `most`, or fewer where this process may open few."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return most if allowed == resource.RLIM_INFINITY else max(1, min(most, allowed // _PART_KEPT_OPEN))
+
+
+def open_regular(path: Path | bytes, flags: int = os.O_RDONLY, *, follow: bool = False) -> int:
+    """Open a file that may have come with a clone, and return its descriptor; never waits for anybody.
+
+    Links are refused, for one could lead to anything; with `follow` only what is at their end must be a file.
+
+    Raises:
+        IrregularFileError: it is not a regular file.
+        OSError: it cannot be opened.
+    """
+    try:
+        fd = os.open(path, flags | _SAFELY | (0 if follow else os.O_NOFOLLOW), 0o666)
+    except OSError as exc:
+        if exc.errno in _NO_FILE:
+            raise IrregularFileError(exc.errno, "not a regular file") from exc
+        raise
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise IrregularFileError(errno.EINVAL, "not a regular file")
+
+
+def read_regular(path: Path | bytes, most: int, *, follow: bool = False) -> bytes:
+    """Return at most the first `most` bytes of a file, opened as `open_regular` does, with its errors."""
+    with open(open_regular(path, follow=follow), "rb") as file:
+        return file.read(most)
 
 
 def write_all(fd: int, pieces: Sequence[bytes | bytearray | memoryview]) -> None:

@@ -168,7 +168,7 @@ def files_opened(below: Path) -> Iterator[list[bytes]]:
 
     def counting(path: str | bytes | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         fd = real_open(path, flags, mode, dir_fd=dir_fd)
-        if os.fsencode(path).startswith(top) and not flags & os.O_DIRECTORY:
+        if (os.fsencode(path) + b"/").startswith(top + b"/") and not flags & os.O_DIRECTORY:
             opened.append(os.fsencode(path))
         return fd
 

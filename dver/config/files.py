@@ -7,6 +7,7 @@ from pathlib import Path
 from dver.config.keys import REMOTES, KeyPath, Kind, Setting, Value, check_value, find_setting, key_name, key_path
 from dver.config.urls import has_credentials
 from dver.errors import ConfigError
+from dver.fileio import read_regular
 
 COMMITTED_FILE = "config.toml"
 LOCAL_FILE = "config.local.toml"
@@ -47,8 +48,8 @@ def read_entries(path: Path) -> dict[KeyPath, object]:
 def read_text(path: Path) -> str:
     """Return the text of a settings file, "" for a missing one."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
+        # Where such a file is a link, as some keep theirs, it may still lead to no pipe.
+        data = read_regular(path, MAX_FILE + 1, follow=True)
     except FileNotFoundError:
         return ""
     except OSError as exc:

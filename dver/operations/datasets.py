@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dver.errors import DverError, FormatError, PathError
+from dver.fileio import IrregularFileError, read_regular
 from dver.git import CommitId
 from dver.objects.pointer import (
     MAX_POINTER,
@@ -44,12 +45,12 @@ def is_dataset(repo: Repo, path: str) -> bool:
     A file of the user's own may end in .dver too. What git tracks under such a name is a pointer, even a damaged one.
     """
     try:
-        with (repo.root / pointer_path(path)).open("rb") as file:
-            return looks_like_pointer(file.read(MAX_POINTER)) or repo.git.is_tracked(pointer_path(path))
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        data = read_regular(repo.root / pointer_path(path), MAX_POINTER)
+    except (FileNotFoundError, NotADirectoryError, IrregularFileError):
         return False
     except OSError:
         return True
+    return looks_like_pointer(data) or repo.git.is_tracked(pointer_path(path))
 
 
 def pointers_at(repo: Repo, commit: CommitId) -> dict[str, Pointer]:

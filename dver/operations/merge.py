@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from dver.errors import FormatError, ObjectNotFoundError, PathError, os_hint
+from dver.fileio import IrregularFileError, read_regular
 from dver.git import Conflict
 from dver.objects.builder import build_manifest
 from dver.objects.conflict import PointerSides, split_conflict
@@ -231,9 +232,8 @@ def _store(repo: Repo, dataset: str, sides: PointerSides, changes: Mapping[bytes
 
 def _working_text(repo: Repo, dataset: str) -> bytes:
     try:
-        with (repo.root / pointer_path(dataset)).open("rb") as file:
-            return file.read(MAX_POINTER + 1)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return read_regular(repo.root / pointer_path(dataset), MAX_POINTER + 1)
+    except (FileNotFoundError, NotADirectoryError, IrregularFileError):
         return b""
     except OSError as exc:
         raise PathError(pointer_path(dataset), f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc

@@ -1,7 +1,8 @@
 """Files of parameters: what is in a YAML, TOML or JSON file, and the values in it by their dotted keys.
 
 Records name such files, and a record is anybody's work; so is the file. All that is read is bounded, in bytes, in
-depth, and in how many values it may stand for, and a file is read once for all that is asked of it.
+depth, and in how many values it may stand for, nothing is read that lies elsewhere, and a file is read once for all
+that is asked of it.
 """
 
 import difflib
@@ -14,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from dver.errors import PathError, os_hint
+from dver.fileio import read_regular
 from dver.operations.param_limits import MAX_DEPTH, MAX_FILE, MAX_KEY, TooMuchError, check_depth, check_tree
 
 PARAM_HINT = "-p FILE:KEY reads a value from a YAML, TOML or JSON file; -p KEY=VALUE gives one"
 SMALLER_HINT = "put the parameters into a smaller file of their own, or give them by -p KEY=VALUE"
 
+# These have secrets, and nothing that a run is made with.
+_NOT_THERE = (".git", ".dver")
 _TOML_TEXT = re.compile(r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*', re.DOTALL)
 _LONG_TOML_KEY = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{MAX_DEPTH}}}")
 
@@ -58,25 +62,13 @@ class ParamFiles:
             if reader is None:
                 raise PathError(file or ".", "is no file that parameters can be read from", hint=PARAM_HINT)
             try:
-                self._documents[file] = _parse(file, self._read(file), reader)
+                self._documents[file] = _parse(file, read_param_file(self._root, file), reader)
             except FileNotFoundError as exc:
                 raise PathError(file, "there is no such file", hint=_missing_hint(self._root, file)) from exc
             except PathError as exc:
                 self.unreadable[file] = exc
                 raise
         return self._documents[file]
-
-    def _read(self, file: str) -> bytes:
-        try:
-            with (self._root / file).open("rb") as stream:
-                data = stream.read(MAX_FILE + 1)
-        except FileNotFoundError:
-            raise
-        except OSError as exc:
-            raise PathError(file, f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
-        if len(data) > MAX_FILE:
-            raise PathError(file, f"is larger than a file of parameters may be ({MAX_FILE:,} bytes)", hint=SMALLER_HINT)
-        return data
 
     def _look_up(self, value: Any, key: str) -> Any:
         """Return the value of a dotted key; a key that has dots of its own is found too."""
@@ -100,6 +92,32 @@ class ParamFiles:
             pairs = value.items() if isinstance(value, dict) else enumerate(value)
             known = self._children[id(value)] = {str(key): below for key, below in pairs}
         return known
+
+
+def read_param_file(root: Path, file: str) -> bytes:
+    """Return what is in a file below `root`, which may be reached by links if these lead nowhere else.
+
+    Raises:
+        FileNotFoundError: there is none.
+        PathError: it cannot be read, is no regular file, lies elsewhere or in the folders of git or dver, or is large.
+    """
+    top = os.path.realpath(root)
+    place = os.path.realpath(root / file)
+    inside, _, _ = place.removeprefix(top.rstrip(os.sep) + os.sep).partition(os.sep)
+    if not place.startswith(top.rstrip(os.sep) + os.sep) or inside in _NOT_THERE:
+        hint = "put a file of its own in its place, or give the values by -p KEY=VALUE"
+        raise PathError(file, "is not read: it lies, or a link leads, outside of the project's own files", hint=hint)
+    try:
+        data = read_regular(Path(place), MAX_FILE + 1)
+    except NotADirectoryError as exc:
+        raise FileNotFoundError(*exc.args) from exc
+    except FileNotFoundError:
+        raise
+    except OSError as exc:
+        raise PathError(file, f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
+    if len(data) > MAX_FILE:
+        raise PathError(file, f"is larger than a file of parameters may be ({MAX_FILE:,} bytes)", hint=SMALLER_HINT)
+    return data
 
 
 def _parse(file: str, data: bytes, reader: Callable[[str], Any]) -> Any:

@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from dver.errors import DverError, FormatError, PathError, UnsupportedFormatError, os_hint
+from dver.fileio import IrregularFileError, read_regular
 from dver.git import CommitId
 from dver.git.reach import Reach, Reached, Tip, TipKind, WorkTree
 from dver.objects.ids import VersionId
@@ -286,9 +287,8 @@ def versions_in(content: bytes, where: str) -> list[VersionId]:
 def _working_versions(repo: Repo, dataset: str) -> list[VersionId]:
     path = pointer_path(dataset)
     try:
-        with (repo.root / path).open("rb") as file:
-            content = file.read(_MOST_READ)
-    except FileNotFoundError:
+        content = read_regular(repo.root / path, _MOST_READ)
+    except (FileNotFoundError, IrregularFileError):
         return []
     except OSError as exc:
         raise PathError(path, f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc

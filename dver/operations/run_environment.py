@@ -18,6 +18,7 @@ from itertools import dropwhile
 from pathlib import Path
 
 from dver.errors import DverError
+from dver.fileio import read_regular
 from dver.objects.builder import ManifestBuilder, make_file_entry
 from dver.objects.entry import pack_chunk
 from dver.objects.ids import ChunkId, chunk_id, format_version
@@ -98,8 +99,7 @@ def _locate(program: str, folder: Path, env: Mapping[str, str]) -> str | None:
 
 def _from_first_line(script: str, folder: Path, env: Mapping[str, str]) -> str | None:
     try:
-        with open(script, "rb") as file:
-            line = file.read(_FIRST_LINE).partition(b"\n")[0]
+        line = read_regular(Path(script), _FIRST_LINE, follow=True).partition(b"\n")[0]
     except OSError:
         return None
     if not line.startswith(b"#!"):

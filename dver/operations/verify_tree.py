@@ -15,11 +15,12 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
-from dver.errors import DverError, PathError, os_hint
+from dver.errors import DverError, PathError
 from dver.git.borrowing import borrow
 from dver.objects.entry import DirectoryEntry, FileEntry, LinkEntry
 from dver.operations.addable import check_parents
 from dver.operations.datasets import encode_path
+from dver.operations.param_files import read_param_file
 from dver.operations.reading import lazy_manifest, missing_version, stores_to_read
 from dver.operations.run_params import ParamSource, read_params
 from dver.operations.run_secrets import mask
@@ -182,12 +183,12 @@ def _find_file(repo: Repo, root: Path, sources: Sequence[ParamSource], wanted: M
 
 def _versions(repo: Repo, file: str) -> Iterator[tuple[bytes, str]]:
     """Yield the contents that a file has here and had in the latest commits that changed it, with these."""
-    if (repo.root / file).is_file():
-        try:
-            content = (repo.root / file).read_bytes()
-        except OSError as exc:
-            raise PathError(file, f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
-        yield content, ""
+    # What is there may be no file, or lead elsewhere; the file that the run had is in the history then.
+    here = None
+    with suppress(FileNotFoundError, PathError):
+        here = read_param_file(repo.root, file)
+    if here is not None:
+        yield here, ""
     head = repo.git.head_commit()
     for item in islice(repo.git.history(file, start=head), _MOST_VERSIONS) if head else ():
         if item.blob is not None:

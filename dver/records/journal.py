@@ -8,23 +8,17 @@ Invariant: what is in the file is never changed, and a record is in it whole and
 """
 
 import contextlib
-import errno
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from dver.errors import DverError, FormatError, PathError, os_hint, unwritable_path
-from dver.fileio import sync_directory, write_all
+from dver.fileio import IrregularFileError, open_regular, sync_directory, write_all
 from dver.records.record import LINE_ENDS, MAX_LINE, Record, RecordId, decode_record, encode_record
 
-# A link could lead out of the repository, and opening a pipe would wait for its other end.
-_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_READ = os.O_RDONLY | _SAFELY
-_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | _SAFELY
-# What opening a link, a folder or a socket fails with.
-_NO_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
+_READ = os.O_RDONLY
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT
 
 
 class Line(NamedTuple):
@@ -151,18 +145,9 @@ class Journal:
 
     def _open(self, flags: int) -> BinaryIO:
         try:
-            fd = os.open(self.path, flags, 0o666)
-        except OSError as exc:
-            if exc.errno in _NO_FILE:
-                raise self._irregular() from exc
-            raise
-        if stat.S_ISREG(os.fstat(fd).st_mode):
-            return os.fdopen(fd, "rb")
-        os.close(fd)
-        raise self._irregular()
-
-    def _irregular(self) -> PathError:
-        return PathError(str(self.path), "is not a regular file")
+            return os.fdopen(open_regular(self.path, flags), "rb")
+        except IrregularFileError as exc:
+            raise PathError(str(self.path), "is not a regular file") from exc
 
 
 def _append(fd: int, line: bytes) -> None:

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from dver.errors import PathError, os_hint, unwritable_path
+from dver.fileio import IrregularFileError, read_regular
 from dver.workspace.folders import Folders
 
 MAX_GIT_FILE = 64 * 1024 * 1024
@@ -13,26 +14,17 @@ MAX_GIT_FILE = 64 * 1024 * 1024
 def read_git_file(path: Path) -> bytes:
     """Return the content of a file, or nothing where there is none; PathError if it cannot be read, or is a link."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        data = read_regular(path, MAX_GIT_FILE + 1)
     except FileNotFoundError:
         return b""
+    except IrregularFileError as exc:
+        # A clone may bring a link to anything.
+        raise PathError(str(path), "is not a file, and git reads no other", hint="put a file in its place") from exc
     except OSError as exc:
-        if path.is_symlink():
-            raise _irregular(path) from exc
         raise PathError(str(path), f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise _irregular(path)
-    with open(fd, "rb") as file:
-        data = file.read(MAX_GIT_FILE + 1)
     if len(data) > MAX_GIT_FILE:
         raise PathError(str(path), "is far too large for such a file", hint="move it away")
     return data
-
-
-def _irregular(path: Path) -> PathError:
-    # A clone may bring a link to anything.
-    return PathError(str(path), "is not a file, and git reads no other", hint="put a file in its place")
 
 
 def write_git_file(root: Path, name: str, data: bytes) -> None:

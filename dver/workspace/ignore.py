@@ -9,13 +9,13 @@ git passes over those in its place, and no pattern takes longer than its length 
 import errno
 import os
 import re
-import stat
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dver.errors import ConfigError, os_hint
+from dver.fileio import IrregularFileError, read_regular
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -24,8 +24,6 @@ IGNORE_FILE = ".dverignore"
 MAX_IGNORE_FILE = 1 << 20
 
 _IGNORE_NAME = os.fsencode(IGNORE_FILE)
-# A link could lead to anything, and opening a pipe would wait for its other end.
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 # Parts of the regular expressions that patterns become: what stands for one letter that is no slash, a `*` and such
 # letters up to the next, one segment of a path, and `**` between segments or before the first.
@@ -99,19 +97,14 @@ class PathPatterns:
 
 def _read_spec(path: bytes) -> "GitIgnoreSpec | None":
     try:
-        fd = os.open(path, _FLAGS)
-    except (FileNotFoundError, NotADirectoryError):
+        data = read_regular(path, MAX_IGNORE_FILE + 1)
+    except (FileNotFoundError, NotADirectoryError, IrregularFileError):
         return None
     except OSError as exc:
         # Where such a path is too long, whoever walks meets the file itself and refuses it.
-        if exc.errno == errno.ENAMETOOLONG or os.path.islink(path):
+        if exc.errno == errno.ENAMETOOLONG:
             return None
         raise ConfigError(f"{os.fsdecode(path)}: cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        return None
-    with open(fd, "rb") as file:
-        data = file.read(MAX_IGNORE_FILE + 1)
     if len(data) > MAX_IGNORE_FILE:
         raise ConfigError(f"{os.fsdecode(path)}: is too large for a file of patterns", hint="move it away")
     return _compile(data.decode("utf-8", "surrogateescape").splitlines(), os.fsdecode(path))

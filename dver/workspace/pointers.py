@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dver.errors import PathError, os_hint, unwritable_path
+from dver.fileio import IrregularFileError, read_regular
 from dver.objects.pointer import (
     MAX_POINTER,
     SUFFIX,
@@ -26,7 +27,7 @@ _OWN_DIRECTORIES = (".git", DVER_DIRECTORY)
 
 
 def read_pointer(root: Path, dataset: str) -> Pointer | None:
-    """Return what a dataset's pointer in the working tree says, or None if there is none.
+    """Return what a dataset's pointer in the working tree says, or None if there is none; a link is none.
 
     Raises:
         FormatError: the file is no pointer, an unfinished merge left its marks in it, or it stands for a path where no
@@ -35,9 +36,8 @@ def read_pointer(root: Path, dataset: str) -> Pointer | None:
     checked_dataset_path(pointer_path(dataset), pointer_path(dataset))
     path = root / pointer_path(dataset)
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_POINTER + 1)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        data = read_regular(path, MAX_POINTER + 1)
+    except (FileNotFoundError, NotADirectoryError, IrregularFileError):
         return None
     except OSError as exc:
         raise PathError(pointer_path(dataset), f"cannot be read: {exc.strerror}", hint=os_hint(exc)) from exc

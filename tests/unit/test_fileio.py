@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from dver.fileio import TEMPORARY_PREFIX, sync_directory, temporary_name, write_all, write_atomically
+from dver.fileio import (
+    TEMPORARY_PREFIX,
+    IrregularFileError,
+    read_regular,
+    sync_directory,
+    temporary_name,
+    write_all,
+    write_atomically,
+)
 
 
 def write_and_read(path: Path, pieces: Sequence[bytes | bytearray | memoryview]) -> bytes:
@@ -127,3 +135,28 @@ def test_only_file_systems_that_cannot_flush_directories_are_excused(
             sync_directory(tmp_path)
     else:
         sync_directory(tmp_path)
+
+
+def test_a_file_is_read_up_to_what_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    assert read_regular(tmp_path / "file", 3) == b"con"
+    assert read_regular(tmp_path / "file", 100) == b"content"
+
+
+@pytest.mark.timeout(20)
+def test_what_is_no_file_is_not_read_nor_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "to-pipe").symlink_to("pipe")
+    (tmp_path / "to-device").symlink_to("/dev/zero")
+    for name in ("pipe", "folder", "link", "to-pipe", "to-device"):
+        with pytest.raises(IrregularFileError):
+            read_regular(tmp_path / name, 10)
+    assert read_regular(tmp_path / "link", 10, follow=True) == b"content"
+    for name in ("to-pipe", "to-device"):
+        with pytest.raises(IrregularFileError):
+            read_regular(tmp_path / name, 10, follow=True)
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "none", 10)

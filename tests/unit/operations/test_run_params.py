@@ -1,6 +1,7 @@
 """The parameters of a run."""
 
 import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,41 @@ def test_a_name_of_very_many_parts_is_not_looked_for(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("a: {a: 1}")
     with pytest.raises(PathError, match="has no value a"):
         read(tmp_path, f"p.yaml:{'a.' * 1_000_000}a")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "target",
+    ["/dev/stdin", "/dev/zero", "../private.yaml", "pipe", "folder", ".dver/local.yaml", ".git/x.yaml", "p.yaml"],
+)
+def test_parameters_are_read_from_no_link_that_leads_elsewhere_and_from_files_only(tmp_path: Path, target: str) -> None:
+    root = tmp_path / "repo"
+    for folder in (".git", ".dver", "folder"):
+        (root / folder).mkdir(parents=True)
+    for private in ("private.yaml", "repo/.dver/local.yaml", "repo/.git/x.yaml"):
+        (tmp_path / private).write_text("lr: secret")
+    os.mkfifo(root / "pipe")
+    (root / "p.yaml").symlink_to(target)
+    with pytest.raises(PathError) as caught:
+        read(root, "p.yaml:lr")
+    assert caught.value.path == "p.yaml"
+    assert "secret" not in str(caught.value)
+
+
+def test_a_folder_that_is_a_link_elsewhere_is_not_gone_through(tmp_path: Path) -> None:
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "private.yaml").write_text("lr: 1")
+    (tmp_path / "repo/conf").symlink_to("..")
+    with pytest.raises(PathError, match="outside of the project's own files"):
+        read(tmp_path / "repo", "conf/private.yaml:lr")
+
+
+def test_a_link_within_the_project_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/one.yaml").write_text("lr: 1")
+    (tmp_path / "p.yaml").symlink_to("conf/one.yaml")
+    (tmp_path / "now").symlink_to("conf")
+    assert read(tmp_path, "p.yaml:lr", "now/one.yaml:lr") == {"p.yaml:lr": 1, "now/one.yaml:lr": 1}
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -79,3 +79,16 @@ def test_a_file_named_only_by_the_suffix_is_no_pointer(tmp_path: Path) -> None:
     (tmp_path / "sub" / ".dver").touch()
 
     assert found(tmp_path) == []
+
+
+@pytest.mark.timeout(20)
+def test_a_link_in_the_place_of_a_pointer_is_no_pointer(tmp_path: Path) -> None:
+    write_pointer(tmp_path, "real", POINTER)
+    os.mkfifo(tmp_path / "pipe.dver")
+    (tmp_path / "linked.dver").symlink_to("real.dver")
+    (tmp_path / "waiting.dver").symlink_to("pipe.dver")
+    (tmp_path / "endless.dver").symlink_to("/dev/zero")
+
+    assert read_pointer(tmp_path, "real") == POINTER
+    for dataset in ("pipe", "linked", "waiting", "endless"):
+        assert read_pointer(tmp_path, dataset) is None
