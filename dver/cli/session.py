@@ -19,8 +19,8 @@ from dver.errors import NotARepositoryError
 if TYPE_CHECKING:
     from dver.repo import Repo
 
-# Set by git for the programs that it runs.
-_GIT_RUNS_US = frozenset({"GIT_INDEX_FILE", "GIT_DIR"})
+# Of these git sets at least the first two for each program that it runs, whichever hook it is.
+_GIT_RUNS_US = frozenset({"GIT_EXEC_PATH", "GIT_PREFIX", "GIT_INDEX_FILE", "GIT_DIR"})
 _LOOK_EVERY_SECONDS = 0.1
 
 
