@@ -27,7 +27,9 @@ SMALL_INDEX = 1024 * 1024
 _SMALL_PACK = 4 * 1024 * 1024
 _MOST_BYTES = 256 * 1024 * 1024
 _MOST_SECONDS = 10.0
+# What is merged between two looks at the clock.
 _AT_ONCE = 16 * 1024 * 1024
+_INDEX_AT_ONCE = 4 * 1024 * 1024
 
 
 def tidy(repo: Repo, *, progress: Progress = NO_PROGRESS, clock: Callable[[], float] = time.monotonic) -> bool:
@@ -81,8 +83,25 @@ def _tidy(store: Store, progress: Progress, deadline: float, clock: Callable[[],
                     return True
                 sweeper.repack(group, None)
             sweeper.tidy()
-        sweeper.merge_index_files(_small_files(store))
+        for files in _index_groups(store):
+            if clock() >= deadline:
+                return True
+            sweeper.merge_index_files(files)
     return True
+
+
+def _index_groups(store: Store) -> list[list[IndexId]]:
+    """Return the small index files in groups, each of which becomes one file."""
+    sizes = store.index.file_sizes()
+    groups: list[list[IndexId]] = []
+    together = 0
+    for index in _small_files(store):
+        if not groups or together + sizes[index] > _INDEX_AT_ONCE:
+            groups.append([])
+            together = 0
+        groups[-1].append(index)
+        together += sizes[index]
+    return [group for group in groups if len(group) > 1]
 
 
 def _groups(packs: "Sequence[PackUse]") -> "list[list[PackUse]]":
