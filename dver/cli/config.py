@@ -11,6 +11,7 @@ from dver.cli.session import Session
 from dver.cli.wording import escape_text, table_lines
 from dver.config import SETTINGS, Kind, Value, find_setting, get_value, list_values, set_value, unset_value
 from dver.errors import UsageError
+from dver.operations.as_remote import check_cache_location
 from dver.operations.trust import keeping_trust
 
 _EXAMPLES = {
@@ -67,6 +68,8 @@ def set_(session: Session, key: str, values: Sequence[str], local: bool) -> None
         raise UsageError(f"{key} takes one value, and here are {len(values)}", hint="quote a value that has spaces")
     with session.repo() as repo:
         value = values if len(values) > 1 else values[0]
+        if key == "cache.dir":
+            check_cache_location(repo, values[0])
         keeping_trust(repo, key, partial(set_value, repo.dver_dir, key, value, local=local))
     session.console.done(f"set {key}")
 

@@ -18,6 +18,8 @@ from dver.operations.gc_plan import GcOptions, GcPlan, Leaving, Why
 from dver.operations.gc_remote import GRACE_DAYS, RemoteGcOptions, gc_remote
 from dver.operations.neighbours import Absent
 from dver.operations.roots import RootName
+from dver.storage.registrations import FOLDER as ROOTS
+from dver.storage.registrations import Registration
 
 _MOST_NAMES = 3
 _MOST_DAYS = 36_500
@@ -70,7 +72,7 @@ class _Count(click.IntRange):
     "--forget",
     multiple=True,
     metavar="PATH",
-    help="Stop keeping data for a clone that was at PATH and is gone; with --remote, for a repository by its id.",
+    help="Stop keeping data for a clone that was at PATH and is gone; or for a repository that pushed here, by its id.",
 )
 @click.option(
     "--grace",
@@ -91,7 +93,8 @@ def command(session: Session, /, dry_run: bool, as_json: bool, forget: tuple[str
     --keep-days and --keep-last leave old history out; with both, what either keeps is kept. What branches, tags and
     stashes name directly stays. A version goes only if the remote surely has it, unless --force is given.
 
-    A clone that cannot be found keeps everything from being deleted, until --forget says that it is gone for good.
+    A clone that cannot be found keeps everything from being deleted, until --forget says that it is gone for good. What
+    repositories name that push to the cache as to a remote is kept too.
 
     With --remote alone, a remote is cleaned, in two steps: what no repository that pushes to it names is listed there,
     and the first dver gc --remote after 14 days deletes what is garbage still. --undelete takes the lists back.
@@ -151,6 +154,8 @@ def _show(session: Session, result: GcResult, *, dry_run: bool) -> None:
     for clone in plan.forgotten:
         root = clone.key if clone.place is None else str(clone.place.root)
         console.out(f"{'would forget' if dry_run else 'forgot'} the clone at {path_text(root)}")
+    for said in plan.unregistered:
+        console.out(f"{'would forget' if dry_run else 'forgot'} the repository {_said_text(said)}, which pushes here")
     verb = "would delete" if dry_run else "deleted"
     rows = [[verb, version_text(one.version), _what(session, one), _size(one), _why(one)] for one in plan.leaving]
     for line in table_lines(rows, "<<<><"):
@@ -158,11 +163,13 @@ def _show(session: Session, result: GcResult, *, dry_run: bool) -> None:
     _show_packs(session, plan)
     for absent in plan.absent:
         console.out(console.style(f"in the way    {_absent_text(absent)}", "red"))
-    if plan.absent:
-        console.note(
-            "nothing was deleted that such a clone may need; if it is gone for good: dver gc --forget"
-            f" {path_text(plan.absent[0].path)}"
-        )
+    for pusher in plan.pushers:
+        if pusher.only:
+            console.note(
+                f"{count_text(pusher.only, 'version')} kept for the repository {_said_text(pusher.said)}, to which this"
+                f" cache is a remote; if it is gone for good: dver gc --forget {pusher.said.key}"
+            )
+    _show_way_out(session, plan)
     if plan.unproven:
         them = "it" if plan.unproven == 1 else "them"
         console.note(f"{count_text(plan.unproven, 'version')} stayed, for the remote does not surely have {them}")
@@ -171,6 +178,28 @@ def _show(session: Session, result: GcResult, *, dry_run: bool) -> None:
         console.note(
             f"{size_text(plan.waiting)} of garbage stay in packs that hold other data too: a pack is packed anew when a"
             " quarter of it is garbage"
+        )
+
+
+def _show_way_out(session: Session, plan: GcPlan) -> None:
+    """Say what helps where it is not known of some repository what it needs."""
+    clones = [one for one in plan.absent if not one.is_remote]
+    words = [one for one in plan.absent if one.is_remote and one.path.startswith(ROOTS)]
+    rescues = [one for one in plan.absent if one.is_remote and one not in words]
+    if clones:
+        session.console.note(
+            "nothing was deleted that such a clone may need; if it is gone for good: dver gc --forget"
+            f" {path_text(clones[0].path)}"
+        )
+    if words:
+        session.console.note(
+            "nothing was deleted that such a repository may need; dver push there says anew what it names; if it is"
+            f" gone for good: dver gc --forget {path_text(words[0].path)}"
+        )
+    if rescues:
+        session.console.note(
+            f"nothing was deleted that such a push may need; if none is at work, delete {path_text(rescues[0].path)}"
+            " in the cache"
         )
 
 
@@ -220,8 +249,16 @@ def _why(one: Leaving) -> str:
     return "on the remote"
 
 
+def _said_text(said: Registration) -> str:
+    name = path_text(said.by.name) if said.by.name else said.by.id
+    return f"{name} on {path_text(said.by.host)}" if said.by.host else name
+
+
 def _absent_text(absent: Absent) -> str:
     host = f" on {absent.host}" if absent.host else ""
+    if absent.is_remote:
+        name = f"the repository {path_text(absent.name)}{host}" if absent.name else "a repository that pushes here"
+        return f"{name} ({path_text(absent.path)}): {absent.reason}"
     return f"the clone at {path_text(absent.path)}{host}: {absent.reason}"
 
 
@@ -255,8 +292,13 @@ def _document(result: GcResult, *, dry_run: bool) -> dict[str, object]:
         "clones_in_the_way": [
             {"path": path_json(one.path), "host": one.host, "reason": one.reason} for one in plan.absent
         ],
+        "pushing_here": [
+            {"key": one.said.key, "name": one.said.by.name, "host": one.said.by.host, "only_versions": one.only}
+            for one in plan.pushers
+        ],
         "forgotten": [
-            path_json(clone.key if clone.place is None else str(clone.place.root)) for clone in plan.forgotten
+            *(path_json(clone.key if clone.place is None else str(clone.place.root)) for clone in plan.forgotten),
+            *(said.key for said in plan.unregistered),
         ],
     }
 

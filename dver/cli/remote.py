@@ -21,6 +21,7 @@ from dver.config import (
 )
 from dver.config.urls import is_url
 from dver.errors import BackendError, UsageError, redact_url
+from dver.operations.as_remote import check_location
 from dver.operations.trust import keeping_trust, trust_new
 from dver.repo import Repo
 from dver.storage.check import CheckStep, check_backend
@@ -80,6 +81,7 @@ def add(session: Session, /, name: str, url: str, local: bool, encrypt: bool, **
         raise UsageError("a key file is for a remote with --encrypt")
     with session.repo() as repo:
         url = _checked_location(session, url, repo)
+        check_location(repo, url, name)
         key_file = remote_key.chosen_key_file(session, repo, **files)
         is_default = add_remote(
             repo.dver_dir, name, url, local=local, encrypt=encrypt, key_file=str(key_file) if key_file else None
@@ -175,6 +177,7 @@ def set_option(session: Session, name: str, key: str, value: str | None, local: 
     with session.repo() as repo:
         if key == "url":
             value = _checked_location(session, value, repo)
+            check_location(repo, value, name)
         elif key == "key_file":
             value = session.location(value, repo.root)
         keeping_trust(

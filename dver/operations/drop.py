@@ -17,6 +17,7 @@ from dver.objects.entry import FileEntry
 from dver.objects.ids import ChunkId, VersionId
 from dver.objects.paths import parents
 from dver.objects.pointer import DatasetKind, Pointer
+from dver.operations.as_remote import counting_on, same_place_hint, same_place_text
 from dver.operations.datasets import decode_path, select, typed, working_datasets
 from dver.operations.reading import open_manifest
 from dver.operations.relying import leave_word
@@ -28,6 +29,7 @@ from dver.operations.stock import Stock
 from dver.progress import NO_PROGRESS, Progress, Task
 from dver.repo import Repo
 from dver.storage.index import LOOKUP_BATCH
+from dver.storage.same_place import are_one
 from dver.storage.store import Store
 from dver.workspace.choice import Choice, Rule
 from dver.workspace.compare import compare_if_there
@@ -39,6 +41,8 @@ from dver.workspace.walk import FileType, WalkItem, file_type
 
 _RULES = os.fsencode(IGNORE_FILE)
 CACHE = "the cache"
+# For somebody who is cleaning a remote that is a folder.
+_PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ def drop(
             return drops
         for one in drops:
             if not (force or one.is_safe):
-                raise _refusal(repo, one)
+                raise _refusal(repo, one, remotes.same_as_cache)
         for one in drops:
             _carry_out(repo, one, force=force)
         return drops
@@ -215,7 +219,11 @@ def _where_stored(repo: Repo, asked: _Asked, version: VersionId, paths: Set[byte
 
 
 class _Remotes:
-    """The remotes, each of which is told once what is needed of it, when it is first asked."""
+    """The remotes, each of which is told once what is needed of it, when it is first asked.
+
+    Attributes:
+        same_as_cache: those that are the cache itself, and have no second copy of anything.
+    """
 
     def __init__(self, repo: Repo, targets: Sequence[_Asked], *, dry_run: bool) -> None:
         self._repo = repo
@@ -223,6 +231,8 @@ class _Remotes:
         self._versions = {asked.pointer.version for asked in targets} | {base.version for base in bases if base}
         self._dry_run = dry_run
         self._leaving: dict[str, set[VersionId]] = {}
+        self._apart: dict[str, bool] = {}
+        self.same_as_cache: list[str] = []
 
     def one_with(self, version: VersionId) -> str | None:
         """Return a remote that has a version and keeps it, the default one before others."""
@@ -241,13 +251,20 @@ class _Remotes:
 
     def _has(self, name: str, version: VersionId) -> bool:
         remote = self._repo.remote(name)
-        if not remote.has_version(version):
+        if not (remote.has_version(version) and self._is_apart(name)):
             return False
-        if name not in self._leaving:
-            self._leaving[name] = leave_word(self._repo, remote, self._versions, dry_run=self._dry_run)
-        # Only now can the marker be counted on.
-        is_there = version not in self._leaving[name] and remote.has_version(version)
-        return is_there and Stock(remote, nearer=self._repo.cache).has(version)
+        with counting_on(remote, remote.note, _PATIENCE):
+            if name not in self._leaving:
+                self._leaving[name] = leave_word(self._repo, remote, self._versions, dry_run=self._dry_run)
+            # Only now can the marker be counted on.
+            is_there = version not in self._leaving[name] and remote.has_version(version)
+            return is_there and Stock(remote, nearer=self._repo.cache).has(version)
+
+    def _is_apart(self, name: str) -> bool:
+        if name not in self._apart:
+            self._apart[name] = not are_one(self._repo.cache.backend, self._repo.remote(name).backend)
+            self.same_as_cache += [] if self._apart[name] else [name]
+        return self._apart[name]
 
 
 def _is_in(cache: Store, version: VersionId, paths: Set[bytes], *, is_whole: bool) -> bool:
@@ -274,7 +291,7 @@ def _chunks(cache: Store, version: VersionId, paths: Set[bytes], *, is_whole: bo
             yield from (chunk for chunk, _ in manifest.chunks(entry))
 
 
-def _refusal(repo: Repo, one: Drop) -> DataLossError:
+def _refusal(repo: Repo, one: Drop, same_as_cache: Sequence[str]) -> DataLossError:
     if one.changed:
         count = len(one.changed)
         return DataLossError(
@@ -283,10 +300,14 @@ def _refusal(repo: Repo, one: Drop) -> DataLossError:
             one.changed,
             hint=f"dver add {typed(one.dataset)} stores them; dver drop --force gives them up",
         )
+    where, way = "it is neither all in the cache nor on a remote", _way_to_store(repo, one)
+    for name in same_as_cache:
+        where += f", for {same_place_text(name, repo.cache.backend.location)}"
+        way += f"; {same_place_hint(name)}"
     return DataLossError(
-        f"dropping {one.dataset} would lose data: it is neither all in the cache nor on a remote; nothing was dropped",
+        f"dropping {one.dataset} would lose data: {where}; nothing was dropped",
         [*names(one)],
-        hint=f"{_way_to_store(repo, one)}; dver drop --force gives it up",
+        hint=f"{way}; dver drop --force gives it up",
     )
 
 

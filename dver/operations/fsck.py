@@ -233,7 +233,10 @@ class _Fsck:
         if finding.thing is Thing.REPOSITORY:
             name = finding.key.rpartition("/")[2].removesuffix(".json")
             identity = name.rpartition("-")[0] or name
-            return f"dver gc --remote {self._remote} --forget {identity}, then dver push in that repository"
+            where = f"--remote {self._remote} --forget {identity}" if self._remote else f"--forget {finding.key}"
+            return f"dver gc {where}, then dver push in that repository"
+        if finding.thing is Thing.GARBAGE and self._remote is None:
+            return f"delete {finding.key} there, once nobody cleans the cache as a remote"
         if finding.thing is Thing.GARBAGE:
             return f"delete {finding.key} there; dver gc --remote {self._remote} makes such lists anew"
         return _command(self._remote)

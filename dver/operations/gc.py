@@ -1,15 +1,16 @@
 """Garbage collection of the cache: keep what something names, and give the rest of the disk space back.
 
-All is done under the lock of the cache, so that nothing that another process stores is taken for garbage. The plan is
-made first; a dry run ends there.
+All is done under the lock of the cache, so that nothing that another process stores is taken for garbage; where the
+cache is a remote of others, with the lease of that as well. The plan is made first; a dry run ends there.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dver.errors import ConfigError, LockedError
+from dver.operations.as_remote import cleaning
 from dver.operations.gc_plan import GcOptions, GcPlan, make_plan
 from dver.progress import NO_PROGRESS, Progress
 from dver.repo import Repo
@@ -42,7 +43,7 @@ def gc(
     Raises:
         ConfigError: the cache is not on a local disk.
         DataLossError: a version of history would go that no remote surely has. Nothing was deleted.
-        LockedError: git is at work in a repository that uses the cache.
+        LockedError: git is at work in a repository that uses the cache, or somebody cleans it as a remote.
         DverError: what is needed cannot be known. Nothing was deleted.
     """
     store = repo.cache
@@ -52,13 +53,13 @@ def gc(
             plan, live = make_plan(repo, options, progress, dry_run=True)
         live.close()
         return GcResult(plan)
-    with collecting(store, progress.note):
+    with collecting(store, progress.note), cleaning(repo, store) as keep:
         if store.used_by is not None:
             register(store.backend, store.used_by)
         _wait_for_git(repo)
         plan, live = make_plan(repo, options, progress)
         with live:
-            return GcResult(plan, _carry_out(store, plan, live, progress))
+            return GcResult(plan, _carry_out(store, plan, live, progress, keep))
 
 
 def _check_local(store: Store) -> None:
@@ -70,8 +71,11 @@ def _check_local(store: Store) -> None:
         )
 
 
-def _carry_out(store: Store, plan: GcPlan, live: ObjectSet, progress: Progress) -> Swept:
+def _carry_out(store: Store, plan: GcPlan, live: ObjectSet, progress: Progress, keep: Callable[[], None]) -> Swept:
     census = plan.census
+    for gone in plan.unregistered:
+        keep()
+        store.backend.delete(gone.key)
     for clone in plan.forgotten:
         forget(store.backend, clone)
     if plan.forgotten and store.used_by is not None:
@@ -79,7 +83,7 @@ def _carry_out(store: Store, plan: GcPlan, live: ObjectSet, progress: Progress) 
         register(store.backend, store.used_by)
     total = sum(pack.size for pack in (*census.dead, *census.due))
     with progress.task("cleaning the cache", bytes=total) as task:
-        sweeper = Sweeper(store, task=task)
+        sweeper = Sweeper(store, task=task, keep=keep)
         sweeper.unmark([one.version for one in plan.leaving])
         sweeper.delete(census.dead)
         sweeper.repack(census.due, live)

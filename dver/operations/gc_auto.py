@@ -6,6 +6,7 @@ most for a few seconds, and not at all while another process is at work in the c
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from dver.errors import DverError
@@ -43,9 +44,9 @@ def tidy(repo: Repo, *, progress: Progress = NO_PROGRESS, clock: Callable[[], fl
     if not _is_due(store):
         return False
     try:
-        with collecting(store, patience=0.0):
+        with collecting(store, patience=0.0), _cleaning(repo, store) as keep:
             store.index.refresh()
-            return _tidy(store, progress, clock() + _MOST_SECONDS, clock)
+            return _tidy(store, progress, keep, clock)
     except DverError:
         return False
 
@@ -68,15 +69,23 @@ def _small_packs(store: Store) -> "list[PackUse]":
     return [PackUse(pack, size, size, 1) for pack, size in known.items() if size < _SMALL_PACK]
 
 
-def _tidy(store: Store, progress: Progress, deadline: float, clock: Callable[[], float]) -> bool:
+def _cleaning(repo: Repo, store: Store) -> AbstractContextManager[Callable[[], None]]:
+    # Deferred: as below.
+    from dver.operations.as_remote import cleaning  # noqa: PLC0415
+
+    return cleaning(repo, store)
+
+
+def _tidy(store: Store, progress: Progress, keep: Callable[[], None], clock: Callable[[], float]) -> bool:
     # Deferred: most of the time there is nothing to do.
     from dver.storage.sweep import Sweeper  # noqa: PLC0415
 
+    deadline = clock() + _MOST_SECONDS
     many = [pack for pack in _small_packs(store) if store.backend.size(pack_key(pack.id)) == pack.size]
     what = f"{len(many):,} small packs" if len(many) > MANY_PACKS else f"{len(_small_files(store)):,} index files"
     progress.note(f"tidying the cache: merging {what} (gc.auto)")
     with progress.task("tidying the cache", bytes=sum(pack.size for pack in many)) as task:
-        sweeper = Sweeper(store, task=task)
+        sweeper = Sweeper(store, task=task, keep=keep)
         if len(many) > MANY_PACKS:
             for group in _groups(many):
                 if clock() >= deadline:

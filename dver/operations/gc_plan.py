@@ -4,32 +4,36 @@ A version goes if nothing names it. One that history names goes only if the user
 by asking for what a remote has, and then only if a remote surely has it, unless told otherwise. What the work at hand
 needs stays in any case: the versions of HEAD, of the index, of working trees, and those that working data goes back to.
 
-A cache may serve several repositories. All that are known count; if one of them cannot be asked, nothing goes.
+A cache may serve several repositories. All that are known count; if one of them cannot be asked, nothing goes. So do
+those that push to it as to a remote: what their registrations there name stays, whatever the user said.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
-from dver.errors import BackendError, DataLossError, DverError, UsageError, first_of
+from dver.errors import DataLossError, DverError, UsageError, first_of
 from dver.objects.ids import NodeId, VersionId
+from dver.operations.as_remote import own_words, to_forget, waiting_rescues
+from dver.operations.gc_lender import Lender
 from dver.operations.liveness import live_objects, totals_of_garbage
 from dver.operations.neighbours import Absent, ask_neighbours, shown_path
-from dver.operations.proof import proven_versions
-from dver.operations.registering import NOT_PERMITTED
-from dver.operations.relying import leave_word
-from dver.operations.roots import CURRENT, RootName, Roots, collect_roots
+from dver.operations.roots import CURRENT, RootKind, RootName, Roots, collect_roots
 from dver.progress import Progress, Task
 from dver.repo import Repo
 from dver.storage.clones import KnownClone, known_clones
 from dver.storage.objectset import ObjectSet
+from dver.storage.registrations import Registration, registrations
 from dver.storage.store import Store
 from dver.storage.sweep import Census, take_census
 
 _FEW = 5
 _SAMPLE = 2
+_MAY_PUSH = "a push may be at work that counts on what is listed as garbage here; that holds for a day"
+# What such a thing names stays, whatever a remote has.
+_FIRM = CURRENT | {RootKind.REGISTRATION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class GcOptions:
         pushed: let go of what a remote has.
         remote: which remote that is; None for the default one.
         force: let go of what no remote has, where old history is left out.
-        forget: the paths of repositories that do not count any more.
+        forget: the paths of repositories that do not count any more; of those that push here, the keys or ids.
     """
 
     keep_days: float | None = None
@@ -88,6 +92,14 @@ class Leaving:
 
 
 @dataclass(frozen=True, slots=True)
+class Pusher:
+    """A repository that pushes to the cache; `only` is how many versions stay for its sake alone."""
+
+    said: Registration
+    only: int
+
+
+@dataclass(frozen=True, slots=True)
 class GcPlan:
     """What a garbage collection would do.
 
@@ -97,6 +109,8 @@ class GcPlan:
         unproven: how many of those that were to go stay, for no remote surely has them.
         absent: repositories that cannot be asked, for whose sake nothing goes.
         forgotten: repositories that are to be forgotten.
+        pushers: repositories that push to the cache as to a remote.
+        unregistered: what those of them said that are to be forgotten.
     """
 
     leaving: tuple[Leaving, ...]
@@ -105,6 +119,8 @@ class GcPlan:
     unproven: int = 0
     absent: tuple[Absent, ...] = ()
     forgotten: tuple[KnownClone, ...] = ()
+    pushers: tuple[Pusher, ...] = ()
+    unregistered: tuple[Registration, ...] = ()
 
     @property
     def waiting(self) -> int:
@@ -119,17 +135,37 @@ class GcPlan:
 
 @dataclass(slots=True)
 class _Named:
-    """What all repositories name together, and where those are that are not this one."""
+    """What all repositories name together, where those are that are not this one, and which push here."""
 
     kept: dict[VersionId, tuple[RootName, ...]] = field(default_factory=dict)
     old: dict[VersionId, tuple[RootName, ...]] = field(default_factory=dict)
     absent: list[Absent] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
+    own: set[str] = field(default_factory=set)
+    pushers: list[Registration] = field(default_factory=list)
 
     def take(self, roots: Roots) -> None:
         for known, more in ((self.kept, roots.versions), (self.old, roots.old)):
             for version, names in more.items():
                 known[version] = tuple(dict.fromkeys((*known.get(version, ()), *names)))
+
+    def take_words(self, said: Sequence[Registration]) -> None:
+        """Take what those said that push here, but for those that were asked."""
+        self.pushers = [one for one in said if one.key not in self.own]
+        for one in self.pushers:
+            name = RootName("", RootKind.REGISTRATION, f"of {one.by.name or one.by.id} on {one.by.host or 'no host'}")
+            self.take(Roots(dict.fromkeys(one.versions, (name,))))
+            if one.problem:
+                self.absent.append(Absent(one.key, one.by.host, one.problem, one.by.name, is_remote=True))
+
+    def counted(self, marked: set[VersionId]) -> tuple[Pusher, ...]:
+        """Return those that push here, each with the number of `marked` versions that nobody names but such."""
+        firm = {
+            version
+            for version, names in (*self.kept.items(), *self.old.items())
+            if any(name.kind is not RootKind.REGISTRATION for name in names)
+        }
+        return tuple(Pusher(one, len((one.versions & marked) - firm)) for one in self.pushers)
 
     def split(self) -> tuple[dict[VersionId, tuple[RootName, ...]], dict[VersionId, tuple[RootName, ...]]]:
         return self.kept, {version: names for version, names in self.old.items() if version not in self.kept}
@@ -153,14 +189,17 @@ def make_plan(repo: Repo, options: GcOptions, progress: Progress, *, dry_run: bo
     store = repo.cache
     store.index.refresh()
     store.index.recover()
-    clones = known_clones(store.backend)
-    forgotten = _to_forget(clones, options.forget)
+    clones, said = known_clones(store.backend), registrations(store.backend)
+    unregistered, paths = to_forget(said, options.forget)
+    forgotten = _to_forget(clones, paths)
     with progress.task("finding what is needed", files=0) as task:
         named = _ask_all(repo, [clone for clone in clones if clone not in forgotten], options)
+        named.take_words([one for one in said if one not in unregistered])
+        named.absent += [Absent(key, "", _MAY_PUSH, is_remote=True) for key in waiting_rescues(store)]
         if named.absent:
             live = _everything(store, task)
             return GcPlan((), len(store.versions()), take_census(store, live), absent=tuple(named.absent)), live
-        lender = _Lender(repo, named.others, options, progress, dry_run=dry_run)
+        lender = Lender(repo, named.others, options.remote, progress, dry_run=dry_run)
         leaving, unproven = _leaving(repo, named, options, lender, task)
         kept, old = named.split()
         gone = {one.version for one in leaving}
@@ -171,8 +210,16 @@ def make_plan(repo: Repo, options: GcOptions, progress: Progress, *, dry_run: bo
     except BaseException:
         live.close()
         raise
-    stay = len(store.versions() - gone)
-    return GcPlan(tuple(leaving), stay, census, unproven, forgotten=tuple(forgotten)), live
+    marked = store.versions()
+    return GcPlan(
+        tuple(leaving),
+        len(marked - gone),
+        census,
+        unproven,
+        forgotten=tuple(forgotten),
+        pushers=named.counted(marked),
+        unregistered=tuple(unregistered),
+    ), live
 
 
 def _to_forget(clones: Sequence[KnownClone], paths: Sequence[str]) -> list[KnownClone]:
@@ -206,6 +253,7 @@ def _ask_all(repo: Repo, clones: Sequence[KnownClone], options: GcOptions) -> _N
 
     def ask(one: Repo) -> None:
         named.take(collect_roots(one, keep_days=options.keep_days, keep_last=options.keep_last))
+        named.own |= own_words(one, repo.cache)
 
     def ask_other(other: Repo) -> None:
         named.others.append(other.root)
@@ -226,7 +274,7 @@ def _everything(store: Store, task: Task) -> ObjectSet:
     return found
 
 
-def _leaving(repo: Repo, named: _Named, options: GcOptions, lender: "_Lender", task: Task) -> tuple[list[Leaving], int]:
+def _leaving(repo: Repo, named: _Named, options: GcOptions, lender: Lender, task: Task) -> tuple[list[Leaving], int]:
     """Return the versions that go, and how many stay because no remote surely has them."""
     store = repo.cache
     marked = store.versions()
@@ -235,7 +283,7 @@ def _leaving(repo: Repo, named: _Named, options: GcOptions, lender: "_Lender", t
     candidates = dict(old)
     if options.pushed and not options.cuts:
         candidates |= {
-            version: names for version, names in kept.items() if not any(name.kind in CURRENT for name in names)
+            version: names for version, names in kept.items() if not any(name.kind in _FIRM for name in names)
         }
     here = {version: names for version, names in candidates.items() if _is_here(store, version)}
     is_forced = options.force and not options.pushed
@@ -250,40 +298,6 @@ def _leaving(repo: Repo, named: _Named, options: GcOptions, lender: "_Lender", t
 
 def _is_here(store: Store, version: VersionId) -> bool:
     return bool(store.index.located([NodeId(version)]))
-
-
-class _Lender:
-    """The remote from which what goes here can be had again."""
-
-    def __init__(
-        self, repo: Repo, others: Sequence[Path], options: GcOptions, progress: Progress, *, dry_run: bool
-    ) -> None:
-        self._repo = repo
-        self._others = others
-        self._remote = options.remote
-        self._progress = progress
-        self._dry_run = dry_run
-
-    def proven(self, versions: Collection[VersionId], task: Task) -> set[VersionId]:
-        """Return those of some versions that it surely has, and keeps for all who use this cache."""
-        repo = self._repo
-        if self._remote is None and not repo.has_remote:
-            return set()
-        store = repo.remote(self._remote)
-        if store.read_params() is None:
-            return set()
-        try:
-            leaving = leave_word(repo, store, versions, dry_run=self._dry_run)
-            for root in self._others:
-                with repo.beside(root) as other:
-                    leaving |= leave_word(other, store, (), dry_run=self._dry_run)
-        except BackendError as exc:
-            if exc.problem not in NOT_PERMITTED:
-                raise
-            hint = f"; {exc.hint}" if exc.hint else ""
-            self._progress.note(f"{store.name} cannot be told what is needed of it: {exc.message}{hint}")
-            return set()
-        return proven_versions(store, repo.cache, [one for one in versions if one not in leaving], task)
 
 
 def _would_be_lost(repo: Repo, unproven: Mapping[VersionId, tuple[RootName, ...]]) -> DataLossError:

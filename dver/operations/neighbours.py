@@ -14,11 +14,19 @@ from dver.storage.clones import KnownClone
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """A repository that uses the cache and cannot be asked what it needs. `path` is its place, "" if unknown."""
+    """A repository that uses the cache, or pushes to it, and of which nobody knows what it needs.
+
+    Attributes:
+        path: its place, or the key of what it said in the cache.
+        name: what it is called, of one that pushes to the cache.
+        is_remote: whether it is one that pushes to the cache.
+    """
 
     path: str
     host: str
     reason: str
+    name: str = ""
+    is_remote: bool = False
 
 
 def ask_neighbours(repo: Repo, clones: Sequence[KnownClone], ask: Callable[[Repo], None]) -> list[Absent]:

@@ -13,6 +13,7 @@ from itertools import islice
 from dver.errors import ConfigError, DverError, IntegrityError, ObjectNotFoundError, VersionNotFoundError, and_more
 from dver.objects.ids import VersionId
 from dver.objects.pointer import Pointer
+from dver.operations.as_remote import counting_on, may_hold_parts
 from dver.operations.chunk_sizes import params_of
 from dver.operations.datasets import (
     head_pointers,
@@ -150,14 +151,15 @@ def push(
     name = repo.remote_settings(remote).name
     whole = list({want.version: Wanted(want.version, want.dataset) for want in wanted}.values())
     lists = _lists(repo, whole)
-    with PushGuard(repo, target, [want.version for want in (*whole, *lists)], note=progress.note) as guard:
+    versions = [want.version for want in (*whole, *lists)]
+    with counting_on(target, progress.note), PushGuard(repo, target, versions, note=progress.note) as guard:
         state, present = _look(repo, name, guard)
         asked = [want for want in whole if want.version not in present]
         asked_lists = [want for want in lists if want.version not in present]
         cached = present_versions(repo.cache, [want.version for want in asked])
         sendable = [want for want in asked if want.version in cached or _manifest_is_here(repo.cache, want)]
         missing = tuple(want for want in asked if want not in sendable)
-        whole_trees = not state.evidence.broken
+        whole_trees = not (state.evidence.broken or may_hold_parts(target))
         route = _Route(repo.cache, target, f"pushing to {name}", has_whole_trees=whole_trees, guard=guard)
         if (sendable or asked_lists) and target.backend.is_local:
             target.prepare(params_of(repo, repo.cache))

@@ -53,6 +53,7 @@ class RootKind(StrEnum):
     OPERATION = TipKind.OPERATION.value
     REFLOG = TipKind.REFLOG.value
     RECORD = "record"
+    REGISTRATION = "registration"
 
 
 CURRENT = frozenset({RootKind.HEAD, RootKind.WORKING_TREE, RootKind.INDEX, RootKind.BASE})

@@ -97,3 +97,9 @@ def test_only_get_shows_a_secret(cli: Cli) -> None:
             assert "hush" not in result.out + result.err
     assert "hush" not in (cli.folder / ".dver/config.toml").read_text()
     assert cli.ok("config", "get", "remotes.origin.secret") == "hush-secret\n"
+
+
+def test_a_place_of_the_cache_that_makes_no_sense_can_be_changed(cli: Cli) -> None:
+    (cli.folder / ".dver" / "config.toml").write_text("[cache]\ndir = 3\n")
+    cli.ok("config", "set", "cache.dir", "../store")
+    assert cli.ok("config", "get", "cache.dir") == "../store\n"

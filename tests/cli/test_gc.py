@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -262,3 +263,34 @@ def test_where_nothing_is_listed_there_is_nothing_to_take_back(two_versions: Cli
     two_versions.ok("remote", "add", "origin", str(tmp_path / "store"))
     two_versions.ok("push", "--all")
     assert two_versions.ok("gc", "--remote", "--undelete") == "nothing is listed on origin\n"
+
+
+def test_says_who_pushes_to_the_cache_and_keeps_what(two_versions: Cli, tmp_path: Path) -> None:
+    cache = two_versions.folder / ".dver" / "cache"
+    subprocess.run(["git", "init", "--quiet", str(tmp_path / "cb")], check=True)
+    other = Cli(tmp_path / "cb")
+    other.ok("init")
+    (other.folder / "data").write_text("theirs")
+    other.ok("add", "data")
+    other.ok("remote", "add", "ca", str(cache))
+    other.ok("push")
+    (said,) = (cache / "roots").iterdir()
+
+    result = two_versions("gc", "--dry-run")
+    assert result.code == 0
+    assert "1 version kept for the repository cb on " in result.err
+    assert f"dver gc --forget roots/{said.name}" in result.err
+    (shown,) = two_versions("gc", "--json").json["pushing_here"]
+    assert (shown["key"], shown["name"], shown["only_versions"]) == (f"roots/{said.name}", "cb", 1)
+
+    said.chmod(0o644)
+    said.write_text("damaged")
+    result = two_versions("gc")
+    assert result.code == 1
+    assert f"in the way    a repository that pushes here (roots/{said.name}): its file cannot be read" in result.out
+    assert "dver push there says anew" in result.err
+    damaged = two_versions("fsck")
+    assert f"dver gc --forget roots/{said.name}, then dver push in that repository" in damaged.out
+    forgot = two_versions.ok("gc", "--forget", f"roots/{said.name}")
+    assert "forgot the repository" in forgot
+    assert "named by nothing" in forgot

@@ -189,3 +189,13 @@ def test_the_hint_where_there_is_no_store_names_the_remote(cli: Cli, tmp_path: P
 
 def test_a_password_in_a_url_that_is_refused_is_not_shown(cli: Cli) -> None:
     assert "hush" not in cli.fails(3, "remote", "add", "origin", "ftp://me:hush@host/data", "--local")
+
+
+def test_a_remote_that_is_the_cache_is_refused(cli: Cli, tmp_path: Path) -> None:
+    cli.ok("config", "set", "cache.dir", str(tmp_path / "store"))
+    (tmp_path / "link").symlink_to(tmp_path / "store")
+    for place in ("store", "link"):
+        assert "no second copy" in cli.fails(3, "remote", "add", "origin", str(tmp_path / place))
+    cli.ok("remote", "add", "origin", str(tmp_path / "remote"))
+    assert "no second copy" in cli.fails(3, "remote", "set", "origin", "url", str(tmp_path / "store"))
+    assert "only copy" in cli.fails(3, "config", "set", "cache.dir", str(tmp_path / "remote"))
