@@ -44,7 +44,11 @@ class ReadBack:
 def read_back(repo: Repo, store: Store, versions: Sequence[VersionId], *, label: str, progress: Progress) -> ReadBack:
     """Read all of some versions, the description and all index files from a store; damage is a result and no error."""
     problems = [f"{key}: the index file is damaged" for key in damaged_index_files(store.backend)]
-    if (damage := description_problem(store.backend, store.name)) is not None:
+    damage = description_problem(store.backend, store.name)
+    if damage is not None and not store.backend.is_local:
+        # From afar it may have been damaged on its way.
+        damage = description_problem(store.backend, store.name)
+    if damage is not None:
         problems.append(f"{DESCRIPTION_KEY}: {damage.reason}")
     problems += _check_markers(store, repo.cache, versions)
     stock = Stock(store, nearer=repo.cache)
@@ -61,15 +65,20 @@ def read_back(repo: Repo, store: Store, versions: Sequence[VersionId], *, label:
 
 def _check_markers(store: Store, here: Store, versions: Sequence[VersionId]) -> Iterator[str]:
     for version in versions:
-        key = version_key(version)
-        try:
-            data = read_if_there(store.backend, key)
-        except (FormatError, IntegrityError) as exc:
-            yield f"{key}: {exc.reason}"
-            continue
-        problem = "is gone" if data is None else marker_problem(data, _totals(here, version))
+        totals = _totals(here, version)
+        problem = _look_at_marker(store, version, totals)
+        if problem is not None and not store.backend.is_local:
+            problem = _look_at_marker(store, version, totals)
         if problem is not None:
-            yield f"{key}: {problem}"
+            yield f"{version_key(version)}: {problem}"
+
+
+def _look_at_marker(store: Store, version: VersionId, totals: tuple[int, int] | None) -> str | None:
+    try:
+        data = read_if_there(store.backend, version_key(version))
+    except (FormatError, IntegrityError) as exc:
+        return exc.reason
+    return "is gone" if data is None else marker_problem(data, totals)
 
 
 def _totals(here: Store, version: VersionId) -> tuple[int, int] | None:

@@ -30,6 +30,8 @@ from dver.storage.packs import pack_key, read_footer
 WINDOW = 8 * 1024 * 1024
 _ENTRIES_AT_ONCE = 4096
 _EMPTY = "is empty"
+# How often what seems damaged is looked at again.
+_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,11 @@ def check_pack(
     reader = _Reader(backend, pack, size)
     try:
         problem = reader.look(depth)
-        if problem is not None and not backend.is_local:
-            # What comes from afar may have been damaged on its way.
-            problem = reader.look(depth)
+        for _ in range(0 if backend.is_local else _LOOKS):
+            # What comes from afar may have been damaged on its way: one part of it, and the next time another.
+            before, problem = problem, None if problem is None else reader.look(depth)
+            if problem in (None, before):
+                break
         if problem is None:
             return PackCheck(pack, size, bytes=reader.bytes)
         readable = reader.salvage(listed)

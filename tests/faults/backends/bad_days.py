@@ -14,7 +14,9 @@ from tests.cli.runner import Cli, CliResult
 from tests.clones import Clone, Snapshot, everything_but_dvers_own, noise
 from tests.faults.backends.faulty_s3 import Fault, FaultyS3, Request
 
-FIRST, SECOND = "first", "second"
+# What the remote has: the first version, or both, or garbage besides that is in a list, or a pack that is damaged.
+FIRST, SECOND, LITTERED, DAMAGED = "first", "second", "littered", "damaged"
+_SOURCES = {FIRST: "unpushed", SECOND: "repo", LITTERED: "litter", DAMAGED: "repo"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,10 @@ class Command:
 
     Attributes:
         arguments: the command line.
-        state: what the remote has to begin with: the first version, or both.
+        state: what the remote has to begin with.
         in_clone: whether it is run in the clone without data.
         writes_remote: whether it stores something there.
+        changes_remote: whether it also deletes something there, so that the remote must be looked at afterwards.
         is_done: whether the repository is as it should be after the command.
     """
 
@@ -34,6 +37,7 @@ class Command:
     state: str = SECOND
     in_clone: bool = False
     writes_remote: bool = False
+    changes_remote: bool = False
 
 
 def _on_remote(day: "BadDay", clone: Clone) -> bool:
@@ -52,6 +56,10 @@ def _first_is_gone(day: "BadDay", clone: Clone) -> bool:
     return len([*(clone.root / ".dver/cache/versions").iterdir()]) == 1 and clone.status().in_cache
 
 
+def _garbage_is_gone(day: "BadDay", clone: Clone) -> bool:
+    return not any(key.startswith("folder/versions/") and key not in day.blobs[SECOND] for key in day.server.blobs)
+
+
 def _nothing_changed(day: "BadDay", clone: Clone) -> bool:
     return True
 
@@ -64,6 +72,21 @@ COMMANDS = {
     "status": Command(("status", "--remote"), _nothing_changed),
     "fsck": Command(("fsck", "--remote", "origin"), _nothing_changed),
     "gc": Command(("gc", "--pushed"), _first_is_gone),
+    "verify": Command(("push", "--verify"), _on_remote),
+    "clean": Command(
+        ("gc", "--remote", "origin", "--grace", "0"),
+        _garbage_is_gone,
+        state=LITTERED,
+        writes_remote=True,
+        changes_remote=True,
+    ),
+    "repair": Command(
+        ("fsck", "--remote", "origin", "--repair", "--full"),
+        _on_remote,
+        state=DAMAGED,
+        writes_remote=True,
+        changes_remote=True,
+    ),
 }
 
 
@@ -96,8 +119,31 @@ class BadDay:
         shutil.copytree(clone.root, self.folder / "unpushed", symlinks=True)
         clone.push()
         self.blobs[SECOND] = dict(self.server.blobs)
+        packs = {key: body for key, body in self.blobs[SECOND].items() if "/packs/" in key}
+        pack = max(packs, key=lambda key: len(packs[key]))
+        body = bytearray(packs[pack])
+        body[len(body) // 2] ^= 0x10
+        self.blobs[DAMAGED] = {**self.blobs[SECOND], pack: bytes(body)}
+        self._make_litter(clone)
         empty = clone.clone(self.folder / "clone")
         shutil.copy(clone.root / ".dver/config.local.toml", empty.root / ".dver/config.local.toml")
+
+    def _make_litter(self, clone: Clone) -> None:
+        """Push a version that nothing names any more, and let it be listed as garbage."""
+        shutil.copytree(clone.root, self.folder / "litter", symlinks=True)
+        litter = Clone(self.folder / "litter")
+        litter.write("data/a", noise(5000, 3) + noise(4000, 5))
+        litter.write("data/sub/c", noise(9000, 6))
+        litter.save(message="third")
+        litter.push()
+        litter.git("reset", "--quiet", "--hard", "HEAD~1")
+        litter.git("reflog", "expire", "--expire=now", "--all")
+        (litter.root / ".git/ORIG_HEAD").unlink(missing_ok=True)
+        litter.checkout(force=True)
+        # Where this is copied to, it counts as another repository: here it lets go of the version.
+        litter.push()
+        Cli(litter.root).ok(*COMMANDS["clean"].arguments)
+        self.blobs[LITTERED] = dict(self.server.blobs)
 
     def begin(self, command: Command) -> Clone:
         """Let the remote be as it was, and return a fresh copy of the repository for a command."""
@@ -106,7 +152,7 @@ class BadDay:
         self.server.blobs.clear()
         self.server.blobs.update(self.blobs[command.state])
         self.copies += 1
-        source = self.folder / ("clone" if command.in_clone else "unpushed" if command.state == FIRST else "repo")
+        source = self.folder / ("clone" if command.in_clone else _SOURCES[command.state])
         root = self.folder / f"copy-{self.copies}" / "repo"
         shutil.copytree(source, root, symlinks=True)
         return Clone(root)
@@ -125,11 +171,19 @@ class BadDay:
     def require_completion(self, command: Command, clone: Clone) -> None:
         """Require that the same command completes now that the server is well, and that nothing is damaged."""
         self.server.recover()
+        # This process, which is still there, may have left one that it could not delete.
+        for key in [key for key in self.server.blobs if key.endswith(".lease.json")]:
+            del self.server.blobs[key]
         result = self.run(command, clone)
         assert result.code == 0, result
         assert command.is_done(self, clone), result
         checked = Cli(clone.root)("fsck", "--full")
         assert checked.code == 0, checked
+        if command.changes_remote:
+            checked = Cli(clone.root)("fsck", "--remote", "origin", "--full")
+            assert checked.code == 0, checked
+            named = {key for key in self.blobs[SECOND] if "/versions/" in key}
+            assert named <= self.server.blobs.keys()
         shutil.rmtree(clone.root.parent)
 
 

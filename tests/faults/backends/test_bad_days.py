@@ -75,6 +75,8 @@ def usually(count: int, *lists: Iterable[str]) -> list[ParameterSet]:
 
 # Those that read content.
 LOOKING = ["pull", "fsck", "fetch", "checkout"]
+# Where listings are not true, nobody must clean.
+NOT_CLEANING = [name for name in COMMANDS if name != "clean"]
 PASSING: dict[str, Fault] = {
     "slow-down": S3Failure(503, "SlowDown"),
     "too-many": S3Failure(429, "TooManyRequests"),
@@ -92,7 +94,9 @@ PASSING: dict[str, Fault] = {
 def test_what_passes_is_waited_for_and_told(day: BadDay, waits: list[float], command: str, fault: str) -> None:
     clone = day.begin(COMMANDS[command])
     # What comes whole and is wrong is read twice; where that is what it is both times, it is called damaged.
-    day.server.decide = FirstTimes(PASSING[fault], 1 if fault == "too-short" else 2)
+    times = 1 if fault == "too-short" else 2
+    # An answer to HEAD has no body, which would tell a time-out from what is for good.
+    day.server.decide = FirstTimes(PASSING[fault], times, where=lambda one: (one.method, fault) != ("HEAD", "time-out"))
     before = day.server.injected
     result = day.run(COMMANDS[command], clone)
     assert result.code == 0, result
@@ -135,7 +139,7 @@ ALTERED: dict[str, Fault] = {"flipped": Flipped(), "too-long": TooLong()}
 
 
 @pytest.mark.usefixtures("waits")
-@pytest.mark.parametrize(("command", "fault"), usually(2, LOOKING, ALTERED))
+@pytest.mark.parametrize(("command", "fault"), usually(2, [*LOOKING, "verify", "clean", "repair"], ALTERED))
 def test_what_was_damaged_on_its_way_is_read_again(day: BadDay, command: str, fault: str) -> None:
     clone = day.begin(COMMANDS[command])
     day.server.decide = FirstTimes(ALTERED[fault], 1, where=lambda request: is_get(request) and "/" in request.key)
@@ -159,7 +163,7 @@ def test_what_is_damaged_each_time_is_named_and_never_taken(day: BadDay, command
 FOLDERS = ["packs/", "index/", "versions/"]
 
 
-@pytest.mark.parametrize(("command", "prefix"), usually(2, COMMANDS, FOLDERS))
+@pytest.mark.parametrize(("command", "prefix"), usually(2, NOT_CLEANING, FOLDERS))
 def test_a_listing_that_lags_behind_does_no_harm(day: BadDay, command: str, prefix: str) -> None:
     clone = day.begin(COMMANDS[command])
     there = [key for key in day.server.blobs if key.startswith(f"folder/{prefix}")]
@@ -168,7 +172,7 @@ def test_a_listing_that_lags_behind_does_no_harm(day: BadDay, command: str, pref
     day.require_completion(COMMANDS[command], clone)
 
 
-@pytest.mark.parametrize(("command", "prefix"), usually(1, reversed(COMMANDS), FOLDERS))
+@pytest.mark.parametrize(("command", "prefix"), usually(1, reversed(NOT_CLEANING), FOLDERS))
 def test_what_is_listed_and_gone_is_not_counted_on(day: BadDay, command: str, prefix: str) -> None:
     clone = day.begin(COMMANDS[command])
     gone = {key: len(body) for key, body in day.server.blobs.items() if key.startswith(f"folder/{prefix}")}
