@@ -46,8 +46,8 @@ def command(session: Session, /, paths: Sequence[str], remote: str | None, as_js
     """Check that what is stored is whole and undamaged, and put it right.
 
     Looks at the cache, or at a remote: index files, packs, version markers, manifests, and every stored object by its
-    checksum; and at the pointers on branches and tags, and the lineage file. Each finding says which datasets, paths
-    and commits it touches. Exits with 1 if there are any. With PATHs, only data of these datasets is read.
+    checksum; and at the pointers and the lineage file, here and on branches and tags. Each finding says which datasets,
+    paths and commits it touches. Exits with 1 if there are any. With PATHs, only data of these datasets is read.
 
     With --repair, damaged packs are moved into the folder quarantine of the same store, and what can be read in them is
     copied back. What is missing comes from remotes, the cache, or the working files. Exits with 1 if something could

@@ -1,7 +1,7 @@
 """Fsck: whether what a store has is whole, what it means for whom where it is not, and putting it right.
 
 One store is looked at: the cache, or a remote. What is wrong there is said with the datasets, paths and commits that it
-touches. Beside the store, the pointers at the tips of branches and tags and the lineage file are read.
+touches. Beside the store, the pointers at the tips of branches and tags are read, and the lineage file there.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -15,15 +15,16 @@ from dver.objects.ids import NodeId, VersionId, format_version
 from dver.operations.datasets import typed, working_datasets
 from dver.operations.fsck_extent import EVERYTHING, extent_of, versions_needing
 from dver.operations.fsck_files import WorkingFiles
+from dver.operations.fsck_lineage import find_bad_lines
 from dver.operations.fsck_missing import MissingVersions, missing_here, missing_notes, missing_there, partly_wanted
-from dver.operations.fsck_names import BadText, Names, datasets_of, find_names, lineage_problems
+from dver.operations.fsck_names import Names, datasets_of, find_names
 from dver.operations.fsck_pointers import pointer_damage
 from dver.operations.fsck_results import LINEAGE, POINTER, Damage, Effect, FsckOptions, FsckResult, Repaired
 from dver.operations.fsck_scope import versions_at
 from dver.operations.fsck_touched import Needing, Touched, find_touched
 from dver.operations.reading import no_store_hint
 from dver.progress import NO_PROGRESS, Progress, Task
-from dver.repo import LINEAGE_FILE, Repo
+from dver.repo import Repo
 from dver.storage.audit import AuditOptions, Auditor, AuditTools
 from dver.storage.audit_findings import Audit, Counts, Depth, Finding, Problem, Thing
 from dver.storage.audit_map import StoreMap
@@ -144,7 +145,8 @@ class _Fsck:
         unmarked = self._unmarked(found)
         damages = [self._damage(finding, touched, audit, found) for finding in audit.findings]
         damages += [pointer_damage(self._repo, one) for one in self._names.problems]
-        damages += [_lineage_damage(one) for one in lineage_problems(self._repo)]
+        lines = find_bad_lines(self._repo, self._names.tips)
+        damages += lines.damages
         damages += [self._markerless(version) for version in self._wanted(unmarked)]
         missing = self._missing(unmarked)
         damages += [self._nowhere(version) for version in missing.versions]
@@ -157,6 +159,7 @@ class _Fsck:
             (
                 *audit.notes,
                 *self._names.notes,
+                *lines.notes,
                 *self._unmarked_note(unmarked),
                 *missing_notes(missing, self._remote),
             ),
@@ -383,12 +386,6 @@ class _Fsck:
         touched = set(datasets_of(self._names, self._names.versions))
         ordered = sorted(datasets, key=lambda dataset: (dataset not in touched, dataset))
         return WorkingFiles(self._repo.root, ordered, params, self._repo.workers, task)
-
-
-def _lineage_damage(line: BadText) -> Damage:
-    remedy = line.hint or f"git log -p {LINEAGE_FILE} shows what it was; take the line out or put it right"
-    extent = "the record on that line only: no data"
-    return Damage(LINEAGE, Problem.DAMAGED.value, line.path, line.where, line.reason, 0, (), remedy, extent)
 
 
 def _with(result: FsckResult, repaired: Repaired) -> FsckResult:

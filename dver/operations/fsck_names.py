@@ -1,4 +1,4 @@
-"""What versions are to people: which datasets and commits name them; and which pointers and records name nothing.
+"""What versions are to people: which datasets and commits name them; and which pointers name nothing.
 
 For saying what damage touches all counts that a garbage collection keeps versions for, in this repository and in others
 that use the same cache, and it is called what it is called there. Of the history here, all commits are counted.
@@ -7,7 +7,7 @@ What is wrong with a pointer counts only where it can be put right: in the worki
 tips of branches and tags.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,7 @@ from dver.objects.pointer import SUFFIX, checked_dataset_path, decode_pointer, h
 from dver.operations.datasets import typed, working_datasets
 from dver.operations.neighbours import ask_neighbours
 from dver.operations.roots import CURRENT, RootKind, RootName, collect_roots
-from dver.records.journal import Journal
-from dver.repo import LINEAGE_FILE, LINEAGE_NAME, Repo
+from dver.repo import Repo
 from dver.storage.clones import known_clones
 from dver.workspace.pointers import read_pointer
 
@@ -55,21 +54,6 @@ class Naming:
 
 
 @dataclass(frozen=True, slots=True)
-class BadText:
-    """A line of the lineage file that cannot be read.
-
-    Attributes:
-        path: of the file.
-        where: which line, in which states of the file.
-    """
-
-    path: str
-    where: str
-    reason: str
-    hint: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class BadPointer:
     """A pointer that cannot be read.
 
@@ -91,12 +75,14 @@ class Names:
     Attributes:
         versions: by version and dataset, "" where that is not known.
         neighbours: where other repositories are that use the same cache.
+        tips: the commits of HEAD, branches and tags, each with what is there, in words.
         notes: of which repositories nobody can tell what they name.
     """
 
     versions: dict[VersionId, dict[str, Naming]] = field(default_factory=dict)
     problems: list[BadPointer] = field(default_factory=list)
     neighbours: list[Path] = field(default_factory=list)
+    tips: dict[CommitId, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def of(self, version: VersionId) -> dict[str, Naming]:
@@ -131,18 +117,6 @@ def find_names(repo: Repo) -> Names:
     return _Finder(repo).run()
 
 
-def lineage_problems(repo: Repo) -> Iterator[BadText]:
-    """Yield the lines of the lineage file that are no records."""
-    try:
-        for line in Journal(repo.dver_dir / LINEAGE_NAME).read():
-            if line.problem is not None:
-                reason = line.problem.reason if isinstance(line.problem, FormatError) else line.problem.message
-                hint = f"git log -p {LINEAGE_FILE} shows what it was; take the line out or put it right"
-                yield BadText(LINEAGE_FILE, f"line {line.number}", reason, line.problem.hint or hint)
-    except PathError as exc:
-        yield BadText(LINEAGE_FILE, "working tree", exc.reason, exc.hint)
-
-
 class _Finder:
     def __init__(self, repo: Repo) -> None:
         self._repo = repo
@@ -159,6 +133,7 @@ class _Finder:
         tips = {commit: _shown(name) for name, commit in reversed(refs.items())}
         if head is not None:
             tips.setdefault(head, "HEAD")
+        self._names.tips = tips
         for commit in git.ancestry([*([head] if head else []), *refs.values()]):
             for path, data in git.list_files(commit, suffix=SUFFIX).items():
                 self._take(path, data, tips.get(commit), commit)

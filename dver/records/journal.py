@@ -65,11 +65,12 @@ class LineReader:
         number: that of the line that begins there.
     """
 
-    def __init__(self, file: BinaryIO, offset: int = 0, number: int = 1) -> None:
+    def __init__(self, file: BinaryIO, offset: int = 0, number: int = 1, *, size: int | None = None) -> None:
+        """Read from an open file; of one that is in memory only, the caller knows the `size`."""
         self.offset = offset
         self.number = number
         self._file = file
-        self._size = os.fstat(file.fileno()).st_size
+        self._size = os.fstat(file.fileno()).st_size if size is None else size
 
     def __iter__(self) -> Iterator[LineText]:
         self._file.seek(self.offset)

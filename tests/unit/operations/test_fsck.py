@@ -455,8 +455,8 @@ def test_lines_of_the_lineage_file_that_are_no_records_are_found(clone: Clone) -
     (clone.root / ".dver" / "lineage.jsonl").write_text('{"format": 1}\n\nno record\n')
     found = check(clone).damages
     assert [(one.thing, one.name, one.where) for one in found] == [
-        ("lineage", ".dver/lineage.jsonl", "line 1"),
-        ("lineage", ".dver/lineage.jsonl", "line 3"),
+        ("lineage", ".dver/lineage.jsonl", "line 1 in the working tree"),
+        ("lineage", ".dver/lineage.jsonl", "line 3 in the working tree"),
     ]
     assert not check(clone, repair=True).is_sound
 

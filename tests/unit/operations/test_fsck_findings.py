@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dver.operations import fsck_extent
+from dver.operations import fsck_extent, fsck_lineage
 from dver.operations.fsck import fsck
 from dver.operations.fsck_results import Damage, FsckOptions
 from tests.clones import Clone, noise
@@ -130,3 +130,59 @@ def test_a_pointer_that_never_was_whole_is_to_be_made_anew(clone: Clone) -> None
     clone.write("other dir/x.dver", _BAD)
     (found,) = check(clone)
     assert found.remedy == "rm 'other dir/x.dver', then dver add 'other dir/x'"
+
+
+# The lineage file
+
+_FILE = ".dver/lineage.jsonl"
+
+
+def commit_lineage(clone: Clone, text: bytes) -> str:
+    clone.write(_FILE, text)
+    clone.git("add", "--force", _FILE)
+    clone.commit("lineage")
+    return head(clone)[:7]
+
+
+def test_a_broken_line_is_found_wherever_it_is_and_told_of_once(clone: Clone) -> None:
+    tip = commit_lineage(clone, b"no record\n")
+    (found,) = check(clone)
+    assert found.where == f"line 1 in the working tree, what is staged, branch main at {tip}"
+    assert found.extent == "the record on that line only: no data"
+
+
+def test_a_broken_line_on_another_branch_or_tag_is_named_with_the_commit(clone: Clone) -> None:
+    clone.git("switch", "--quiet", "-c", "side")
+    side = commit_lineage(clone, b"\nno record\n")
+    clone.git("tag", "v1")
+    clone.git("switch", "--quiet", "main")
+    (found,) = check(clone)
+    assert found.where in (f"line 2 in branch side at {side}", f"line 2 in tag v1 at {side}")
+    clone.git("tag", "-d", "v1")
+    (found,) = check(clone)
+    assert found.remedy.startswith(f"git switch side, then git log -p {_FILE} ")
+    clone.git("branch", "-D", "side")
+    assert check(clone) == []
+
+
+def test_a_broken_line_that_is_only_staged_is_found(clone: Clone) -> None:
+    clone.write(_FILE, b"no record\n")
+    clone.git("add", "--force", _FILE)
+    (clone.root / _FILE).unlink()
+    (found,) = check(clone)
+    assert found.where == "line 1 in what is staged"
+
+
+def test_a_lineage_file_with_very_many_broken_lines_or_states_is_not_told_of_for_ever(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fsck_lineage, "MOST_LINES", 2)
+    clone.write(_FILE, b"no record\n" * 5)
+    with clone.open() as repo:
+        result = fsck(repo)
+    assert (len(result.damages), len(result.notes)) == (2, 1)
+    (clone.root / _FILE).unlink()
+    monkeypatch.setattr(fsck_lineage, "MOST_BLOBS", 0)
+    commit_lineage(clone, b"")
+    with clone.open() as repo:
+        assert fsck(repo).notes == (f"{_FILE} has very many states on branches and tags: 1 not looked at",)
