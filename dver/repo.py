@@ -211,6 +211,10 @@ class Repo:
         encryption = self.encryption(name) if settings.encrypt else None
         return self._open(url, settings.options, f"remote {settings.name}", encryption)
 
+    def store_in(self, folder: Path) -> "Store":
+        """Return the store that lies in a folder, such as the cache of somebody else, to read from."""
+        return self._open(str(folder), {}, "another store")
+
     def remote_backend(self, name: str | None = None) -> "Backend":
         """Return the place of a remote as it is, be what is there encrypted or not."""
         settings = self.remote_settings(name)

@@ -1,5 +1,6 @@
 """`dver fsck`."""
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -40,9 +41,19 @@ _WHOLE = 100.0
 )
 @click.option("--max-age", metavar="AGE", help="Read only packs not checked for so long: 7d, 12h, 30m.")
 @click.option("--repair", is_flag=True, help="Put right what is wrong; what is damaged is set aside and never deleted.")
+@click.option(
+    "--from",
+    "sources",
+    metavar="PATH",
+    multiple=True,
+    type=PATH,
+    help="With --repair, look for what is missing in this store or repository too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
 @click.pass_obj
-def command(session: Session, /, paths: Sequence[str], remote: str | None, as_json: bool, **given: Any) -> int:
+def command(
+    session: Session, /, paths: Sequence[str], remote: str | None, as_json: bool, sources: Sequence[str], **given: Any
+) -> int:
     """Check that what is stored is whole and undamaged, and put it right.
 
     Looks at the cache, or at a remote: index files, packs, version markers, manifests, and every stored object by its
@@ -50,10 +61,11 @@ def command(session: Session, /, paths: Sequence[str], remote: str | None, as_js
     paths and commits it touches. Exits with 1 if there are any. With PATHs, only data of these datasets is read.
 
     With --repair, damaged packs are moved into the folder quarantine of the same store, and what can be read in them is
-    copied back. What is missing comes from remotes, the cache, or the working files. Exits with 1 if something could
-    not be had; dver fetch, push or add fill it when it can.
+    copied back. What is missing comes from remotes, the cache, the working files, or those of linked work trees and of
+    repositories that use the same cache. Exits with 1 if something could not be had; dver fetch, push or add fill it
+    when it can.
     """
-    options = _options(**given)
+    options = _options(**given, sources=[os.path.normpath(os.path.join(session.start, path)) for path in sources])
     session.when_interrupted = "run the same command again to go on from there"
     with session.repo() as repo:
         result = fsck(repo, session.paths(repo, paths), remote=remote, options=options, progress=session.console)
@@ -68,11 +80,15 @@ def command(session: Session, /, paths: Sequence[str], remote: str | None, as_js
     return 0 if result.is_sound else 1
 
 
-def _options(*, quick: bool, full: bool, sample: str | None, max_age: str | None, repair: bool) -> FsckOptions:
+def _options(
+    *, quick: bool, full: bool, sample: str | None, max_age: str | None, repair: bool, sources: Sequence[str]
+) -> FsckOptions:
     if quick and full:
         raise UsageError("--quick and --full cannot go together")
     depth = Depth.STRUCTURE if quick else Depth.CONTENT if full else Depth.RECORDS
-    return FsckOptions(depth, _share(sample), _age(max_age), repair)
+    if sources and not repair:
+        raise UsageError("--from is for --repair only", hint="dver fsck --repair --from PATH")
+    return FsckOptions(depth, _share(sample), _age(max_age), repair, tuple(sources))
 
 
 def _share(text: str | None) -> float | None:

@@ -12,15 +12,15 @@ from pathlib import Path
 from dver.errors import ConfigError, DverError, FormatError, IntegrityError, first_of
 from dver.objects.chunker import ChunkerParams
 from dver.objects.ids import NodeId, VersionId, format_version
-from dver.operations.datasets import typed, working_datasets
+from dver.operations.datasets import typed
 from dver.operations.fsck_extent import EVERYTHING, extent_of, versions_needing
-from dver.operations.fsck_files import WorkingFiles
 from dver.operations.fsck_lineage import find_bad_lines
 from dver.operations.fsck_missing import MissingVersions, missing_here, missing_notes, missing_there, partly_wanted
-from dver.operations.fsck_names import Names, datasets_of, find_names
+from dver.operations.fsck_names import Names, find_names
 from dver.operations.fsck_pointers import pointer_damage
 from dver.operations.fsck_results import LINEAGE, POINTER, Damage, Effect, FsckOptions, FsckResult, Repaired
 from dver.operations.fsck_scope import versions_at
+from dver.operations.fsck_sources import Wanted, repair_sources
 from dver.operations.fsck_touched import Needing, Touched, find_touched
 from dver.operations.reading import no_store_hint
 from dver.progress import NO_PROGRESS, Progress, Task
@@ -31,7 +31,6 @@ from dver.storage.audit_map import StoreMap
 from dver.storage.audit_misplaced import misplaced, set_misplaced_aside
 from dver.storage.markers import version_key
 from dver.storage.repair import Mender
-from dver.storage.repair_sources import StoreSource
 from dver.storage.store import Store
 
 _MOST_TIPS = 3
@@ -135,6 +134,7 @@ class _Fsck:
         self._scope = scope
         self._names = Names()
         self._lost: set[VersionId] = set()
+        self._gone: tuple[VersionId, ...] = ()
 
     def describe(self, audit: Audit, found: StoreMap) -> FsckResult:
         """Read what is named now, and say what an audit means for whom."""
@@ -149,6 +149,7 @@ class _Fsck:
         damages += lines.damages
         damages += [self._markerless(version) for version in self._wanted(unmarked)]
         missing = self._missing(unmarked)
+        self._gone = missing.versions
         damages += [self._nowhere(version) for version in missing.versions]
         return FsckResult(
             self._store.name,
@@ -171,14 +172,16 @@ class _Fsck:
         mender = Mender(self._store, auditor.found, audit, is_whole=self._remote is not None)
         unmarked = self._unmarked(auditor.found)
         rest = tuple(one for one in result.damages if one.thing in _NOT_MENDED)
-        if audit.is_sound and not unmarked and not audit.unlisted_packs:
+        if audit.is_sound and not unmarked and not audit.unlisted_packs and not self._gone:
             return _with(result, Repaired(mender.done, (*rest, *self._still_missing(()))))
         params = self._params()
         mender.describe(params)
         mender.clear(auditor.footer)
-        sources, trouble = self._sources()
-        mender.done.trouble += trouble
-        mender.restore([StoreSource(one) for one in sources], self._files(params, task), task)
+        wanted = Wanted(self._store, params, self._names.datasets(), task)
+        places = (self._names.neighbours, self._options.sources)
+        with repair_sources(self._repo, wanted, *places, is_remote=self._remote is not None) as sources:
+            mender.done.trouble += sources.trouble
+            mender.restore(sources.stores, sources.files, task, self._gone)
         options = AuditOptions(Depth.STRUCTURE, max_age=_AGES, is_whole=self._remote is not None)
         tools = AuditTools(self._repo.workers_for(self._store.backend), _below(scratch, "second"), task)
         with Auditor(self._store, options, tools).opened() as again:
@@ -363,29 +366,6 @@ class _Fsck:
             if params is not None:
                 return params
         return self._repo.chunker.params
-
-    def _sources(self) -> tuple[list[Store], list[DverError]]:
-        """Return the other stores within reach, the nearest first, and what is wrong with those that are not."""
-        found = [] if self._remote is None else [self._repo.cache]
-        trouble: list[DverError] = []
-        default = self._repo.settings.default_remote
-        for name in sorted(self._repo.settings.remotes, key=lambda name: (name != default, name)):
-            try:
-                one = self._repo.remote(name)
-                if one.read_params() is None:
-                    continue
-            except DverError as exc:
-                trouble.append(exc)
-                continue
-            if one.backend.location != self._store.backend.location:
-                found.append(one)
-        return found, trouble
-
-    def _files(self, params: ChunkerParams, task: Task) -> WorkingFiles:
-        datasets = working_datasets(self._repo)
-        touched = set(datasets_of(self._names, self._names.versions))
-        ordered = sorted(datasets, key=lambda dataset: (dataset not in touched, dataset))
-        return WorkingFiles(self._repo.root, ordered, params, self._repo.workers, task)
 
 
 def _with(result: FsckResult, repaired: Repaired) -> FsckResult:

@@ -25,11 +25,10 @@ NAME = "the working files"
 class WorkingFiles:
     """The files of some datasets of a working tree."""
 
-    name = NAME
-
     def __init__(
         self, root: Path, datasets: Sequence[str], params: ChunkerParams, workers: Workers, task: Task
     ) -> None:
+        self.name = NAME
         self._root = root
         self._datasets = datasets
         self._chunker = Chunker(params)

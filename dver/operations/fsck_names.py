@@ -7,7 +7,7 @@ What is wrong with a pointer counts only where it can be put right: in the worki
 tips of branches and tags.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -262,8 +262,3 @@ def is_refused(path: str) -> bool:
 def _shown(name: str) -> str:
     kind, _, rest = name.removeprefix("refs/").partition("/")
     return f"{ {'heads': 'branch', 'remotes': 'remote branch', 'tags': 'tag'}.get(kind, kind) } {rest}"
-
-
-def datasets_of(names: Names, versions: Iterable[VersionId]) -> list[str]:
-    """Return the datasets under which some versions are named, in order."""
-    return sorted({dataset for version in versions for dataset in names.of(version)})

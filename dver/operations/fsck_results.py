@@ -15,12 +15,17 @@ SHOWN_DIGITS = 7
 
 @dataclass(frozen=True, slots=True)
 class FsckOptions:
-    """What to look at; see `dver.storage.audit.AuditOptions`. `repair` says to mend what is wrong."""
+    """What to look at; see `dver.storage.audit.AuditOptions`. `repair` says to mend what is wrong.
+
+    Attributes:
+        sources: folders of stores and repositories where a repair looks too, absolute.
+    """
 
     depth: Depth = Depth.RECORDS
     sample: float | None = None
     max_age: float | None = None
     repair: bool = False
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,13 +198,18 @@ class Mender:
 
     # Second: what is missing comes back
 
-    def restore(self, sources: Sequence[Source], files: FilesSource | None, task: Task) -> None:
-        """Copy what can be read of damaged packs, and bring missing objects from other places."""
+    def restore(
+        self, sources: Sequence[Source], files: Sequence[FilesSource], task: Task, gone: Collection[VersionId] = ()
+    ) -> None:
+        """Copy what can be read of damaged packs, and bring missing objects from other places.
+
+        Versions that are `gone` are looked for too: those that an earlier repair found nothing of.
+        """
         self._found.want_lost()
         if self._is_whole:
             self._found.want_all()
         # Of a version of which a repair that was killed left nothing in its place, nothing else names the root.
-        self._found.want_below(self._audit.incomplete)
+        self._found.want_below([*self._audit.incomplete, *gone])
         with StoreWriter(self.store) as writer:
             bringer = _Bringer(self._found, writer, self.done, task)
             for pack in self._moved:
@@ -215,8 +220,9 @@ class Mender:
                 before = sum(self.done.restored.values())
                 self._take_aside(bringer)
                 bringer.bring(sources)
-                if files is not None and self._found.wants():
-                    files.offer(_FilesSink(bringer, files.name))
+                for one in files:
+                    if self._found.wants():
+                        one.offer(_FilesSink(bringer, one.name))
             writer.flush()
 
     def _take_aside(self, bringer: "_Bringer") -> None:

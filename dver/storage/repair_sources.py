@@ -50,9 +50,9 @@ class FilesSource(Protocol):
 class StoreSource:
     """Another store, such as a remote for the cache."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, name: str | None = None) -> None:
         self._store = store
-        self.name = store.name
+        self.name = name or store.name
 
     def records(self, ids: Collection[ObjectId]) -> Iterator[Record]:
         """Yield those of `ids` that the store has; what is damaged or gone there is passed over."""

@@ -106,7 +106,14 @@ def test_a_sample_reads_a_part_and_another_one_the_next_time(shared: Cli) -> Non
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--quick", "--full"], ["--sample", "0%"], ["--sample", "101%"], ["--sample", "x"], ["--max-age", "7"]],
+    [
+        ["--quick", "--full"],
+        ["--sample", "0%"],
+        ["--sample", "101%"],
+        ["--sample", "x"],
+        ["--max-age", "7"],
+        ["--from", "."],
+    ],
     ids=" ".join,
 )
 def test_what_makes_no_sense_is_refused(shared: Cli, arguments: list[str]) -> None:
@@ -124,3 +131,14 @@ def test_a_pointer_is_named_from_where_the_user_is(shared: Cli) -> None:
     shared.write("data.dver", "# dver pointer: of nothing\n")
     out = shared.at("deep")("fsck").out
     assert "pointer damaged: ../data.dver, working tree: not a dver pointer" in out
+
+
+def test_a_repair_looks_in_a_folder_that_is_named_from_where_the_user_is(shared: Cli, cache: Path, store: Path) -> None:
+    store.rename(store.parent / "moved")
+    shutil.rmtree(shared.folder / "data")
+    for pack in store_files(cache, "packs"):
+        pack.unlink()
+    assert shared("fsck", "--repair").code == 1
+    shared.write("deep/x", "x")
+    out = shared.at("deep").ok("fsck", "--repair", "--from", "../../" + str((store.parent / "moved").name))
+    assert f"from another store ({store.parent / 'moved'})" in out

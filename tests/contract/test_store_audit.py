@@ -52,7 +52,7 @@ def mend(store: Store, source: Store) -> Mended:
             mender = Mender(store, auditor.found, audit, is_whole=True)
             mender.describe(PARAMS)
             mender.clear(auditor.footer)
-            mender.restore([StoreSource(source)], None, NO_TASK)
+            mender.restore([StoreSource(source)], [], NO_TASK)
         with Auditor(store, options, AuditTools(workers, None)).opened() as again:
             mender.settle(again.run(), again.found, lambda _version: "data")
         return mender.done

@@ -591,7 +591,12 @@ def test_a_branch_or_tag_whose_version_nobody_has_is_a_finding(clone: Clone, ref
     found = only(check(clone))
     assert (found.thing, found.problem, found.where) == ("version", "missing", ref)
     assert found.name == f"b3:{marker.name}"
+    shutil.move(clone.root / "data", clone.root.parent / "data aside")
     assert not check(clone, repair=True).is_sound
+    # The files are those of that version.
+    shutil.move(clone.root.parent / "data aside", clone.root / "data")
+    assert check(clone, repair=True).is_sound
+    assert check(clone).damages == ()
 
 
 def test_what_only_history_names_and_nobody_has_is_a_note(clone: Clone) -> None:
