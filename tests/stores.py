@@ -4,6 +4,7 @@ A `StorePlace` is a location that any number of stores can be opened on, each wi
 shared one, as several clones, machines or processes would.
 """
 
+import os
 import random
 import re
 import uuid
@@ -231,3 +232,13 @@ def flip(data: bytes, at: int) -> bytes:
     damaged = bytearray(data)
     damaged[at] ^= 0x10
     return bytes(damaged)
+
+
+def damage_packs(store: Path) -> None:
+    """Damage the largest pack of a store in a folder; all of them look old, so that none counts as being written."""
+    packs = sorted(store.glob("packs/*/*.pack"), key=lambda path: path.stat().st_size)
+    data = flip(packs[-1].read_bytes(), 5000)
+    packs[-1].unlink()
+    packs[-1].write_bytes(data)
+    for path in packs:
+        os.utime(path, (1_500_000_000, 1_500_000_000))

@@ -10,6 +10,7 @@ from dver.fileio import TEMPORARY_PREFIX
 from tests.cli.runner import Cli
 from tests.clones import Clone, noise
 from tests.faults.disks import SmallDisk
+from tests.stores import damage_packs
 
 
 @pytest.fixture
@@ -79,6 +80,37 @@ def with_much_garbage(clone: Clone, disk: SmallDisk) -> Clone:
     return clone
 
 
+def damaged_with_cache_there(clone: Clone, disk: SmallDisk) -> Clone:
+    """Damage a pack of which the remote has all: it is to be moved aside and made again."""
+    clone.push()
+    damage_packs(clone.root / ".dver/cache")
+    move(clone.root / ".dver/cache", disk)
+    return clone
+
+
+def damaged_with_remote_there(clone: Clone, disk: SmallDisk) -> Clone:
+    clone.push()
+    damage_packs(clone.root.parent / "remote")
+    move(clone.root.parent / "remote", disk)
+    return clone
+
+
+def with_garbage_there(clone: Clone, disk: SmallDisk) -> Clone:
+    """Leave a version on the remote that nothing names, and shares a pack with nothing."""
+    clone.push()
+    clone.git("reset", "--quiet", "--hard", "HEAD~1")
+    clone.git("reflog", "expire", "--expire=now", "--all")
+    clone.checkout(force=True)
+    move(clone.root.parent / "remote", disk)
+    return clone
+
+
+def with_due_garbage_there(clone: Clone, disk: SmallDisk) -> Clone:
+    there = with_garbage_there(clone, disk)
+    Cli(there.root).ok("gc", "--remote", "--grace", "0")
+    return there
+
+
 SCENES: dict[str, tuple[Callable[[Clone, SmallDisk], Clone], tuple[str, ...], int]] = {
     "add, no room for packs": (changed_with_cache_there, ("add", "data"), 0),
     "add, room for packs and not for the rest": (changed_with_cache_there, ("add", "data"), 36_000),
@@ -89,10 +121,19 @@ SCENES: dict[str, tuple[Callable[[Clone, SmallDisk], Clone], tuple[str, ...], in
     "pull": (without_cache, ("pull",), 40_000),
     "checkout": (without_data, ("checkout", "--force"), 70_000),
     "gc": (with_much_garbage, ("gc",), 0),
+    "fsck --repair": (damaged_with_cache_there, ("fsck", "--repair"), 0),
+    "fsck --repair, room for a part": (damaged_with_cache_there, ("fsck", "--repair"), 70_000),
+    "fsck --repair of a remote": (damaged_with_remote_there, ("fsck", "--repair", "--remote", "origin"), 20_000),
+    "gc --remote": (with_garbage_there, ("gc", "--remote", "--grace", "0"), 0),
+    "gc --remote of what is due": (with_due_garbage_there, ("gc", "--remote", "--grace", "0"), 0),
+    "gc --remote, room for the lease": (with_due_garbage_there, ("gc", "--remote", "--grace", "0"), 8_000),
 }
 
 
-RARE = {"add, no room for anything", "push", "pull"}
+RARE = {
+    *("add, no room for anything", "push", "pull", "fsck --repair, room for a part", "fsck --repair of a remote"),
+    *("gc --remote of what is due", "gc --remote, room for the lease"),
+}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 import dver
 from tests.cli.runner import Cli
 from tests.clones import Clone, noise
+from tests.stores import damage_packs
 
 READ_ONLY, NOTHING = 0o500, 0
 
@@ -85,8 +86,20 @@ def test_looking_needs_no_right_to_write(clone: Clone, command: tuple[str, ...])
     assert result.err == ""
 
 
-COMMANDS = [("add", "data"), ("checkout", "--force"), ("fetch",), ("gc",), ("fsck",), ("push",)]
-USUAL = [(14, ("checkout", "--force")), (14, ("push",)), (18, ("add", "data"))]
+REPAIR, CLEAN = ("fsck", "--repair"), ("gc", "--remote", "--grace", "0")
+COMMANDS = [("add", "data"), ("checkout", "--force"), ("fetch",), ("gc",), ("fsck",), ("push",), REPAIR, CLEAN]
+USUAL = [(14, ("checkout", "--force")), (14, ("push",)), (18, ("add", "data")), (14, REPAIR), (18, CLEAN)]
+
+
+def leave_garbage(clone: Clone) -> None:
+    """Leave a version on the remote that nothing names, and that is due to go."""
+    clone.write("data/more", noise(20_000, 99))
+    clone.save()
+    clone.push()
+    clone.git("reset", "--quiet", "--hard", "HEAD~1")
+    clone.git("reflog", "expire", "--expire=now", "--all")
+    clone.checkout(force=True)
+    Cli(clone.root).ok(*CLEAN)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +120,10 @@ def test_few_files_that_may_be_open_are_enough_or_told(tmp_path: Path, allowed: 
         subprocess.run(["rm", "-r", str(clone.root / "data")], check=True)
     if command == ("fetch",):
         clone.delete_cache()
+    if command == REPAIR:
+        damage_packs(clone.root / ".dver/cache")
+    if command == CLEAN:
+        leave_garbage(clone)
     done = subprocess.run(
         [sys.executable, "-m", "dver", "-C", str(clone.root), *command],
         env={**os.environ, "PYTHONPATH": str(Path(dver.__file__).parents[1])},
@@ -120,6 +137,7 @@ def test_few_files_that_may_be_open_are_enough_or_told(tmp_path: Path, allowed: 
         assert "Too many open files" in done.stderr
         assert "ulimit -n" in done.stderr
         assert "bug" not in done.stderr
+        assert "Traceback" not in done.stderr
     assert Cli(clone.root)(*command).code == 0
     assert Cli(clone.root)("fsck", "--full").code == 0
     assert clone.status().in_cache
