@@ -19,6 +19,7 @@ from dver.storage.backend import Backend
 from dver.storage.cachelock import writing_to
 from dver.storage.clones import known_clones
 from dver.storage.condemned import FOLDER, RESCUE_SECONDS, gc_key, read_folder
+from dver.storage.description import description_size
 from dver.storage.lease import Lease
 from dver.storage.local import LocalBackend
 from dver.storage.open import inner_of, local_path
@@ -114,7 +115,12 @@ def counting_on(
 
     Whoever counts on what is there leaves word in it, and looks in it, so that a cleaning either knows of that or is
     over by then.
+
+    Raises:
+        ConfigError: the settings take an encrypted store for a plain one; nothing is written to that.
     """
+    if store.backend.is_local:
+        description_size(store.backend, store.name)
     # A cache is never encrypted, so in an encrypted folder there is nobody to wait for.
     return writing_to(store.backend, note, patience=patience, begins=False)
 
