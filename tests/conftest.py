@@ -42,8 +42,8 @@ _GIT_CONFIG = """\
 """
 
 # A slow example says nothing on a busy machine, hence no deadline.
-settings.register_profile("dev", max_examples=25, deadline=None, stateful_step_count=15)
-settings.register_profile("ci", max_examples=25, deadline=None, stateful_step_count=15, print_blob=True)
+settings.register_profile("dev", max_examples=20, deadline=None, stateful_step_count=15)
+settings.register_profile("ci", max_examples=20, deadline=None, stateful_step_count=15, print_blob=True)
 settings.register_profile(
     "deep",
     max_examples=2000,

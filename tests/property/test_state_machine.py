@@ -382,7 +382,7 @@ class TwoPeople(RuleBasedStateMachine):
 # Each step runs commands on the disk, and each command lets the clock move on.
 PROFILE = settings()
 TwoPeople.TestCase.settings = settings(
-    max_examples=max(20, PROFILE.max_examples // 10), stateful_step_count=PROFILE.stateful_step_count * 2
+    max_examples=max(15, PROFILE.max_examples // 10), stateful_step_count=PROFILE.stateful_step_count * 2
 )
 # A deep search takes its time; pytest's limit is meant for single tests.
 TestTwoPeople = pytest.mark.timeout(7200)(TwoPeople.TestCase)
