@@ -140,8 +140,9 @@ class _Fsck:
         """Read what is named now, and say what an audit means for whom."""
         self._names = find_names(self._repo)
         touched = self._touched(audit, found)
-        # What a repair does not bring back of these stays damage, be its marker there or not.
-        self._lost = touched.versions() | set(audit.marked)
+        # What a repair does not bring back of these stays damage, be its marker there or not. What only a stash or a
+        # working tree names may share what was lost, and never have been pushed.
+        self._lost = (touched.versions() & self._names.historic()) | set(audit.marked)
         unmarked = self._unmarked(found)
         damages = [self._damage(finding, touched, audit, found) for finding in audit.findings]
         damages += [pointer_damage(self._repo, one) for one in self._names.problems]

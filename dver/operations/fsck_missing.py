@@ -91,7 +91,7 @@ def missing_there(store: Store, names: Names, lost: Iterable[VersionId], held: I
     if not absent:
         return MissingVersions()
     had = absent & {*lost, *versions_aside(store.backend)}
-    return MissingVersions(tuple(sorted(had)), unpushed=len((absent & names.current()) - had))
+    return MissingVersions(tuple(sorted(had)), unpushed=len((absent & names.tipped()) - had))
 
 
 def missing_notes(missing: MissingVersions, remote: str | None) -> Iterable[str]:

@@ -95,6 +95,10 @@ class Names:
             version for version, datasets in self.versions.items() if any(one.is_current for one in datasets.values())
         }
 
+    def tipped(self) -> set[VersionId]:
+        """Return the versions that HEAD, a branch or a tag names itself."""
+        return {version for version, datasets in self.versions.items() if any(one.tips for one in datasets.values())}
+
     def historic(self) -> set[VersionId]:
         """Return the versions that commits name which HEAD, a branch or a tag leads to."""
         return {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dver.objects.ids import format_version
+from dver.objects.ids import chunk_id, format_version
 from dver.objects.pointer import decode_pointer
 from dver.operations.fsck import fsck
 from dver.operations.fsck_results import FsckOptions, FsckResult
@@ -181,3 +181,28 @@ def test_what_a_stash_names_is_there_again_as_soon_as_a_remote_has_it(clone: Clo
     config = clone.root / ".dver" / "config.toml"
     config.write_text(config.read_text() + f'\n[remotes.origin]\nurl = "{kept}"\n')
     assert check(clone).damages == ()
+
+
+@pytest.mark.parametrize("stashed", [True, False], ids=["a stash", "the working tree"])
+def test_a_repair_of_a_remote_sends_nothing_that_was_never_pushed(tmp_path: Path, stashed: bool) -> None:
+    clone = Clone.make(tmp_path / "repo", remote="../remote")
+    clone.write("data/a", noise(5000, 1))
+    clone.save()
+    clone.push()
+    pushed = set(store_files(tmp_path / "remote", "versions"))
+    clone.write("data/private", noise(3000, 2))
+    clone.add()
+    if stashed:
+        clone.git("stash", "--quiet")
+        clone.checkout(force=True)
+    lose(set(store_files(tmp_path / "remote", "packs")))
+
+    with clone.open() as repo:
+        result = fsck(repo, remote=repo.remote_settings().name, options=FsckOptions(repair=True))
+
+    assert result.is_sound
+    assert set(store_files(tmp_path / "remote", "versions")) == pushed
+    with clone.open() as repo:
+        private = [chunk_id(noise(3000, 2)[:end]) for end in repo.chunker.cut(noise(3000, 2))[:1]]
+        assert repo.cache.present(private)
+        assert not repo.remote().present(private)
