@@ -11,7 +11,8 @@ import click
 from dver.cli.command import PATH, CommandGroup
 from dver.cli.session import Session
 from dver.cli.transfers import complete_remote
-from dver.cli.wording import count_text, escape_text, size_text, table_lines
+from dver.cli.wording import count_text, escape_text, path_text, size_text, table_lines
+from dver.config import set_remote_option
 from dver.errors import ConfigError, DverError, UsageError
 from dver.repo import Repo
 from dver.storage.keyring_secrets import Secret, SecretSource, make_key_file
@@ -183,6 +184,11 @@ def rotate(session: Session, name: str, files: dict[str, Path], **given: bool) -
             f"{name} has a new master key, which key {rotated.slot.id[:8]} ({rotated.slot.kind}) opens"
         )
         _show_dropped(session, rotated.dropped)
+        key_file = files.get("new_key_file", files.get("key_file"))
+        if key_file is not None:
+            # The key that opened the remote until now does so no more.
+            set_remote_option(repo.dver_dir, name, "key_file", str(key_file), local=True)
+            session.console.done(f"here {path_text(str(key_file))} opens {name} from now on")
         if given["re_encrypt"]:
             # What opened the remote before may not do so any more.
             code = _reencrypt(session, repo, name, secret)
