@@ -50,6 +50,14 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
 
 
+@pytest.fixture
+def server(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """An S3 server, and the credentials for it in the environment."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, s3_server.environment()[name])
+    return s3_server
+
+
 def test_nothing_is_sent_to_a_remote_that_nobody_agreed_to(dataset: Cli, git: GitCommand) -> None:
     with listening() as (address, said):
         commit_remote(dataset, git, 'url = "s3://evil/data"', f'endpoint_url = "{address}"')
@@ -88,9 +96,9 @@ def test_a_cache_that_came_with_the_repository_is_no_different(dataset: Cli) -> 
 
 
 def test_after_trusting_it_the_remote_is_used_here_and_elsewhere(
-    dataset: Cli, git: GitCommand, s3_server: S3Server, s3_bucket: str, tmp_path: Path, run_git: GitCommand
+    dataset: Cli, git: GitCommand, server: S3Server, s3_bucket: str, tmp_path: Path, run_git: GitCommand
 ) -> None:
-    commit_remote(dataset, git, f'url = "s3://{s3_bucket}/data"', f'endpoint_url = "{s3_server.endpoint_url}"')
+    commit_remote(dataset, git, f'url = "s3://{s3_bucket}/data"', f'endpoint_url = "{server.endpoint_url}"')
     dataset.fails(3, "push")
 
     assert "trusted from this machine" in dataset.ok("remote", "trust", "origin")
@@ -101,19 +109,17 @@ def test_after_trusting_it_the_remote_is_used_here_and_elsewhere(
     assert clone("pull").code == 0
     # One that was trusted says nothing of another.
     clone.ok("remote", "trust")
-    commit_remote(
-        clone, run_git.at(clone.folder), 'url = "s3://other/data"', f'endpoint_url = "{s3_server.endpoint_url}"'
-    )
+    commit_remote(clone, run_git.at(clone.folder), 'url = "s3://other/data"', f'endpoint_url = "{server.endpoint_url}"')
     clone.fails(3, "push")
 
 
 def test_the_environment_of_a_script_can_name_what_it_trusts(
-    dataset: Cli, git: GitCommand, s3_server: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+    dataset: Cli, git: GitCommand, server: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit_remote(dataset, git, f'url = "s3://{s3_bucket}/data"', f'endpoint_url = "{s3_server.endpoint_url}"')
+    commit_remote(dataset, git, f'url = "s3://{s3_bucket}/data"', f'endpoint_url = "{server.endpoint_url}"')
     monkeypatch.setenv("DVER_TRUST_REMOTES", f"s3://{s3_bucket}")
     dataset.fails(3, "push")
-    monkeypatch.setenv("DVER_TRUST_REMOTES", f"s3://{s3_bucket} {s3_server.endpoint_url}")
+    monkeypatch.setenv("DVER_TRUST_REMOTES", f"s3://{s3_bucket} {server.endpoint_url}")
     assert dataset("push").code == 0
 
 
