@@ -15,6 +15,8 @@ from typing import TypeAlias
 
 import pytest
 
+from dver.objects.ids import VersionId
+from dver.objects.pointer import decode_pointer
 from dver.operations.add import AddResult, add
 from dver.operations.checkout import CheckoutOptions, CheckoutPlan, checkout
 from dver.operations.init import init
@@ -157,6 +159,21 @@ class Clone:
     def pointer_text(self, dataset: str = "data") -> str:
         """Return the text of a dataset's pointer file."""
         return (self.root / f"{dataset}.dver").read_text()
+
+    def version(self, dataset: str = "data") -> VersionId:
+        """Return the version that a dataset's pointer file names."""
+        return decode_pointer(self.pointer_text(dataset).encode(), "the pointer").version
+
+    def go_back(self, commit: str = "HEAD~1") -> None:
+        """Go to another commit, data and all, and let nothing name the one before."""
+        self.git("reset", "--quiet", "--hard", commit)
+        self.checkout(force=True)
+        self.forget_past()
+
+    def forget_past(self) -> None:
+        """Let nothing name commits but HEAD, branches, tags and stashes."""
+        self.git("reflog", "expire", "--expire=now", "--all")
+        (self.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
 
 
 @contextmanager

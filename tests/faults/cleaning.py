@@ -18,7 +18,6 @@ from unittest.mock import patch
 
 from dver.errors import LockedError
 from dver.objects.ids import Bytes, NodeId, VersionId
-from dver.objects.pointer import decode_pointer
 from dver.operations.gc_remote import RemoteGcOptions, gc_remote
 from dver.operations.liveness import LiveWalk
 from dver.storage.backend import Backend, BlobInfo
@@ -295,8 +294,8 @@ def prepare(folder: Path, what: str, *, listed: bool) -> tuple[VersionId, Versio
         ann.write("data/deep/er", noise(2000, 4))
         ann.save()
         ann.push()
-        garbage = _version(ann)
-        _leave(ann, "HEAD~1")
+        garbage = ann.version()
+        ann.go_back("HEAD~1")
         # She lets go of it here: where all of this is copied to, she counts as another one.
         ann.push()
     with machine(folder, "bob"):
@@ -312,7 +311,7 @@ def prepare(folder: Path, what: str, *, listed: bool) -> tuple[VersionId, Versio
     if listed:
         with machine(folder, "ann"), ann.open() as repo:
             gc_remote(repo, None, AT_ONCE)
-    return garbage, _version(bob)
+    return garbage, bob.version()
 
 
 def prepare_parts(folder: Path) -> tuple[VersionId, VersionId]:
@@ -335,11 +334,11 @@ def prepare_parts(folder: Path) -> tuple[VersionId, VersionId]:
         ann.write("data/deep/er", noise(2000, 4))
         ann.save()
         ann.push()
-        garbage = _version(ann)
+        garbage = ann.version()
         shutil.rmtree(ann.root / "data")
         ann.write("data/same", noise(3000, 2))
         ann.save()
-        _leave(ann, ann.git("commit-tree", "HEAD^{tree}", "-m", "all in one").strip())
+        ann.go_back(ann.git("commit-tree", "HEAD^{tree}", "-m", "all in one").strip())
         ann.push()
         with ann.open() as repo:
             gc_remote(repo, None, AT_ONCE)
@@ -347,19 +346,7 @@ def prepare_parts(folder: Path) -> tuple[VersionId, VersionId]:
     with machine(folder, "carl"):
         carl.write("data/c", noise(3000, 6))
         carl.save()
-    return garbage, _version(bob)
-
-
-def _leave(clone: Clone, commit: str) -> None:
-    """Go to another commit, and let nothing name the one before."""
-    clone.git("reset", "--quiet", "--hard", commit)
-    clone.checkout(force=True)
-    clone.git("reflog", "expire", "--expire=now", "--all")
-    (clone.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
-
-
-def _version(clone: Clone) -> VersionId:
-    return decode_pointer(clone.pointer_text().encode(), "the pointer").version
+    return garbage, bob.version()
 
 
 @contextmanager

@@ -170,10 +170,7 @@ def prepare_gc(folder: Path) -> None:
     clone.push()
     clone.write("data/b", noise(30_000, 9))
     clone.add()
-    clone.git("reset", "--quiet", "--hard")
-    clone.checkout(force=True)
-    clone.git("reflog", "expire", "--expire=now", "--all")
-    (clone.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
+    clone.go_back("HEAD")
 
 
 def collect(clone: Clone) -> None:
@@ -291,10 +288,7 @@ def prepare_marking(folder: Path) -> None:
         clone.write("data/a", noise(9000, 1)[:4000] + noise(20_000, seed))
         clone.save()
         clone.push()
-    clone.git("reset", "--quiet", "--hard", "v1")
-    clone.checkout(force=True)
-    clone.git("reflog", "expire", "--expire=now", "--all")
-    (clone.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
+    clone.go_back("v1")
 
 
 def prepare_sweeping(folder: Path) -> None:

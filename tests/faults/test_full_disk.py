@@ -73,9 +73,7 @@ def without_data(clone: Clone, disk: SmallDisk) -> Clone:
 
 
 def with_much_garbage(clone: Clone, disk: SmallDisk) -> Clone:
-    clone.git("reset", "--quiet", "--hard", "HEAD~1")
-    clone.git("reflog", "expire", "--expire=now", "--all")
-    clone.checkout(force=True)
+    clone.go_back()
     move(clone.root / ".dver/cache", disk)
     return clone
 
@@ -98,9 +96,7 @@ def damaged_with_remote_there(clone: Clone, disk: SmallDisk) -> Clone:
 def with_garbage_there(clone: Clone, disk: SmallDisk) -> Clone:
     """Leave a version on the remote that nothing names, and shares a pack with nothing."""
     clone.push()
-    clone.git("reset", "--quiet", "--hard", "HEAD~1")
-    clone.git("reflog", "expire", "--expire=now", "--all")
-    clone.checkout(force=True)
+    clone.go_back()
     move(clone.root.parent / "remote", disk)
     return clone
 

@@ -96,9 +96,7 @@ def leave_garbage(clone: Clone) -> None:
     clone.write("data/more", noise(20_000, 99))
     clone.save()
     clone.push()
-    clone.git("reset", "--quiet", "--hard", "HEAD~1")
-    clone.git("reflog", "expire", "--expire=now", "--all")
-    clone.checkout(force=True)
+    clone.go_back()
     Cli(clone.root).ok(*CLEAN)
 
 

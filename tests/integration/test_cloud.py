@@ -633,10 +633,7 @@ def test_a_remote_is_cleaned_in_two_steps_while_others_push(cloud: str, tmp_path
     ann.write("data/b", noise(20_000, 2))
     ann.save()
     ann.push()
-    ann.git("reset", "--quiet", "--hard", "HEAD~1")
-    ann.checkout(force=True)
-    ann.git("reflog", "expire", "--expire=now", "--all")
-    (ann.root / ".git" / "ORIG_HEAD").unlink()
+    ann.go_back()
 
     at_once = RemoteGcOptions(grace_days=0)
     with ann.open() as repo:

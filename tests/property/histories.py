@@ -220,8 +220,7 @@ class Histories(RuleBasedStateMachine):
         clone.git("reset", "--quiet", "--hard", back)
         if how == "everywhere":
             clone.git("push", "--quiet", "--force", "origin", "main")
-        clone.git("reflog", "expire", "--expire=now", "--all")
-        (clone.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
+        clone.forget_past()
         clone.checkout(force=True)
         left = named(clone)
         person.commits = [commit for commit in person.commits if commit in left]

@@ -136,10 +136,7 @@ class BadDay:
         litter.write("data/sub/c", noise(9000, 6))
         litter.save(message="third")
         litter.push()
-        litter.git("reset", "--quiet", "--hard", "HEAD~1")
-        litter.git("reflog", "expire", "--expire=now", "--all")
-        (litter.root / ".git/ORIG_HEAD").unlink(missing_ok=True)
-        litter.checkout(force=True)
+        litter.go_back()
         # Where this is copied to, it counts as another repository: here it lets go of the version.
         litter.push()
         Cli(litter.root).ok(*COMMANDS["clean"].arguments)

@@ -11,7 +11,6 @@ import pytest
 from dver.config import add_remote, set_remote_option, set_value
 from dver.errors import ConfigError, DataLossError, DverError, LockedError
 from dver.objects.ids import PackId, VersionId
-from dver.objects.pointer import decode_pointer
 from dver.operations.drop import drop
 from dver.operations.gc import GcResult, gc
 from dver.operations.gc_auto import tidy
@@ -50,22 +49,15 @@ def cached(clone: Clone) -> frozenset[VersionId]:
         return frozenset(map(VersionId, check_store(repo.cache)))
 
 
-def version_of(clone: Clone) -> VersionId:
-    return decode_pointer(clone.pointer_text().encode(), "the pointer").version
-
-
 def save(clone: Clone, seed: int) -> VersionId:
     clone.write("data/a", noise(9000, seed))
     clone.save()
-    return version_of(clone)
+    return clone.version()
 
 
 def forget_last(clone: Clone) -> None:
     """Take the last commit out of a repository."""
-    clone.git("reset", "--quiet", "--hard", "HEAD~1")
-    clone.checkout(force=True)
-    clone.git("reflog", "expire", "--expire=now", "--all")
-    (clone.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
+    clone.go_back()
 
 
 def cache_of(clone: Clone) -> Path:
@@ -102,7 +94,7 @@ def test_a_remote_that_is_the_cache_lends_nothing(selfsame: Clone) -> None:
 
 
 def test_what_nothing_names_goes_from_a_cache_that_it_pushed_to_itself(selfsame: Clone) -> None:
-    gone = version_of(selfsame)
+    gone = selfsame.version()
     forget_last(selfsame)
     assert [one.version for one in collect(selfsame).plan.leaving] == [gone]
     assert len(cached(selfsame)) == 2
@@ -191,7 +183,7 @@ def test_nothing_is_lost_between_two_that_clean(ca: Clone, cb: Clone) -> None:
 def test_what_others_named_here_stays_though_another_remote_has_it(
     ca: Clone, tmp_path: Path, options: GcOptions
 ) -> None:
-    old = version_of(ca)
+    old = ca.version()
     key, data = encode_registration(Registrant("0" * 32 + "-" + "1" * 16, "cc", "host"), [old])
     LocalBackend(cache_of(ca)).write(key, [data])
     add_remote(ca.root / ".dver", "origin", str(tmp_path / "remote"), local=False)
@@ -203,7 +195,7 @@ def test_what_others_named_here_stays_though_another_remote_has_it(
 
 
 def test_what_they_named_once_goes_when_they_name_it_no_more(ca: Clone, cb: Clone) -> None:
-    gone = version_of(cb)
+    gone = cb.version()
     forget_last(cb)
     save(cb, 14)
     cb.push()
@@ -240,7 +232,7 @@ def test_a_repository_that_does_not_know_all_that_it_names_keeps_everything(ca: 
 
 def put_list(ca: Clone) -> str:
     backend, name = LocalBackend(cache_of(ca)), new_name(time.time())
-    version = CondemnedVersion(version_of(ca))
+    version = CondemnedVersion(ca.version())
     pack = CondemnedPack(PackId(bytes(32)), 1, 1)
     write_list(backend, CondemnedList(name, "somebody", time.time(), (version,), (pack,)))
     return name

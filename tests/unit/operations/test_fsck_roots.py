@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from dver.objects.ids import chunk_id, format_version
-from dver.objects.pointer import decode_pointer
 from dver.operations.fsck import fsck
 from dver.operations.fsck_results import FsckOptions, FsckResult
 from tests.clones import Clone, noise
@@ -32,7 +31,7 @@ def cache(clone: Clone) -> Path:
 
 
 def version_of(clone: Clone) -> str:
-    return format_version(decode_pointer(clone.pointer_text().encode(), "the pointer").version)
+    return format_version(clone.version())
 
 
 def take_back(clone: Clone) -> None:

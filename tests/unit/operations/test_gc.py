@@ -14,7 +14,6 @@ from dver.config import set_value
 from dver.errors import ConfigError, DataLossError, IntegrityError, LockedError, NotFoundError, UsageError
 from dver.objects.entry import FileEntry
 from dver.objects.ids import VersionId
-from dver.objects.pointer import decode_pointer
 from dver.operations.gc import GcResult, gc
 from dver.operations.gc_plan import GcOptions, Why
 from dver.storage.packs import list_packs, pack_key
@@ -33,29 +32,20 @@ def clone(tmp_path: Path) -> Clone:
     return made
 
 
-def version_of(clone: Clone) -> VersionId:
-    return decode_pointer(clone.pointer_text().encode(), "the pointer").version
-
-
 def change(clone: Clone, seed: int, *, commit: bool = True) -> VersionId:
     clone.write("data/a", noise(40_000, seed))
     if commit:
         clone.save(message=f"number {seed}")
     else:
         clone.add()
-    return version_of(clone)
-
-
-def forget(clone: Clone) -> None:
-    clone.git("reflog", "expire", "--expire=now", "--all")
-    (clone.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
+    return clone.version()
 
 
 def drop_last(clone: Clone) -> None:
     """Take the last commit out of the world."""
     clone.git("reset", "--quiet", "--hard", "HEAD~1")
     clone.checkout(force=True)
-    forget(clone)
+    clone.forget_past()
 
 
 def collect(clone: Clone, options: GcOptions = _PLAIN, *, dry_run: bool = False) -> GcResult:
@@ -87,7 +77,7 @@ def reread(clone: Clone) -> None:
 
 def test_what_nothing_names_goes_and_gives_its_space_back(clone: Clone) -> None:
     before = size(clone.root / ".dver" / "cache")
-    kept = version_of(clone)
+    kept = clone.version()
     gone = change(clone, 3)
     grown = size(clone.root / ".dver" / "cache")
     drop_last(clone)
@@ -120,8 +110,8 @@ def test_a_second_run_finds_nothing(clone: Clone) -> None:
 
 
 def test_history_stays(clone: Clone) -> None:
-    versions = {version_of(clone), *(change(clone, seed) for seed in range(3, 6))}
-    forget(clone)
+    versions = {clone.version(), *(change(clone, seed) for seed in range(3, 6))}
+    clone.forget_past()
     assert collect(clone).plan.frees == 0
     assert cached(clone) == versions
 
@@ -133,7 +123,7 @@ def test_packs_that_are_garbage_in_part_are_packed_anew(clone: Clone) -> None:
     clone.write("data/a", noise(40_000, 1))
     clone.save()
     clone.git("commit", "--amend", "--quiet", "--no-edit")
-    forget(clone)
+    clone.forget_past()
     result = collect(clone)
     assert len(result.plan.census.due) == 1
     assert result.swept is not None
@@ -220,7 +210,7 @@ def test_a_copy_does_not_make_the_original_count_as_moved(shared: tuple[Clone, C
     copy = Clone(tmp_path / "copy")
     copy.git("reset", "--quiet", "--hard", "HEAD~1")
     copy.checkout(force=True)
-    forget(copy)
+    copy.forget_past()
     second.root.rename(tmp_path / "not connected")
     (absent,) = collect(first).plan.absent
     assert absent.path == str(second.root)
@@ -297,9 +287,9 @@ def test_a_linked_work_tree_is_part_of_its_repository(clone: Clone, tmp_path: Pa
 
 
 def test_old_history_goes_only_if_the_remote_has_it(clone: Clone) -> None:
-    first = version_of(clone)
+    first = clone.version()
     second = change(clone, 3)
-    forget(clone)
+    clone.forget_past()
     with pytest.raises(DataLossError):
         collect(clone, GcOptions(keep_last=1))
     assert cached(clone) == {first, second}
@@ -310,19 +300,19 @@ def test_old_history_goes_only_if_the_remote_has_it(clone: Clone) -> None:
 
 
 def test_old_history_goes_with_force(clone: Clone) -> None:
-    first = version_of(clone)
+    first = clone.version()
     change(clone, 3)
-    forget(clone)
+    clone.forget_past()
     assert [one.version for one in collect(clone, GcOptions(keep_last=1, force=True)).plan.leaving] == [first]
     reread(clone)
 
 
 def test_what_is_pushed_goes_but_for_what_is_in_use(clone: Clone) -> None:
-    first = version_of(clone)
+    first = clone.version()
     clone.push()
     second = change(clone, 3)
     third = change(clone, 4)
-    forget(clone)
+    clone.forget_past()
     result = collect(clone, GcOptions(pushed=True))
     assert [(one.version, one.why) for one in result.plan.leaving] == [(first, Why.PUSHED)]
     assert result.plan.unproven == 1
@@ -331,10 +321,10 @@ def test_what_is_pushed_goes_but_for_what_is_in_use(clone: Clone) -> None:
 
 
 def test_what_the_remote_says_it_has_and_lacks_stays(clone: Clone, tmp_path: Path) -> None:
-    first = version_of(clone)
+    first = clone.version()
     clone.push()
     change(clone, 3)
-    forget(clone)
+    clone.forget_past()
     for pack in (tmp_path / "remote" / "packs").rglob("*.pack"):
         pack.chmod(0o644)
         pack.write_bytes(pack.read_bytes()[:-1])
@@ -346,10 +336,10 @@ def test_what_the_remote_says_it_has_and_lacks_stays(clone: Clone, tmp_path: Pat
 def test_a_pack_whose_head_footer_or_trailer_is_damaged_is_not_counted_on(
     clone: Clone, tmp_path: Path, offset: int
 ) -> None:
-    first = version_of(clone)
+    first = clone.version()
     clone.push()
     change(clone, 3)
-    forget(clone)
+    clone.forget_past()
     for pack in (tmp_path / "remote" / "packs").rglob("*.pack"):
         pack.chmod(0o644)
         data = bytearray(pack.read_bytes())
@@ -362,10 +352,10 @@ def test_a_pack_whose_head_footer_or_trailer_is_damaged_is_not_counted_on(
 
 
 def test_a_remote_without_index_files_is_not_counted_on(clone: Clone, tmp_path: Path) -> None:
-    first = version_of(clone)
+    first = clone.version()
     clone.push()
     change(clone, 3)
-    forget(clone)
+    clone.forget_past()
     shutil.rmtree(tmp_path / "remote" / "index")
     assert collect(clone, GcOptions(pushed=True)).plan.leaving == ()
     assert first in cached(clone)
@@ -379,7 +369,7 @@ def test_what_is_pushed_without_a_remote_is_refused(tmp_path: Path) -> None:
 
 
 def test_old_history_is_known_by_its_branch_and_not_by_the_reflog(clone: Clone) -> None:
-    first = version_of(clone)
+    first = clone.version()
     for seed in (3, 4):
         change(clone, seed)
     plan = collect(clone, GcOptions(keep_last=1, force=True), dry_run=True).plan
@@ -395,7 +385,7 @@ def test_a_node_that_is_missing_stops_it(clone: Clone) -> None:
     change(clone, 3)
     drop_last(clone)
     with clone.open() as repo:
-        version = version_of(clone)
+        version = clone.version()
         at = repo.cache.index.find([version])[version]  # type: ignore[list-item, index]
         path = clone.root / ".dver" / "cache" / pack_key(at.pack)
         path.chmod(0o644)
@@ -472,7 +462,7 @@ def test_what_an_add_at_work_has_stored_is_not_taken(clone: Clone) -> None:
             collector.wait()
     assert "waiting" in notes[0]
     assert (process.returncode, collector.returncode) == (0, 0)
-    assert version_of(clone) in cached(clone)
+    assert clone.version() in cached(clone)
     reread(clone)
 
 
@@ -489,10 +479,10 @@ def test_a_reader_that_planned_its_reads_before_goes_on(clone: Clone) -> None:
     clone.add()
     clone.write("data/a", noise(40_000, 1))
     clone.save()
-    forget(clone)
+    clone.forget_past()
     with clone.open() as repo:
         reader = repo.cache
-        manifest = reader.manifest(version_of(clone))
+        manifest = reader.manifest(clone.version())
         entries = [entry for entry in manifest.entries() if isinstance(entry, FileEntry)]
         chunks = [chunk for entry in entries for chunk, _ in manifest.chunks(entry)]
         spans = reader.plan(chunks)

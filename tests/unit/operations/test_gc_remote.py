@@ -10,7 +10,6 @@ import pytest
 from dver.errors import ConfigError, IntegrityError, LockedError, UsageError
 from dver.objects.entry import FileEntry
 from dver.objects.ids import VersionId, chunk_id
-from dver.objects.pointer import decode_pointer
 from dver.operations.gc import gc
 from dver.operations.gc_remote import RemoteGcOptions, RemoteGcResult, gc_remote
 from dver.operations.push import fetch, wanted_versions
@@ -34,24 +33,17 @@ def ann(tmp_path: Path) -> Clone:
     return made
 
 
-def version_of(clone: Clone) -> VersionId:
-    return decode_pointer(clone.pointer_text().encode(), "the pointer").version
-
-
 def change(clone: Clone, seed: int) -> VersionId:
     """Commit and push another version."""
     clone.write("data/a", noise(40_000, seed))
     clone.save(message=f"number {seed}")
     clone.push()
-    return version_of(clone)
+    return clone.version()
 
 
 def drop_last(clone: Clone) -> None:
     """Take the last commit out of the world, and its data out of the cache."""
-    clone.git("reset", "--quiet", "--hard", "HEAD~1")
-    clone.checkout(force=True)
-    clone.git("reflog", "expire", "--expire=now", "--all")
-    (clone.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
+    clone.go_back()
 
 
 def collect(clone: Clone, options: RemoteGcOptions = AT_ONCE, *, dry_run: bool = False) -> RemoteGcResult:
@@ -84,7 +76,7 @@ def fresh_data(clone: Clone, folder: Path) -> Snapshot:
 
 
 def test_what_nothing_names_is_listed_first_and_deleted_by_the_next_run(ann: Clone, tmp_path: Path) -> None:
-    old = version_of(ann)
+    old = ann.version()
     gone = change(ann, 3)
     drop_last(ann)
     before = size(tmp_path)
@@ -158,7 +150,7 @@ def test_what_other_repositories_that_pushed_name_is_kept(ann: Clone, tmp_path: 
     bob.pull()
     bob.git("switch", "--quiet", "--create", "work")
     of_bob = change(bob, 7)
-    ours = version_of(ann)
+    ours = ann.version()
 
     assert collect(ann).condemned is None
     assert collect(ann).swept == ()
@@ -204,7 +196,7 @@ def test_a_push_of_what_is_listed_saves_it_without_sending_it_again(ann: Clone, 
     assert sent.bytes < 10_000
     collect(ann)
     assert fresh_data(bob, tmp_path / "new") == bob.data()
-    assert stored(ann) == {version_of(ann), version_of(bob)}
+    assert stored(ann) == {ann.version(), bob.version()}
 
 
 def test_undelete_takes_lists_back(ann: Clone) -> None:
@@ -237,7 +229,7 @@ def test_a_repository_that_is_forgotten_keeps_nothing_any_more(ann: Clone, tmp_p
     assert result.condemned is not None
     assert [one.version for one in result.condemned.versions] == [of_bob]
     collect(ann)
-    assert stored(ann) == {version_of(ann)}
+    assert stored(ann) == {ann.version()}
 
 
 def test_a_repository_that_was_forgotten_and_pushes_counts_again(ann: Clone, tmp_path: Path) -> None:
@@ -329,8 +321,7 @@ def test_packs_of_which_a_part_is_needed_are_packed_anew(ann: Clone, tmp_path: P
     # One commit with what is left, so that the version with all parts is gone.
     tree = ann.git("rev-parse", "HEAD^{tree}").strip()
     ann.git("reset", "--quiet", "--hard", ann.git("commit-tree", tree, "-m", "all in one").strip())
-    ann.git("reflog", "expire", "--expire=now", "--all")
-    (ann.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
+    ann.forget_past()
     ann.push()
     before = size(tmp_path)
 
@@ -340,7 +331,7 @@ def test_packs_of_which_a_part_is_needed_are_packed_anew(ann: Clone, tmp_path: P
     assert 35_000 < result.freed == before - size(tmp_path)
     assert result.space is not None
     assert result.space.written_packs > 0
-    assert stored(ann) == {version_of(ann)}
+    assert stored(ann) == {ann.version()}
     assert fresh_data(ann, tmp_path / "new") == ann.data()
 
 
@@ -363,7 +354,7 @@ def test_a_reader_finds_what_was_packed_anew_and_is_told_of_what_went(ann: Clone
         ann.write(f"data/part {number}", noise(20_000, 50 + number))
     ann.save()
     ann.push()
-    gone = version_of(ann)
+    gone = ann.version()
     late = ann.clone(tmp_path / "late")
     drop_last(ann)
     ann.write("data/part 0", noise(20_000, 50))
@@ -372,7 +363,7 @@ def test_a_reader_finds_what_was_packed_anew_and_is_told_of_what_went(ann: Clone
     with ann.open() as repo:
         # As it is known before the sweep.
         store = repo.remote()
-        manifest = store.manifest(version_of(ann))
+        manifest = store.manifest(ann.version())
         files = [entry for entry in manifest.entries() if isinstance(entry, FileEntry)]
         chunks = [chunk for entry in files for chunk, _ in manifest.chunks(entry)]
         wanted = store.plan(chunks)

@@ -145,10 +145,7 @@ def bob(ann: Clone, tmp_path: Path) -> tuple[Clone, VersionId]:
     made = ann.clone(tmp_path / "bob")
     pointer = ann.status().pointer
     assert pointer is not None
-    ann.git("reset", "--quiet", "--hard", "HEAD~1")
-    ann.checkout(force=True)
-    ann.git("reflog", "expire", "--expire=now", "--all")
-    (ann.root / ".git/ORIG_HEAD").unlink()
+    ann.go_back()
     with ann.open() as repo:
         condemned = gc_remote(repo, None, RemoteGcOptions(grace_days=7)).condemned
     assert condemned is not None

@@ -8,7 +8,6 @@ import pytest
 
 from dver.errors import BackendError, BackendProblem, LockedError
 from dver.objects.ids import Bytes, VersionId
-from dver.objects.pointer import decode_pointer
 from dver.operations.registering import is_registered, registrant
 from dver.storage.condemned import Condemned, Phase, new_name, note_phase, write_sweep
 from dver.storage.local import LocalBackend
@@ -22,10 +21,6 @@ def ann(tmp_path: Path) -> Clone:
     made.save()
     made.push()
     return made
-
-
-def version_of(clone: Clone) -> VersionId:
-    return decode_pointer(clone.pointer_text().encode(), "the pointer").version
 
 
 def begin_sweep(clone: Clone, versions: Collection[VersionId] = ()) -> str:
@@ -58,7 +53,7 @@ def test_what_is_said_while_somebody_sweeps_does_not_count_until_that_has_ended(
     ann: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dver.operations.push_guard._PATIENCE", 0.0)
-    name = begin_sweep(ann, [version_of(ann)])
+    name = begin_sweep(ann, [ann.version()])
     bob = ann.clone(tmp_path / "bob")
     bob.pull()
 

@@ -9,7 +9,6 @@ import pytest
 
 from dver.errors import GitError, PathError, UnsupportedFormatError
 from dver.objects.ids import VersionId
-from dver.objects.pointer import decode_pointer
 from dver.operations.roots import RootKind, Roots, collect_roots, versions_in
 from tests.clones import Clone
 
@@ -22,10 +21,6 @@ def clone(tmp_path: Path) -> Clone:
     made.write("data/a", b"first")
     made.save(message="first")
     return made
-
-
-def version_of(clone: Clone) -> VersionId:
-    return decode_pointer(clone.pointer_text().encode(), "the pointer").version
 
 
 def roots(clone: Clone, **options: float) -> Roots:
@@ -44,7 +39,7 @@ def make(clone: Clone, text: bytes, *, commit: bool = True) -> VersionId:
         clone.save(message=text.decode())
     else:
         clone.add()
-    return version_of(clone)
+    return clone.version()
 
 
 def take_back(clone: Clone, *, reflog: bool = False) -> None:
@@ -52,31 +47,26 @@ def take_back(clone: Clone, *, reflog: bool = False) -> None:
     clone.git("reset", "--quiet", "--hard", "HEAD~1" if clone.git("rev-list", "--count", "HEAD") != "1\n" else "HEAD")
     clone.checkout(force=True)
     if not reflog:
-        forget(clone)
-
-
-def forget(clone: Clone) -> None:
-    clone.git("reflog", "expire", "--expire=now", "--all")
-    (clone.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
+        clone.forget_past()
 
 
 def test_what_nothing_names_is_no_root(clone: Clone) -> None:
     gone = make(clone, b"second")
     take_back(clone)
-    assert set(roots(clone).versions) == {version_of(clone)}
-    assert gone != version_of(clone)
+    assert set(roots(clone).versions) == {clone.version()}
+    assert gone != clone.version()
 
 
 def test_head_index_pointers_and_data_here_are_roots(clone: Clone) -> None:
-    names = roots(clone).versions[version_of(clone)]
+    names = roots(clone).versions[clone.version()]
     assert {name.kind for name in names} >= {RootKind.HEAD, RootKind.INDEX, RootKind.WORKING_TREE, RootKind.BASE}
     assert {name.dataset for name in names} == {"data"}
 
 
 def test_all_of_history_is_a_root(clone: Clone) -> None:
-    first = version_of(clone)
+    first = clone.version()
     make(clone, b"second")
-    forget(clone)
+    clone.forget_past()
     assert first in roots(clone).versions
 
 
@@ -102,7 +92,7 @@ def test_a_pointer_that_git_does_not_know_is_a_root(clone: Clone) -> None:
 def test_the_base_of_working_data_is_a_root(clone: Clone) -> None:
     second = make(clone, b"second")
     clone.git("reset", "--quiet", "--hard", "HEAD~1")
-    forget(clone)
+    clone.forget_past()
     assert named_by(clone, second) == {"base"}
 
 
@@ -174,7 +164,7 @@ def test_the_head_index_and_files_of_a_linked_work_tree_are_roots(clone: Clone, 
     second = make(linked, b"second")
     third = make(linked, b"third", commit=False)
     (linked.root / "new.dver").write_text(_TEXT.format("ab" * 32))
-    forget(clone)
+    clone.forget_past()
     assert {second, third, VersionId(b"\xab" * 32)} <= set(roots(clone).versions)
     shutil.rmtree(linked.root)
     assert {second, third} <= set(roots(clone).versions), "what git keeps of it"
@@ -233,7 +223,7 @@ def test_an_entry_of_a_reflog_that_git_let_go_is_passed_over(clone: Clone) -> No
     take_back(clone, reflog=True)
     (clone.root / ".git" / "ORIG_HEAD").unlink(missing_ok=True)
     (clone.root / ".git" / "objects" / second[:2] / second[2:]).unlink()
-    assert set(roots(clone).versions) == {version_of(clone)}
+    assert set(roots(clone).versions) == {clone.version()}
 
 
 def test_a_stat_cache_that_cannot_be_read_is_an_error_and_stays(clone: Clone) -> None:
@@ -247,8 +237,8 @@ def test_a_stat_cache_that_cannot_be_read_is_an_error_and_stays(clone: Clone) ->
 
 
 def test_only_the_last_versions_of_history_count_if_so_asked(clone: Clone) -> None:
-    made = [version_of(clone), *(make(clone, f"number {number}".encode()) for number in range(4))]
-    forget(clone)
+    made = [clone.version(), *(make(clone, f"number {number}".encode()) for number in range(4))]
+    clone.forget_past()
     found = roots(clone, keep_last=2)
     assert set(found.versions) == set(made[-2:])
     assert set(found.old) == set(made[:-2])
@@ -257,7 +247,7 @@ def test_only_the_last_versions_of_history_count_if_so_asked(clone: Clone) -> No
 
 
 def test_only_the_days_that_are_asked_for_count(clone: Clone) -> None:
-    first = version_of(clone)
+    first = clone.version()
     subprocess.run(
         ["git", "commit", "--quiet", "--amend", "--no-edit"],
         cwd=clone.root,
@@ -265,7 +255,7 @@ def test_only_the_days_that_are_asked_for_count(clone: Clone) -> None:
         env={"GIT_COMMITTER_DATE": f"{time.time() - 40 * 86400:.0f} +0000", "PATH": "/usr/bin:/bin", **_identity()},
     )
     second = make(clone, b"second")
-    forget(clone)
+    clone.forget_past()
     assert set(roots(clone, keep_days=30).versions) == {second}
     assert set(roots(clone, keep_days=30).old) == {first}
     assert set(roots(clone, keep_days=50).versions) == {first, second}
@@ -277,9 +267,9 @@ def _identity() -> dict[str, str]:
 
 
 def test_a_version_says_in_which_commit_it_was_last(clone: Clone) -> None:
-    first = version_of(clone)
+    first = clone.version()
     where = clone.git("rev-parse", "HEAD").strip()
     make(clone, b"second")
-    forget(clone)
+    clone.forget_past()
     (name,) = roots(clone).versions[first]
     assert (name.dataset, name.kind, name.commit) == ("data", RootKind.HISTORY, where)
