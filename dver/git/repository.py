@@ -1,11 +1,10 @@
-"""Opening a git repository as git would, and asking it questions.
+"""A git repository with a work tree, and the questions that dver has for it.
 
 What walks the history is imported by the questions that need it: most commands look at the present alone.
 """
 
 import os
 import re
-import shlex
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pygit2
-from pygit2.enums import FileStatus, ReferenceType, RepositoryOpenFlag
+from pygit2.enums import FileStatus, ReferenceType
 
-from dver.errors import GitError, NotARepositoryError
+from dver.errors import GitError
 from dver.git.changes import StagedFile, blob_size, changed_files, is_dirty, staged_file
 from dver.git.objects import CommitId, ObjectReader
+from dver.git.opening import given_work_tree, locate, open_repository
 from dver.git.staging import Conflict, StagingArea
 from dver.git.translation import MISSING_HINT, translated
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from dver.git.ranges import ChangedFile
     from dver.git.reach import Reach
 
-# Extensions that change nothing for a reader of objects; without this, libgit2 refuses to open a partial clone.
-_KNOWN_EXTENSIONS = ["partialclone", "relativeworktrees"]
 _REFERENCE_FOLDERS = ("refs/heads/", "refs/remotes/", "refs/tags/")
 _IGNORE_SAMPLE = 100
 _INDEX = "index"
@@ -65,10 +63,10 @@ class GitRepo:
             GitError: the repository is bare, belongs to someone else, or cannot be read.
         """
         start = Path(os.path.abspath(start))
-        location = _locate(start, env)
-        repository = _open(location)
+        location = locate(start, env)
+        repository = open_repository(location)
         with translated(f"cannot use the work tree of {location}"):
-            top = _work_tree(repository, start, env)
+            top = given_work_tree(repository, start, env)
             if top is not None:
                 repository.workdir = str(top)
         if repository.workdir is None:
@@ -94,7 +92,7 @@ class GitRepo:
         """The top of the main work tree, where this one is linked to another; else the same as `root`."""
         if self.common_dir == self.git_dir:
             return self.root
-        main = _open(str(self.common_dir)).workdir
+        main = open_repository(str(self.common_dir)).workdir
         return Path(main).resolve() if main else self.root
 
     @property
@@ -171,7 +169,7 @@ class GitRepo:
         main: Path | None = self.root
         if self.common_dir != self.git_dir:
             # The main one may have no files: a bare repository with work trees linked to it.
-            workdir = _open(str(self.common_dir)).workdir
+            workdir = open_repository(str(self.common_dir)).workdir
             main = Path(workdir).resolve() if workdir else None
         indexes = {self._staging.path, self.git_dir / _INDEX}
         return Reach(self._repository, self._objects, self.common_dir, main, {self.git_dir: indexes})
@@ -395,43 +393,3 @@ class GitRepo:
 def _is_small_file(path: Path) -> bool:
     status = os.lstat(path)
     return stat.S_ISREG(status.st_mode) and status.st_size <= _MOST_HELD
-
-
-def _locate(start: Path, env: Mapping[str, str]) -> str:
-    """Return the path of the git directory that `start` belongs to."""
-    given = env.get("GIT_DIR")
-    if given:
-        if not (start / given).exists():
-            raise NotARepositoryError(f"GIT_DIR names {given}, which is not there", hint="unset GIT_DIR")
-        return str(start / given)
-    try:
-        found = pygit2.discover_repository(str(start), False, env.get("GIT_CEILING_DIRECTORIES", ""))
-    except (pygit2.GitError, KeyError, ValueError, OSError) as exc:
-        raise NotARepositoryError(f"{start} cannot be looked at: {exc}") from exc
-    if found is None:
-        raise NotARepositoryError(f"{start} is not in a git repository", hint="git init")
-    return found
-
-
-def _open(location: str) -> pygit2.Repository:
-    try:
-        pygit2.settings.set_extensions(_KNOWN_EXTENSIONS)
-        return pygit2.Repository(location, RepositoryOpenFlag.NO_SEARCH)
-    except (pygit2.GitError, KeyError, ValueError, OSError) as exc:
-        if "not owned by" in str(exc):
-            top = location.rstrip("/").removesuffix("/.git")
-            raise GitError(
-                f"git does not trust {top}, because it belongs to another user",
-                hint=f"git config --global --add safe.directory {shlex.quote(top)}",
-            ) from exc
-        raise GitError(f"cannot open the git repository {location}: {exc}", hint="git status may say more") from exc
-
-
-def _work_tree(repository: pygit2.Repository, start: Path, env: Mapping[str, str]) -> Path | None:
-    """Return the top of the work tree where the environment, and not the repository, decides it."""
-    given = env.get("GIT_WORK_TREE")
-    if given:
-        return start / given
-    if not env.get("GIT_DIR") or repository.is_bare or "core.worktree" in repository.config:
-        return None
-    return start

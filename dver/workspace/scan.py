@@ -14,25 +14,22 @@ from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from dver.errors import ObjectNotFoundError
 from dver.progress import Task
 from dver.workers import Workers
 from dver.workspace.ahead import Place, fingerprint, look_ahead
 from dver.workspace.ignore import IgnoreRules
-from dver.workspace.statcache import Base, Fingerprint, Row, StatCache, count_files, folder_of, is_trusted
-from dver.workspace.walk import BLOCK_FILES, Block, FileType, Folder, Seen, WalkItem, file_type, walk_folders
+from dver.workspace.pieces import Piece, in_batches, pieces_of
+from dver.workspace.statcache import Base, Row, StatCache, count_files, folder_of, is_trusted
+from dver.workspace.walk import FileType, Folder, Seen, WalkItem, walk_folders
 
 if TYPE_CHECKING:
     from dver.objects.manifest import Manifest
 
-_Range: TypeAlias = tuple[bytes, bytes]
-
 _BATCH = 64
 _path_of = attrgetter("path")
-# No path comes after this one, for no name is as long.
-_END = b"\xff" * 4096
 
 
 @dataclass(slots=True)
@@ -161,17 +158,17 @@ class Scanner:
         found = zip(bases.items(), places, look_ahead(places, self._workers.jobs), strict=True)
         return {dataset: _Looked(base, place, seen) for (dataset, base), place, seen in found}
 
-    def _changed(self, looked: "_Looked", scan: Scan) -> "Iterator[Sequence[_Piece]] | None":
+    def _changed(self, looked: "_Looked", scan: Scan) -> Iterator[Sequence[Piece]] | None:
         """Return what is in folders that are not as they were, in batches; None if there is nothing at all."""
         walk = walk_folders(looked.place.directory, looked.place.rules, looked.seen)
         try:
             first = next(walk)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return _batches(_pass_over(chain([first], walk), looked.place.marks, scan))
+        return in_batches(_pass_over(chain([first], walk), looked.place.marks, scan))
 
     def _settle_known(
-        self, dataset: str, changed: "Iterator[Sequence[_Piece]]", scan: Scan, comparer: "_Comparer"
+        self, dataset: str, changed: Iterator[Sequence[Piece]], scan: Scan, comparer: "_Comparer"
     ) -> None:
         """Sort what is in changed folders into `scan` by what the stat cache knows, and keep what comes to light."""
         for part, pending, quiet in self._classified(dataset, changed, scan.base):
@@ -181,7 +178,7 @@ class Scanner:
         self._cache.update(dataset, scan.base, comparer.finish())
 
     def _classified(
-        self, dataset: str, changed: "Iterator[Sequence[_Piece]]", base: Base
+        self, dataset: str, changed: Iterator[Sequence[Piece]], base: Base
     ) -> "Iterator[tuple[Scan, list[WalkItem], dict[bytes, bytes]]]":
         """Yield what the stat cache tells of changed folders: a scan of some, what needs a comparison, fingerprints."""
         loud: set[bytes] = set()
@@ -199,7 +196,7 @@ class Scanner:
     def _settle_unknown(
         self,
         dataset: str,
-        changed: "Iterator[Sequence[_Piece]]",
+        changed: Iterator[Sequence[Piece]],
         scan: Scan,
         comparer: "_Comparer",
         *,
@@ -227,27 +224,6 @@ class _Looked:
     base: Base
     place: Place
     seen: Mapping[bytes, Seen]
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A folder that is not as it was, or, if it has very many files, some neighbours of these.
-
-    Attributes:
-        ranges: of the paths that belong to it, be they in the folder or in one in it that is gone.
-        mark: the folder's fingerprint, with the last piece of it.
-    """
-
-    prefix: bytes
-    names: Sequence[bytes]
-    stats: Sequence[os.stat_result]
-    ranges: Sequence[_Range]
-    mark: bytes | None
-
-    def items(self) -> Iterator[WalkItem]:
-        """Yield what is in it."""
-        for name, found in zip(self.names, self.stats, strict=True):
-            yield WalkItem(self.prefix + name, file_type(found), found)
 
 
 class _Comparer:
@@ -332,7 +308,7 @@ class _Comparer:
         return rows
 
 
-def _pass_over(walk: Iterable[Folder | bytes], marks: Mapping[bytes, bytes], scan: Scan) -> Iterator[_Piece]:
+def _pass_over(walk: Iterable[Folder | bytes], marks: Mapping[bytes, bytes], scan: Scan) -> Iterator[Piece]:
     """Count the files of folders that were seen, or whose fingerprint is the known one; yield the pieces of others."""
     for found in walk:
         prefix = found if isinstance(found, bytes) else found.prefix
@@ -340,55 +316,10 @@ def _pass_over(walk: Iterable[Folder | bytes], marks: Mapping[bytes, bytes], sca
         if mark is not None and (isinstance(found, bytes) or fingerprint(found) == mark):
             scan.unchanged += count_files(mark)
         elif not isinstance(found, bytes):
-            yield from _pieces(found)
+            yield from pieces_of(found)
 
 
-def _pieces(folder: Folder) -> Iterator[_Piece]:
-    made = Fingerprint()
-    gaps = _gaps(folder)
-    low = folder.prefix
-    last = Block([], [])
-    for block in folder.blocks():
-        made.add(block.names, block.stats)
-        if last.names and block.names:
-            high = folder.prefix + block.names[0]
-            yield _Piece(folder.prefix, last.names, last.stats, _clip(gaps, low, high), None)
-            low = high
-        if block.names:
-            last = block
-    yield _Piece(folder.prefix, last.names, last.stats, _clip(gaps, low, _END), made.finish(folder.folders))
-
-
-def _gaps(folder: Folder) -> list[_Range]:
-    """Return the ranges of paths that are in a folder, and not in one of the folders in it."""
-    gaps = []
-    low = folder.prefix
-    for inner in sorted(folder.prefix + name + b"/" for name in folder.folders):
-        gaps.append((low, inner))
-        # "0" is the byte after "/".
-        low = inner[:-1] + b"0"
-    return [*gaps, (low, folder.prefix[:-1] + b"0" if folder.prefix else _END)]
-
-
-def _clip(ranges: Iterable[_Range], low: bytes, high: bytes) -> list[_Range]:
-    clipped = [(max(start, low), min(end, high)) for start, end in ranges]
-    return [(start, end) for start, end in clipped if start < end]
-
-
-def _batches(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
-    batch: list[_Piece] = []
-    files = 0
-    for piece in pieces:
-        batch.append(piece)
-        files += len(piece.names) + 1
-        if files >= BLOCK_FILES:
-            yield batch
-            batch, files = [], 0
-    if batch:
-        yield batch
-
-
-def _classify(batch: Iterable[_Piece], rows: dict[bytes, Row], scan: Scan, settled: dict[bytes, Row]) -> list[WalkItem]:
+def _classify(batch: Iterable[Piece], rows: dict[bytes, Row], scan: Scan, settled: dict[bytes, Row]) -> list[WalkItem]:
     """Sort walked files into `scan`; return those that need a comparison, in order.
 
     Rows of what is there are taken out of `rows`; those that stay good without being trusted go into `settled`.
@@ -420,7 +351,7 @@ def _classify(batch: Iterable[_Piece], rows: dict[bytes, Row], scan: Scan, settl
     return pending
 
 
-def _loud_folders(batch: Iterable[_Piece], part: Scan, pending: Iterable[WalkItem]) -> set[bytes]:
+def _loud_folders(batch: Iterable[Piece], part: Scan, pending: Iterable[WalkItem]) -> set[bytes]:
     """Return the folders in which not all is certainly as in the base, or something is gone."""
     loud = {folder_of(item.path) for item in chain(pending, part.added, part.modified)}
     loud.update(map(folder_of, part.special))

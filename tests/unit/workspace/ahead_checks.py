@@ -27,7 +27,7 @@ from dver.objects.ids import NodeId, chunk_id
 from dver.objects.manifest import Manifest
 from dver.progress import NO_TASK
 from dver.workers import Workers
-from dver.workspace import ahead, walk
+from dver.workspace import ahead, pieces, walk
 from dver.workspace import scan as scan_module
 from dver.workspace.ignore import IgnoreRules
 from dver.workspace.scan import Scan, Scanner
@@ -78,7 +78,7 @@ class Tree:
         shutil.copy(self.root / "state.db", self.root / "copy.db")
         with self.scanner(jobs, of="copy.db") as (scanner, cache), ExitStack() as stack:
             if files_at_once is not None:
-                for module in (ahead, scan_module, walk):
+                for module in (ahead, pieces, walk):
                     stack.enter_context(replaced(module, "BLOCK_FILES", files_at_once))
                 first = self.scan_with(scanner, self.datasets[0])
                 assert values(self.scan_with(scanner, self.datasets[0])) == values(first)
@@ -224,7 +224,7 @@ def check_many_datasets(folder: Path) -> None:
 def check_large_folder(folder: Path) -> None:
     top = folder / "data"
     fill(top, folders=2, files=50)
-    for module in (ahead, scan_module, walk):
+    for module in (ahead, pieces, walk):
         vars(module)["BLOCK_FILES"] = 10
     tree = Tree(folder)
     looked: list[set[bytes]] = []
